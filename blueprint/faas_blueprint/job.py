@@ -1,0 +1,260 @@
+"""A job: what to run, on what input, at what declared time and randomness, within what limits.
+
+The canonical encoding of a job is the payload of the blueprint's `execute` job (TLV, see
+`definition.EXECUTE_PARAMETERS`). Its Keccak-256 is the job digest, which therefore equals the
+hash of inputs that the protocol itself keeps on-chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import cast
+
+from faas_blueprint import tlv
+from faas_blueprint.digests import Digest, keccak256
+from faas_blueprint.errors import InvalidRequest
+
+DEFAULT_EPOCH = 1_767_225_600
+"""2026-01-01T00:00:00Z: the time that a job sees when it names none."""
+
+MAX_CODE_BYTES = 4 << 20
+MAX_INPUT_BYTES = 14 << 20
+"""Code, stdin, files, arguments and environment together; the mailbox holds 16 MiB."""
+
+U64_MAX = (1 << 64) - 1
+
+
+class Language(StrEnum):
+    """Languages with a runner in the base snapshot."""
+
+    PYTHON = "python"
+    JAVASCRIPT = "javascript"
+
+
+ENTRY_FILES: Mapping[Language, str] = {Language.PYTHON: "main.py", Language.JAVASCRIPT: "main.js"}
+"""The name under which the code stands in the job's working directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a job may use at the most; going over is an outcome, not an error."""
+
+    timeout_ms: int = 30_000
+    """Virtual milliseconds, as the job's own clocks count them."""
+    memory_mb: int = 512
+    output_bytes: int = 1 << 20
+    """For stdout and stderr each; what is over is cut, with `truncated` set."""
+    processes: int = 64
+    disk_mb: int = 64
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in LIMIT_RANGES.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+                raise InvalidRequest(
+                    f"{name} must be an integer from {low} to {high}, got {value!r}", {"field": name}
+                )
+
+
+LIMIT_RANGES: Mapping[str, tuple[int, int]] = {
+    "timeout_ms": (1, 3_600_000),
+    "memory_mb": (16, 512),
+    "output_bytes": (0, 4 << 20),
+    "processes": (1, 256),
+    "disk_mb": (1, 128),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file laid into the job's working directory before it starts."""
+
+    path: str
+    content: bytes
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of one program. Equal jobs have equal digests and, on one snapshot, equal outcomes."""
+
+    language: Language
+    code: str
+    stdin: bytes = b""
+    arguments: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    """Sorted by name, names unique."""
+    files: tuple[InputFile, ...] = ()
+    """Sorted by path, paths unique."""
+    seed: int = 0
+    """Seeds every source of randomness in the machine; an unsigned 64-bit number."""
+    epoch: int = DEFAULT_EPOCH
+    """Unix seconds that the machine's clock shows when the job starts."""
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        _check_job(self)
+
+
+def check_path(path: str) -> None:
+    """Raises InvalidRequest unless `path` is a plain relative path, such as `data/input.txt`."""
+    parts = path.split("/")
+    if path != "/".join(parts) or any(part in ("", ".", "..") for part in parts):
+        raise InvalidRequest(f"file path {path!r} must be relative, without empty, '.' or '..' parts")
+    encoded = path.encode("utf-8", "surrogatepass")
+    if "\0" in path or len(encoded) > 1024 or any(len(part.encode()) > 255 for part in parts):
+        raise InvalidRequest(f"file path {path[:80]!r} is too long or holds a NUL")
+
+
+def make_job(
+    language: str,
+    code: str,
+    *,
+    stdin: bytes = b"",
+    arguments: tuple[str, ...] = (),
+    environment: Mapping[str, str] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    seed: int = 0,
+    epoch: int = DEFAULT_EPOCH,
+    limits: Limits | None = None,
+) -> Job:
+    """A job from loose parts, put into canonical order. Raises InvalidRequest."""
+    try:
+        known = Language(language)
+    except ValueError as error:
+        served = ", ".join(Language)
+        raise InvalidRequest(
+            f"language {language!r} is not served; choose one of: {served}", {"field": "language"}
+        ) from error
+    return Job(
+        language=known,
+        code=code,
+        stdin=stdin,
+        arguments=tuple(arguments),
+        environment=tuple(sorted((environment or {}).items())),
+        files=tuple(InputFile(path, content) for path, content in sorted((files or {}).items())),
+        seed=seed,
+        epoch=epoch,
+        limits=limits or Limits(),
+    )
+
+
+EXECUTE_PARAMETERS: tuple[tlv.Field, ...] = (
+    tlv.Field(tlv.Kind.STRING, "language"),
+    tlv.Field(tlv.Kind.STRING, "code"),
+    tlv.Field(tlv.Kind.BYTES, "stdin"),
+    tlv.list_of("arguments", tlv.Field(tlv.Kind.STRING, "argument")),
+    tlv.list_of(
+        "environment",
+        tlv.struct("variable", tlv.Field(tlv.Kind.STRING, "name"), tlv.Field(tlv.Kind.STRING, "value")),
+    ),
+    tlv.list_of(
+        "files",
+        tlv.struct("file", tlv.Field(tlv.Kind.STRING, "path"), tlv.Field(tlv.Kind.BYTES, "content")),
+    ),
+    tlv.Field(tlv.Kind.UINT64, "seed"),
+    tlv.Field(tlv.Kind.UINT64, "epoch"),
+    tlv.struct(
+        "limits",
+        tlv.Field(tlv.Kind.UINT32, "timeout_ms"),
+        tlv.Field(tlv.Kind.UINT32, "memory_mb"),
+        tlv.Field(tlv.Kind.UINT32, "output_bytes"),
+        tlv.Field(tlv.Kind.UINT32, "processes"),
+        tlv.Field(tlv.Kind.UINT32, "disk_mb"),
+    ),
+)
+"""Schema of job 0's inputs on-chain."""
+
+
+def encode_job(job: Job) -> bytes:
+    """The canonical payload."""
+    limits: dict[str, tlv.Value] = {name: getattr(job.limits, name) for name in LIMIT_RANGES}
+    return tlv.encode(
+        EXECUTE_PARAMETERS,
+        {
+            "language": str(job.language),
+            "code": job.code,
+            "stdin": job.stdin,
+            "arguments": job.arguments,
+            "environment": [{"name": name, "value": value} for name, value in job.environment],
+            "files": [{"path": file.path, "content": file.content} for file in job.files],
+            "seed": job.seed,
+            "epoch": job.epoch,
+            "limits": limits,
+        },
+    )
+
+
+def decode_job(payload: bytes) -> Job:
+    """The job of a canonical payload. Raises InvalidRequest."""
+    values = tlv.decode(EXECUTE_PARAMETERS, payload)
+    variables = cast("list[dict[str, str]]", values["environment"])
+    files = cast("list[dict[str, str | bytes]]", values["files"])
+    language = cast(str, values["language"])
+    if language not in Language._value2member_map_:
+        make_job(language, "")  # raises, with the list of languages served
+    return Job(
+        language=Language(language),
+        code=cast(str, values["code"]),
+        stdin=cast(bytes, values["stdin"]),
+        arguments=tuple(cast("list[str]", values["arguments"])),
+        environment=tuple((item["name"], item["value"]) for item in variables),
+        files=tuple(InputFile(cast(str, item["path"]), cast(bytes, item["content"])) for item in files),
+        seed=cast(int, values["seed"]),
+        epoch=cast(int, values["epoch"]),
+        limits=Limits(**cast("dict[str, int]", values["limits"])),
+    )
+
+
+def job_digest(job: Job) -> Digest:
+    """Keccak-256 of the canonical payload."""
+    return keccak256(encode_job(job))
+
+
+def _check_job(job: Job) -> None:
+    for name, value in (("seed", job.seed), ("epoch", job.epoch)):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= U64_MAX:
+            raise InvalidRequest(f"{name} must be an unsigned 64-bit integer", {"field": name})
+    if job.epoch > 4_102_444_800:
+        raise InvalidRequest("epoch must lie before 2100-01-01", {"field": "epoch"})
+    if not isinstance(job.code, str):
+        raise InvalidRequest("code must be a string", {"field": "code"})
+    texts = [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]
+    try:
+        sizes = [len(text.encode()) for text in texts]
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("text must be valid Unicode (no lone surrogates)") from error
+    if sizes[0] > MAX_CODE_BYTES:
+        raise InvalidRequest(f"code is over {MAX_CODE_BYTES} bytes", {"field": "code"})
+    if any("\0" in text for text in texts[1:]):
+        raise InvalidRequest("arguments and environment must not hold NUL characters")
+    _check_environment(job.environment)
+    _check_files(job)
+    total = sum(sizes) + len(job.stdin) + sum(len(file.content) + len(file.path) for file in job.files)
+    if total > MAX_INPUT_BYTES:
+        raise InvalidRequest(f"inputs are {total} bytes, {MAX_INPUT_BYTES} at the most")
+
+
+def _check_environment(environment: tuple[tuple[str, str], ...]) -> None:
+    names = [name for name, _ in environment]
+    if any(not name or "=" in name for name in names):
+        raise InvalidRequest("environment names must not be empty or hold '='", {"field": "environment"})
+    if any(left >= right for left, right in zip(names, names[1:], strict=False)):
+        raise InvalidRequest("environment must be sorted by unique name", {"field": "environment"})
+
+
+def _check_files(job: Job) -> None:
+    paths = [file.path for file in job.files]
+    if any(left >= right for left, right in zip(paths, paths[1:], strict=False)):
+        raise InvalidRequest("files must be sorted by unique path", {"field": "files"})
+    taken = {ENTRY_FILES[job.language], *paths}
+    if len(taken) != len(paths) + 1:
+        raise InvalidRequest(f"{ENTRY_FILES[job.language]!r} is the code's own name", {"field": "files"})
+    for path in paths:
+        parents = path.split("/")[:-1]
+        if any("/".join(parents[: n + 1]) in taken for n in range(len(parents))):
+            raise InvalidRequest(f"{path!r} lies below another file", {"field": "files"})

@@ -1,0 +1,29 @@
+"""What the engine hands back, finished or on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from faas_blueprint.digests import Digest
+from faas_blueprint.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A piece of a stream, as soon as the job has written it."""
+
+    stream: Literal["stdout", "stderr"]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A finished run."""
+
+    outcome: Outcome
+    profile_id: Digest
+    measurement: Digest
+    """Of the snapshot that the run started from."""
+    wall_ms: float
+    """From call to outcome on this host; says nothing about the job."""

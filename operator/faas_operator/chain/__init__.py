@@ -1,0 +1,1 @@
+"""How the operator reads and writes a chain. `interface` says what; the adapters say how."""

@@ -1,0 +1,83 @@
+"""What the pipeline needs of a chain, whatever the protocol and ABI epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from faas_blueprint.receipt import Address, CallReference
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block as seen when it was read."""
+
+    number: int
+    block_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedJob:
+    """A job call found in the logs."""
+
+    call: CallReference
+    job_index: int
+    caller: Address
+    inputs: bytes
+    block: Block
+    transaction_hash: str
+    quoted_operators: tuple[Address, ...] | None
+    """None for a plain job; for a job from quotes, who may answer."""
+
+
+class CallStanding(StrEnum):
+    """Where a job call stands for one operator."""
+
+    OPEN = "open"
+    ANSWERED = "answered"
+    """This operator's result is on-chain."""
+    COMPLETED = "completed"
+    """Complete without this operator's result; another would revert."""
+    CLOSED = "closed"
+    """The service is terminated or expired, or this operator does not serve it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostedResult:
+    """A result transaction that is in a block."""
+
+    transaction_hash: str
+    block: Block
+
+
+class ChainAdapter(Protocol):
+    """One chain, one Tangle deployment, one operator account. Raises ChainUnavailable when no RPC answers."""
+
+    async def head(self) -> Block:
+        """The newest block."""
+        ...
+
+    async def block_hash(self, number: int) -> str | None:
+        """The hash of a block by number, None when there is none."""
+        ...
+
+    async def submitted_jobs(self, first_block: int, last_block: int) -> list[SubmittedJob]:
+        """All job calls (plain and from quotes) in the range, in chain order, of services of this blueprint."""
+        ...
+
+    async def standing(self, call: CallReference) -> CallStanding:
+        """Where the call stands for this operator at the newest block."""
+        ...
+
+    async def post_result(self, call: CallReference, payload: bytes) -> PostedResult:
+        """Post a result and wait until it is in a block.
+
+        Raises ResultRefused when the protocol's answer is final (someone else completed it, the
+        service ended, …), ChainUnavailable when it cannot be known whether it was included.
+        """
+        ...
+
+    async def posted_result(self, call: CallReference, first_block: int) -> PostedResult | None:
+        """This operator's result for the call, if it is on-chain."""
+        ...
