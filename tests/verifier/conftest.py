@@ -1,0 +1,81 @@
+"""Machines that stand for the engine in fast tests; the maker of the frozen samples."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from faas_blueprint.digests import Digest
+from faas_blueprint.errors import MachineFailure, MissingPrerequisite
+from faas_blueprint.job import Job
+from faas_blueprint.outcome import Outcome
+from faas_microvm.execution import Execution
+
+
+class RecordedMachine:
+    """Knows one job and what comes out of it; any other job is a mistake of the test."""
+
+    def __init__(self, profile_id: Digest, measurement: Digest, job: Job, outcome: Outcome) -> None:
+        self.profile_id = profile_id
+        self.measurement = measurement
+        self.runs = 0
+        self._job = job
+        self._outcome = outcome
+
+    async def run(self, job: Job) -> Execution:
+        """The recorded outcome."""
+        assert job == self._job
+        self.runs += 1
+        return Execution(self._outcome, self.profile_id, self.measurement, 1.0)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[RecordedMachine]:
+        """Itself."""
+        yield self
+
+
+class DyingMachine(RecordedMachine):
+    """Starts, and dies in every run."""
+
+    async def run(self, job: Job) -> Execution:
+        """Raises MachineFailure."""
+        raise MachineFailure("the watchdog fired")
+
+
+@asynccontextmanager
+async def missing_machine() -> AsyncIterator[RecordedMachine]:
+    """There is no snapshot here."""
+    raise MissingPrerequisite("no snapshot here; build one with: faas snapshot measure")
+    yield  # makes it a generator
+
+
+@pytest.fixture(scope="session")
+def make_receipts() -> ModuleType:
+    """`tests/vectors/make_receipts.py`: what the frozen samples are made of."""
+    path = Path(__file__).parents[1] / "vectors" / "make_receipts.py"
+    spec = importlib.util.spec_from_file_location("make_receipts", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def machine(make_receipts: ModuleType) -> RecordedMachine:
+    """Honestly runs the samples' job."""
+    made = make_receipts
+    return RecordedMachine(made.PROFILE, made.SNAPSHOT, made.JOB, made.OUTCOME)
+
+
+@pytest.fixture
+def doubles() -> SimpleNamespace:
+    """The faulty machines."""
+    return SimpleNamespace(DyingMachine=DyingMachine, missing_machine=missing_machine)

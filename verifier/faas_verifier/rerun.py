@@ -1,0 +1,164 @@
+"""Checks 7 and 8: our own snapshot, and our own run from it.
+
+A result FAILED ("the job could not be started") is judged without a machine: an invalid job fails
+in the same words for everyone who decodes it. FAILED for a job that *is* valid proves nothing about
+an output, for there is none, and cannot be told from an operator's honest trouble: it is left
+unchecked, with that reason. A result other than FAILED for an invalid job is refuted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from faas_blueprint.bundle import Bundle
+from faas_blueprint.digests import Digest, to_hex
+from faas_blueprint.errors import FaaSError, InvalidRequest, MissingPrerequisite
+from faas_blueprint.job import Job, decode_job
+from faas_blueprint.outcome import Outcome, OutcomeDigest, StreamDigest, failed_outcome
+from faas_blueprint.outcome import Status as OutcomeStatus
+from faas_microvm.execution import Execution
+from faas_verifier.checks import Judgement, compared, passed, skipped, unchecked
+from faas_verifier.verdict import Finding, Status
+
+Pair = tuple[str, str | int, str | int]
+
+
+class Machine(Protocol):
+    """Something of our own that runs jobs; `faas_microvm.engine.Engine` is one."""
+
+    @property
+    def profile_id(self) -> Digest:
+        """Of the machine."""
+        ...
+
+    @property
+    def measurement(self) -> Digest:
+        """Of the snapshot that every run starts from."""
+        ...
+
+    async def run(self, job: Job) -> Execution:
+        """Run a job. Raises MachineFailure when there is no outcome."""
+        ...
+
+
+OpenMachine = Callable[[], AbstractAsyncContextManager[Machine]]
+
+
+def own_machine(home: Path | None = None, progress: Callable[[str], None] | None = None) -> OpenMachine:
+    """Opens the engine of this host; entering raises MissingPrerequisite when it is not there."""
+
+    @asynccontextmanager
+    async def open_machine() -> AsyncIterator[Machine]:
+        from faas_microvm.engine import Engine  # heavy: only who re-executes loads it
+
+        engine = await Engine.open(home, progress)
+        try:
+            yield engine
+        finally:
+            await engine.close()
+
+    return open_machine
+
+
+async def rerun(bundle: Bundle, open_machine: OpenMachine) -> tuple[Finding, Finding]:
+    """Checks 7 and 8."""
+    try:
+        job = decode_job(bundle.job)
+    except InvalidRequest as error:
+        return _findings(skipped("the job is invalid: no machine runs it"), _compare_failure(bundle, error))
+    if bundle.outcome.status is OutcomeStatus.FAILED:
+        reason = "the operator says that it could not run this job, which is valid: nothing to compare with"
+        return _findings(skipped("no machine ran"), unchecked(reason))
+    try:
+        async with open_machine() as machine:
+            judgement = snapshot(bundle, machine)
+            if judgement.status is not Status.PASSED:
+                return _findings(judgement, skipped("needs the snapshot"))
+            return _findings(judgement, await _compare_run(bundle, job, machine))
+    except MissingPrerequisite as error:
+        return _findings(unchecked(error.message), skipped("needs the snapshot"))
+
+
+def snapshot(bundle: Bundle, machine: Machine) -> Judgement:
+    """7. Profile and snapshot are our own."""
+    receipt = bundle.receipt
+    for name, theirs, ours in (
+        ("machine profile", receipt.profile_id, machine.profile_id),
+        ("snapshot", receipt.snapshot, machine.measurement),
+    ):
+        if theirs != ours:
+            return unchecked(f"the receipt's {name} is {to_hex(theirs)}, the one here is {to_hex(ours)}")
+    return passed(f"snapshot {to_hex(receipt.snapshot)}, our own")
+
+
+async def _compare_run(bundle: Bundle, job: Job, machine: Machine) -> Judgement:
+    """8. Our own run gives the same outcome and state root."""
+    try:
+        execution = await machine.run(job)
+    except MissingPrerequisite:
+        raise
+    except FaaSError as error:
+        return unchecked(f"our own run gave no outcome: {error.message}")
+    return compare_outcome(
+        bundle, execution.outcome, f"the same in our own run of {execution.wall_ms:.0f} ms"
+    )
+
+
+def _compare_failure(bundle: Bundle, error: InvalidRequest) -> Judgement:
+    return compare_outcome(bundle, failed_outcome(error), f"the job is invalid here too: {error.message}")
+
+
+def compare_outcome(bundle: Bundle, own: Outcome, detail: str) -> Judgement:
+    """Passed with `detail` when outcome digest, virtual time and state root agree; else all that differ."""
+    receipt = bundle.receipt
+    pairs: list[Pair] = [
+        ("outcome_digest", to_hex(receipt.outcome_digest), to_hex(own.digest())),
+        ("state_root", to_hex(receipt.state_root), to_hex(own.state_root)),
+        *_outcome_pairs(bundle.outcome, own.summary()),
+    ]
+    if bundle.output is not None:
+        pairs.append(("stdout", _shown(bundle.output.stdout), _shown(own.stdout.content)))
+        pairs.append(("stderr", _shown(bundle.output.stderr), _shown(own.stderr.content)))
+    return compared(detail, *pairs)
+
+
+def _outcome_pairs(claimed: OutcomeDigest, own: OutcomeDigest) -> list[Pair]:
+    return [
+        ("status", claimed.status.name.lower(), own.status.name.lower()),
+        ("exit_code", claimed.exit_code, own.exit_code),
+        ("signal", claimed.signal, own.signal),
+        ("virtual_ns", claimed.virtual_ns, own.virtual_ns),
+        *_stream_pairs("stdout", claimed.stdout, own.stdout),
+        *_stream_pairs("stderr", claimed.stderr, own.stderr),
+    ]
+
+
+def _stream_pairs(name: str, claimed: StreamDigest, own: StreamDigest) -> list[Pair]:
+    return [
+        (f"{name}.size", claimed.size, own.size),
+        (f"{name}.sha256", to_hex(claimed.sha256), to_hex(own.sha256)),
+        (f"{name}.truncated", claimed.truncated, own.truncated),
+    ]
+
+
+def _shown(content: bytes) -> str:
+    """Text for a reader; equal bytes give equal text, and long ones are compared by hash anyway."""
+    text = content[:200].decode("utf-8", "backslashreplace")
+    return text if len(content) <= 200 else f"{text}… ({len(content)} bytes)"
+
+
+def _findings(seventh: Judgement, eighth: Judgement) -> tuple[Finding, Finding]:
+    return (
+        Finding(7, "snapshot", seventh.status, seventh.detail, seventh.differences),
+        Finding(8, "re-execution", eighth.status, eighth.detail, eighth.differences),
+    )
+
+
+NOT_RUN = _findings(skipped("refuted already"), skipped("refuted already"))
+"""What stands in the report when an earlier check has failed."""
+
+NOT_ASKED = _findings(unchecked("not asked for"), unchecked("not asked for: only signature and digests"))
+"""What stands in the report when the caller wanted no machine."""

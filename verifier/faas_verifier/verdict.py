@@ -1,0 +1,131 @@
+"""What comes out of a verification: findings, one per check, and the verdict they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from faas_blueprint.receipt import receipt_to_json
+from faas_verifier.evidence import Evidence
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNCHECKED = "unchecked"
+    """It had to be made and could not be."""
+    SKIPPED = "skipped"
+    """It does not apply, or was not reached; the detail says which."""
+
+
+class Conclusion(StrEnum):
+    """The verdict's one word."""
+
+    VERIFIED = "verified"
+    REFUTED = "refuted"
+    UNCHECKED = "unchecked"
+
+    @property
+    def exit_code(self) -> int:
+        """0 verified, 1 refuted, 2 could not be checked."""
+        return {"verified": 0, "refuted": 1, "unchecked": 2}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that is not what it must be."""
+
+    field: str
+    claimed: str | int
+    found: str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    number: int
+    name: str
+    status: Status
+    detail: str
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The findings on one receipt, in the order of the checks."""
+
+    findings: tuple[Finding, ...]
+    evidence: Evidence | None
+    """None when there was nothing to read."""
+
+    @property
+    def conclusion(self) -> Conclusion:
+        """Refuted by any failure; verified only if nothing failed or was left unchecked."""
+        statuses = {finding.status for finding in self.findings}
+        if Status.FAILED in statuses:
+            return Conclusion.REFUTED
+        return Conclusion.UNCHECKED if Status.UNCHECKED in statuses else Conclusion.VERIFIED
+
+    @property
+    def reason(self) -> str:
+        """One sentence: the first finding that decided."""
+        decisive = {Conclusion.REFUTED: Status.FAILED, Conclusion.UNCHECKED: Status.UNCHECKED}
+        status = decisive.get(self.conclusion)
+        for finding in self.findings:
+            if finding.status is status:
+                return f"{finding.name}: {finding.detail}"
+        return f"every check passed; {self.findings[-1].detail}"
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """All that differ, of all findings."""
+        return tuple(difference for finding in self.findings for difference in finding.differences)
+
+
+def verdict_to_json(verdict: Verdict) -> dict[str, object]:
+    """The object that `--json` prints."""
+    evidence = verdict.evidence
+    return {
+        "verdict": str(verdict.conclusion),
+        "verified": verdict.conclusion is Conclusion.VERIFIED,
+        "reason": verdict.reason,
+        "checks": [
+            {
+                "number": finding.number,
+                "name": finding.name,
+                "status": str(finding.status),
+                "detail": finding.detail,
+            }
+            for finding in verdict.findings
+        ],
+        "receipt": None if evidence is None else receipt_to_json(evidence.bundle.receipt),
+        "differences": [
+            {"field": item.field, "claimed": item.claimed, "found": item.found}
+            for item in verdict.differences
+        ],
+        "call": None if evidence is None else _call_to_json(evidence),
+    }
+
+
+def combine(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict that decides among several results of one call: the worst, the first of equals."""
+    order = (Conclusion.REFUTED, Conclusion.UNCHECKED, Conclusion.VERIFIED)
+    return min(verdicts, key=lambda verdict: order.index(verdict.conclusion))
+
+
+def _call_to_json(evidence: Evidence) -> dict[str, str | int | None]:
+    posted = evidence.posted
+    call = evidence.bundle.call if posted is None else posted.call
+    return {
+        "chain_id": call.chain_id,
+        "tangle": call.tangle,
+        "service_id": call.service_id,
+        "call_id": call.call_id,
+        "operator": evidence.bundle.receipt.operator if posted is None else posted.operator,
+        "job_tx": None if posted is None else posted.submitted_in,
+        "result_tx": None if posted is None else posted.posted_in,
+    }
