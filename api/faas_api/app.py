@@ -1,0 +1,36 @@
+"""The HTTP application: puts the dialects' routes, the error shapes and the limits together.
+
+    app = create_app(executions, settings, secrets)
+    await uvicorn.Server(uvicorn.Config(app, host=…, port=…)).serve()
+
+No logic of its own: what a request does is in `faas_operator.executions`.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI
+
+from faas_api import health
+from faas_api.authentication import ApiKeys
+from faas_api.body_limit import BodyLimit
+from faas_api.errors import handle_errors
+from faas_api.platform import routes as platform
+from faas_api.version import VERSION
+from faas_operator.executions import ExecutionService
+from faas_operator.settings import Secrets, Settings
+
+log = logging.getLogger(__name__)
+
+
+def create_app(executions: ExecutionService, settings: Settings, secrets: Secrets) -> FastAPI:
+    """The application over a running engine; whoever opens engine and store closes them."""
+    if not secrets.api_keys:
+        log.warning("no API key is set: every request that needs one will be refused")
+    app = FastAPI(title="Tangle FaaS", version=VERSION, redirect_slashes=False)
+    handle_errors(app)
+    app.add_middleware(BodyLimit, limit=settings.api_body_bytes)
+    app.include_router(health.router(executions))
+    app.include_router(platform.router(executions, ApiKeys(secrets.api_keys)), prefix="/api/v1")
+    return app

@@ -1,0 +1,1 @@
+"""The platform dialect: `/api/v1/execute` and what belongs to it."""

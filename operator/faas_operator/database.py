@@ -1,0 +1,57 @@
+"""Opening the store's database: SQLite with a write-ahead log by default, PostgreSQL by its URL.
+
+What is committed survives the death of the process and of the machine (`synchronous=FULL`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, Table, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import SQLModel, create_engine
+
+from faas_operator import tables
+
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
+
+
+def open_database(url: str) -> Engine:
+    """The database at a SQLAlchemy URL, with all tables; a missing SQLite file is made, readable by its
+    owner only. Raises sqlalchemy's OperationalError where it cannot be reached."""
+    parsed = make_url(url)
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    if is_sqlite and parsed.database:
+        _make_private_file(Path(parsed.database))
+    engine = create_engine(parsed)
+    if is_sqlite:
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+    SQLModel.metadata.create_all(engine, tables=[_table(row) for row in _ROWS])
+    return engine
+
+
+_ROWS: tuple[type[SQLModel], ...] = (tables.CursorRow, tables.JobRow, tables.BlobRow, tables.ExecutionRow)
+
+
+def _table(row: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+def _make_private_file(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions are begun below
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once, so that two transactions never both read and then fail to write."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

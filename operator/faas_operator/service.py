@@ -1,0 +1,140 @@
+"""The operator node: follows a chain, answers the jobs that it finds, survives its own death.
+
+    await Operator(chain=…, engine=…, signer=…, store=…, settings=…, deployment=…).run()
+
+`watching` says what blocks do to jobs and `answering` what the node does for them; here they are run:
+in a loop, several jobs at once, with pauses after failures, and wound up in order at the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from faas_blueprint.errors import ChainUnavailable
+from faas_operator.answering import Answering
+from faas_operator.backoff import Backoff
+from faas_operator.chain.interface import ChainAdapter
+from faas_operator.engine import JobEngine
+from faas_operator.job_record import JobRecord
+from faas_operator.logs import about
+from faas_operator.pipeline import ACTIONABLE, State
+from faas_operator.settings import Settings
+from faas_operator.signer import Signer
+from faas_operator.store import StaleRecord, Store
+from faas_operator.watching import Watcher
+
+log = logging.getLogger(__name__)
+
+JOBS_BEYOND_MACHINES = 64
+"""Jobs in hand besides those on a machine: being decoded, signed, posted."""
+
+_TO_BE_RUN = frozenset({State.CONFIRMED, State.ACCEPTED, State.RUNNING})
+"""States that a stopping node leaves for its next start."""
+
+
+class Operator:
+    """One operator of one deployment. `run` it once."""
+
+    def __init__(
+        self,
+        *,
+        chain: ChainAdapter,
+        engine: JobEngine,
+        signer: Signer,
+        store: Store,
+        settings: Settings,
+        deployment: str,
+    ) -> None:
+        """`deployment` names chain, contract and blueprint; the cursor is stored under it."""
+        self._store = store
+        self._settings = settings
+        self._watcher = Watcher(chain, store, settings, deployment)
+        self._answering = Answering(chain, engine, signer, store, settings)
+        self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._states: dict[int, State] = {}
+        self._stopping = False
+        self._deployment = deployment
+
+    async def run(self) -> None:
+        """Serve until cancelled; then take no more and finish posting what is signed, before that passes on.
+
+        Raises whatever a node cannot mend: FatalError, Divergence, a bug.
+        """
+        log.info("operator starts", extra=about(deployment=self._deployment))
+        failures = 0
+        try:
+            while True:
+                failures = 0 if await self._look() else failures + 1
+                await self._dispatch()
+                await self._wait(self._backoff.pause(failures) or self._settings.poll_seconds)
+        finally:
+            await self._drain()
+            log.info("operator has stopped", extra=about(deployment=self._deployment))
+
+    async def _look(self) -> bool:
+        try:
+            await self._watcher.look()
+        except ChainUnavailable as error:
+            log.warning("chain unavailable", extra=about(error=error))
+            return False
+        return True
+
+    async def _dispatch(self) -> None:
+        free = self._settings.parallel_jobs + JOBS_BEYOND_MACHINES - len(self._tasks)
+        if free <= 0:
+            return
+        numbers = await asyncio.to_thread(self._store.numbers_in, ACTIONABLE, tuple(self._tasks), free)
+        for number in numbers:
+            self._tasks[number] = asyncio.create_task(self._answer(number), name=f"job {number}")
+
+    async def _answer(self, number: int) -> None:
+        """Take one job as far as it goes."""
+        record = await asyncio.to_thread(self._store.job, number)
+        failures = 0
+        while record.state in ACTIONABLE and not (self._stopping and record.state in _TO_BE_RUN):
+            self._states[number] = record.state
+            try:
+                record = await self._answering.step(record)
+                failures = 0
+            except ChainUnavailable as error:
+                failures += 1
+                await self._pause(record, error, failures)
+            except StaleRecord:
+                log.info("job starts again", extra=about(record.call))
+                return
+
+    async def _pause(self, record: JobRecord, error: ChainUnavailable, failures: int) -> None:
+        pause = self._backoff.pause(failures)
+        log.warning("chain unavailable", extra=about(record.call, error=error, pause=pause))
+        await asyncio.sleep(pause)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for the next look, or until a job is through. Raises what stopped a job."""
+        if not self._tasks:
+            await asyncio.sleep(seconds)
+            return
+        await asyncio.wait(self._tasks.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for number, task in [(number, task) for number, task in self._tasks.items() if task.done()]:
+            del self._tasks[number]
+            self._states.pop(number, None)
+            task.result()
+
+    async def _drain(self) -> None:
+        """Stop what can be run again; let what is signed be posted, for a while."""
+        self._stopping = True
+        for number, task in self._tasks.items():
+            if self._states.get(number, State.CONFIRMED) in _TO_BE_RUN:
+                task.cancel()
+        try:
+            if self._tasks:
+                await asyncio.wait(self._tasks.values(), timeout=self._settings.drain_seconds)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            results = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self._tasks.clear()
+            for result in results:
+                if isinstance(result, Exception):
+                    log.error("a job ended in an error", exc_info=result)

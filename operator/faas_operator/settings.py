@@ -1,0 +1,137 @@
+"""One frozen settings object, built once from the environment and a TOML file, passed down from there.
+
+Every setting has an environment variable `FAAS_<NAME>`; `FAAS_SETTINGS` names the TOML file
+(default: `settings.toml` in the home folder). The environment wins over the file. Whatever opens a
+door is in `Secrets`, from the same two places, and cannot be printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, NoReturn, Self
+
+from platformdirs import user_data_path
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from faas_blueprint.receipt import Address, address
+
+_KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def default_home() -> Path:
+    """Where a node keeps what it stores, unless it is told otherwise."""
+    return Path(os.environ.get("FAAS_HOME") or user_data_path("tangle-faas"))
+
+
+def hash_api_key(key: bytes) -> str:
+    """`sha256:<hex>` of an API key: all that a node keeps of it."""
+    return "sha256:" + hashlib.sha256(key).hexdigest()
+
+
+def _hash_keys(value: object) -> frozenset[str]:
+    """Keys given as a list or separated by commas; those not hashed yet are hashed."""
+    keys = value.split(",") if isinstance(value, str) else value
+    if not isinstance(keys, list | tuple | set | frozenset):
+        raise ValueError("expected API keys as a list, or separated by commas")
+    names = (str(key).strip() for key in keys)
+    return frozenset(
+        name if _KEY_HASH.fullmatch(name) else hash_api_key(name.encode()) for name in names if name
+    )
+
+
+class _Sourced(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="FAAS_", frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = Path(os.environ.get("FAAS_SETTINGS") or default_home() / "settings.toml")
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+class Settings(_Sourced):
+    """What may be shown to anyone."""
+
+    home: Path = Field(default_factory=default_home)
+    keystore: Path | None = None
+    """Encrypted keystore file; default: `keystore.json` in the home folder."""
+    tangle: Annotated[Address, BeforeValidator(lambda value: address(str(value)))] | None = None
+    """Address of the Tangle contract."""
+    blueprint_id: int = Field(0, ge=0)
+    start_block: int = Field(0, ge=0)
+    """Where a node without a cursor starts to look for jobs."""
+    confirmations: int = Field(1, ge=1, le=10_000)
+    """Blocks that a job call or a result needs, its own included."""
+    rewind_blocks: int = Field(64, ge=1)
+    """How far back to look again after a reorganisation."""
+    scan_blocks: int = Field(1_000, ge=1)
+    """How many blocks to ask for at once."""
+    poll_seconds: float = Field(1.0, gt=0)
+    parallel_jobs: int = Field(2, ge=1, le=256)
+    """Job calls that are being run at once."""
+    machine_attempts: int = Field(5, ge=1)
+    """Machines that a job may lose before an error result is posted."""
+    retry_seconds: float = Field(0.5, gt=0)
+    """First pause after a transient failure; it doubles from try to try."""
+    retry_seconds_at_most: float = Field(60.0, gt=0)
+    drain_seconds: float = Field(30.0, ge=0)
+    """How long a stopping node goes on posting what it has signed."""
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8080, ge=0, le=65_535)
+    api_body_bytes: int = Field(20 << 20, ge=1)
+    """The largest request body."""
+
+    @property
+    def keystore_path(self) -> Path:
+        """The keystore file that is used."""
+        return self.keystore or self.home / "keystore.json"
+
+
+class Secrets(_Sourced):
+    """What opens doors; prints as nothing but its name."""
+
+    keystore_password: SecretStr | None = None
+    rpc_url: SecretStr = SecretStr("http://127.0.0.1:8545")
+    """May hold a provider's key."""
+    database_url: SecretStr | None = None
+    """May hold a password; default: SQLite in the home folder."""
+    api_keys: Annotated[frozenset[str], NoDecode, BeforeValidator(_hash_keys)] = frozenset()
+    """`sha256:<hex>` of each key; plain keys are hashed as they are read and forgotten."""
+
+    def __repr__(self) -> str:
+        return "Secrets(…)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("secrets cannot be copied or pickled")
+
+    @classmethod
+    def with_api_keys(cls, *keys: str) -> Self:
+        """Secrets that accept these API keys besides nothing else."""
+        return cls(api_keys=frozenset(keys))
+
+
+def database_url(settings: Settings, secrets: Secrets) -> str:
+    """Where the store is."""
+    if secrets.database_url is not None:
+        return secrets.database_url.get_secret_value()
+    return f"sqlite:///{settings.home / 'operator.sqlite'}"

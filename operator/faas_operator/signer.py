@@ -1,0 +1,70 @@
+"""Who signs receipts: one secp256k1 key that can be used but not looked at.
+
+Where the key comes from (an encrypted keystore file) is `keystore`'s business; transactions are the
+chain adapter's.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from eth_account.signers.local import LocalAccount
+from eth_keys.datatypes import PrivateKey
+
+from faas_blueprint.digests import Digest
+from faas_blueprint.errors import FatalError
+from faas_blueprint.outcome import Outcome
+from faas_blueprint.receipt import Address, CallReference, Receipt, address, make_receipt, signing_digest
+
+
+class Signer:
+    """Signs receipts of its own operator, and nothing else."""
+
+    __slots__ = ("__key", "address")
+
+    def __init__(self, private_key: bytes) -> None:
+        """`private_key` has 32 bytes. Raises eth_keys' ValidationError otherwise."""
+        self.__key = PrivateKey(private_key)
+        self.address: Address = address(self.__key.public_key.to_address())
+
+    @classmethod
+    def from_account(cls, account: LocalAccount) -> Signer:
+        """The signer with an account's key."""
+        return cls(bytes(account.key))
+
+    def sign(self, receipt: Receipt) -> bytes:
+        """r ‖ s ‖ v over the receipt's EIP-712 digest: 65 bytes, v 27 or 28, s in the lower half.
+
+        The same receipt gives the same signature (RFC 6979). Raises FatalError for a receipt that
+        names another operator.
+        """
+        if receipt.operator != self.address:
+            raise FatalError(f"the receipt names operator {receipt.operator}, this key is {self.address}'s")
+        signature = self.__key.sign_msg_hash(signing_digest(receipt)).to_bytes()
+        return signature[:64] + bytes([27 + signature[64]])
+
+    def attest(
+        self,
+        *,
+        profile_id: Digest,
+        snapshot: Digest,
+        job_digest: Digest,
+        outcome: Outcome,
+        call: CallReference,
+    ) -> tuple[Receipt, bytes]:
+        """This operator's receipt of an outcome, and its signature."""
+        receipt = make_receipt(
+            profile_id=profile_id,
+            snapshot=snapshot,
+            job_digest=job_digest,
+            outcome=outcome,
+            call=call,
+            operator=self.address,
+        )
+        return receipt, self.sign(receipt)
+
+    def __repr__(self) -> str:
+        return f"Signer({self.address})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signer cannot be copied or pickled")

@@ -1,0 +1,192 @@
+"""What a node remembers: the cursor, every job call with its state, blobs.
+
+Every change of a job's state goes through `apply`, which asks the pipeline's table and commits before
+it returns; effects come after. Calls block for a few milliseconds, so asynchronous callers put them in
+a thread; all of them may be used from any thread. Executions over HTTP are in `execution_store`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import Self, cast
+
+from sqlalchemy import CursorResult, Engine, func, update
+from sqlmodel import Session, col, select
+
+from faas_blueprint.digests import Digest
+from faas_blueprint.errors import FaaSError, NotFound
+from faas_blueprint.outcome import Outcome
+from faas_blueprint.receipt import CallReference
+from faas_operator.chain.interface import Block, SubmittedJob
+from faas_operator.database import open_database
+from faas_operator.execution_store import ExecutionStore
+from faas_operator.job_record import (
+    CLEARED,
+    NOTHING_NEW,
+    Change,
+    Columns,
+    JobRecord,
+    call_columns,
+    changed_columns,
+    record_of,
+    submitted_columns,
+)
+from faas_operator.pipeline import Event, State, next_state
+from faas_operator.stored_outcomes import keep_streams, read_blob, whole_outcome
+from faas_operator.tables import CursorRow, JobRow
+
+
+class StaleRecord(FaaSError):
+    """Someone else has moved this job on since it was read; read it again."""
+
+
+class Store:
+    """One node's memory."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """The store at a database URL; see `database.open_database`."""
+        return cls(open_database(url))
+
+    @property
+    def executions(self) -> ExecutionStore:
+        """The runs that were asked for over HTTP, in the same database."""
+        return ExecutionStore(self._engine, self._clock)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    # -- the cursor
+
+    def cursor(self, deployment: str) -> Block | None:
+        """The last block whose logs are stored."""
+        with Session(self._engine) as session:
+            row = session.get(CursorRow, deployment)
+            return None if row is None else Block(row.block_number, row.block_hash)
+
+    def record_blocks(self, deployment: str, jobs: Iterable[SubmittedJob], last: Block) -> list[JobRecord]:
+        """Store the job calls of a range of blocks and move the cursor to its last block, in one commit.
+
+        A call that is known from the same block is left alone; known from another block, it starts
+        again. Answers the calls that are new or start again.
+        """
+        with Session(self._engine) as session:
+            rows = [row for job in jobs if (row := self._record(session, job)) is not None]
+            session.merge(
+                CursorRow(deployment=deployment, block_number=last.number, block_hash=last.block_hash)
+            )
+            session.flush()
+            records = [record_of(row) for row in rows]
+            session.commit()
+        return records
+
+    def rewind(self, deployment: str, block: Block) -> None:
+        """Set the cursor back."""
+        self.record_blocks(deployment, (), block)
+
+    # -- jobs
+
+    def apply(self, record: JobRecord, event: Event, change: Change = NOTHING_NEW) -> JobRecord:
+        """Move a job on, with what came of it; committed when this returns.
+
+        Raises IllegalTransition, and StaleRecord when `record` is not the newest.
+        """
+        columns: Columns = {"state": next_state(record.state, event).value} | changed_columns(change)
+        if event in (Event.LOSE, Event.GIVE_UP):
+            columns["attempts"] = record.attempts + 1
+        with Session(self._engine) as session:
+            if change.execution is not None:
+                keep_streams(session, change.execution.outcome, self._clock())
+            self._compare_and_set(session, record, columns)
+            moved = record_of(session.get_one(JobRow, record.number, populate_existing=True))
+            session.commit()
+        return moved
+
+    def job(self, number: int) -> JobRecord:
+        """A job by its number. Raises NotFound."""
+        with Session(self._engine) as session:
+            row = session.get(JobRow, number)
+            if row is None:
+                raise NotFound(f"no job {number} is stored")
+            return record_of(row)
+
+    def job_of_call(self, call: CallReference) -> JobRecord | None:
+        """A job by its call."""
+        with Session(self._engine) as session:
+            row = _row_of_call(session, call)
+            return None if row is None else record_of(row)
+
+    def jobs_in(self, states: Collection[State]) -> list[JobRecord]:
+        """All jobs in these states, oldest first."""
+        return [self.job(number) for number in self.numbers_in(states)]
+
+    def numbers_in(
+        self, states: Collection[State], but: Collection[int] = (), limit: int | None = None
+    ) -> list[int]:
+        """Numbers of the jobs in these states, oldest first."""
+        query = (
+            select(JobRow.id)
+            .where(col(JobRow.state).in_([state.value for state in states]))
+            .where(col(JobRow.id).not_in(list(but)))
+            .order_by(col(JobRow.id))
+            .limit(limit)
+        )
+        with Session(self._engine) as session:
+            return [number for number in session.exec(query) if number is not None]
+
+    def count_by_state(self) -> dict[State, int]:
+        """How many jobs are in each state."""
+        query = select(JobRow.state, func.count()).group_by(JobRow.state)
+        with Session(self._engine) as session:
+            return {State(state): count for state, count in session.exec(query)}
+
+    def outcome(self, record: JobRecord) -> Outcome:
+        """The whole outcome of a job that has one. Raises NotFound."""
+        if record.executed is None:
+            raise NotFound(f"job {record.number} has no outcome yet")
+        with Session(self._engine) as session:
+            return whole_outcome(session, record.executed.outcome, record.executed.state_root)
+
+    # -- blobs
+
+    def blob(self, digest: Digest) -> bytes:
+        """The bytes with this SHA-256. Raises NotFound."""
+        with Session(self._engine) as session:
+            return read_blob(session, digest)
+
+    # -- parts
+
+    def _record(self, session: Session, job: SubmittedJob) -> JobRow | None:
+        row = _row_of_call(session, job.call)
+        now = self._clock()
+        if row is None:
+            row = JobRow(**call_columns(job.call), **submitted_columns(job), state=State.SEEN.value,
+                         created_at=now, updated_at=now)  # fmt: skip
+        elif row.block_hash == job.block.block_hash and row.state != State.DROPPED:
+            return None
+        else:
+            state = next_state(State(row.state), Event.REINCLUDE)
+            row.sqlmodel_update(submitted_columns(job) | CLEARED)
+            row.sqlmodel_update({"state": state.value, "revision": row.revision + 1, "updated_at": now})
+        session.add(row)
+        return row
+
+    def _compare_and_set(self, session: Session, record: JobRecord, changes: Columns) -> None:
+        statement = (
+            update(JobRow)
+            .where(col(JobRow.id) == record.number, col(JobRow.revision) == record.revision)
+            .values(**changes, revision=record.revision + 1, updated_at=self._clock())
+        )
+        result = cast("CursorResult[object]", session.execute(statement))
+        if result.rowcount != 1:
+            raise StaleRecord(f"job {record.number} is no longer at revision {record.revision}")
+
+
+def _row_of_call(session: Session, call: CallReference) -> JobRow | None:
+    return session.exec(select(JobRow).filter_by(**call_columns(call))).one_or_none()

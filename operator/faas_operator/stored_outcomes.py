@@ -1,0 +1,59 @@
+"""Outcomes and their streams in the store: the streams as blobs by SHA-256, the rest as one small column."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from faas_blueprint import tlv
+from faas_blueprint.digests import Digest, sha256
+from faas_blueprint.errors import NotFound
+from faas_blueprint.outcome import (
+    OUTCOME_FIELDS,
+    Outcome,
+    OutcomeDigest,
+    Stream,
+    outcome_from_values,
+    outcome_values,
+)
+from faas_operator.tables import BlobRow
+
+_KEEP_BLOB = text(
+    "INSERT INTO blob (sha256, content, created_at) VALUES (:key, :content, :now) ON CONFLICT DO NOTHING"
+)
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    """What is stored of an outcome besides its streams and state root."""
+    return tlv.encode(OUTCOME_FIELDS, outcome_values(outcome.summary()))
+
+
+def decode_outcome(data: bytes) -> OutcomeDigest:
+    """The inverse of `encode_outcome`."""
+    return outcome_from_values(tlv.decode(OUTCOME_FIELDS, data))
+
+
+def keep_streams(session: Session, outcome: Outcome, now: float) -> None:
+    """Store both streams as blobs, within the session's transaction."""
+    for stream in (outcome.stdout, outcome.stderr):
+        values = {"key": sha256(stream.content).hex(), "content": stream.content, "now": now}
+        session.connection().execute(_KEEP_BLOB, values)
+
+
+def whole_outcome(session: Session, summary: OutcomeDigest, state_root: Digest) -> Outcome:
+    """An outcome with its streams. Raises NotFound when a blob is missing."""
+    stdout, stderr = (
+        Stream(read_blob(session, stream.sha256), stream.truncated)
+        for stream in (summary.stdout, summary.stderr)
+    )
+    return Outcome(
+        summary.status, summary.exit_code, summary.signal, summary.virtual_ns, stdout, stderr, state_root
+    )
+
+
+def read_blob(session: Session, digest: Digest) -> bytes:
+    """The bytes with this SHA-256. Raises NotFound."""
+    row = session.get(BlobRow, digest.hex())
+    if row is None:
+        raise NotFound(f"no blob with SHA-256 {digest.hex()} is stored")
+    return row.content
