@@ -63,7 +63,7 @@ class ChainAdapter(Protocol):
         ...
 
     async def submitted_jobs(self, first_block: int, last_block: int) -> list[SubmittedJob]:
-        """All job calls (plain and from quotes) in the range, in chain order, of services of this blueprint."""
+        """All job calls (plain and from quotes) of this blueprint's services in the range, in chain order."""
         ...
 
     async def standing(self, call: CallReference) -> CallStanding:

@@ -1,0 +1,195 @@
+"""The chain adapter for Tangle on an EVM chain, whatever the ABI epoch."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from eth_account.signers.local import LocalAccount
+
+from faas_blueprint.errors import ChainUnavailable, FatalError, ResultRefused
+from faas_blueprint.receipt import Address, CallReference
+from faas_blueprint.tangle import protocol
+from faas_blueprint.tangle.epoch import TangleEpoch
+from faas_blueprint.tangle.reverts import FINAL_FOR_RESULT
+from faas_blueprint.tangle.values import JobCall
+from faas_operator.chain.epochs import probe_epoch
+from faas_operator.chain.interface import Block, CallStanding, PostedResult, SubmittedJob
+from faas_operator.chain.rpc import LogEntry, Reverted, Rpc
+from faas_operator.chain.sender import TransactionSender
+
+
+class EvmAdapter:
+    """See `ChainAdapter`. Made by `connect`; to be closed."""
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        sender: TransactionSender,
+        epoch: TangleEpoch,
+        chain_id: int,
+        tangle: Address,
+        blueprint_id: int,
+    ) -> None:
+        self.rpc = rpc
+        self.epoch = epoch
+        self.chain_id = chain_id
+        self.tangle = tangle
+        self.blueprint_id = blueprint_id
+        self.operator = sender.address
+        self._sender = sender
+        self._blueprint_of_service: dict[int, int] = {}
+
+    @classmethod
+    async def connect(
+        cls,
+        rpc_url: str,
+        tangle: Address,
+        blueprint_id: int,
+        account: LocalAccount,
+        *,
+        chain_id: int | None = None,
+        attempts: int = 4,
+        patience: float = 45.0,
+    ) -> Self:
+        """Connect and find out the epoch.
+
+        Raises ChainUnavailable, and FatalError when the chain is not `chain_id` or the address no
+        Tangle that we can speak to.
+        """
+        rpc = Rpc(rpc_url, attempts=attempts)
+        try:
+            actual = await rpc.chain_id()
+            if chain_id is not None and actual != chain_id:
+                raise FatalError(f"the node serves chain {actual}, not {chain_id}")
+            epoch = await probe_epoch(rpc, tangle)
+        except BaseException:
+            await rpc.close()
+            raise
+        sender = TransactionSender(rpc, account, actual, patience=patience)
+        return cls(rpc, sender, epoch, actual, tangle, blueprint_id)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.rpc.close()
+
+    async def head(self) -> Block:
+        """See `ChainAdapter`."""
+        return (await self.rpc.head()).block
+
+    async def block_hash(self, number: int) -> str | None:
+        """See `ChainAdapter`."""
+        header = await self.rpc.header(number)
+        return None if header is None else header.block.block_hash
+
+    async def submitted_jobs(self, first_block: int, last_block: int) -> list[SubmittedJob]:
+        """See `ChainAdapter`."""
+        events = (protocol.JOB_SUBMITTED.topic, protocol.JOB_SUBMITTED_FROM_QUOTE.topic)
+        entries = await self.rpc.logs(self.tangle, (events,), first_block, last_block)
+        jobs = [self._submitted_job(entry) for entry in entries]
+        return [job for job in jobs if await self._is_ours(job.call.service_id)]
+
+    async def standing(self, call: CallReference) -> CallStanding:
+        """See `ChainAdapter`."""
+        job = await self._job_call(call)
+        if job is None:
+            return CallStanding.CLOSED
+        if job.result_count and await self._find_result(call, job):
+            return CallStanding.ANSWERED
+        if job.completed:
+            return CallStanding.COMPLETED
+        return CallStanding.OPEN if await self._may_answer(call, job) else CallStanding.CLOSED
+
+    async def post_result(self, call: CallReference, payload: bytes) -> PostedResult:
+        """See `ChainAdapter`. Looks for an earlier post first, so a repeated call posts nothing twice."""
+        await self._sender.settled()
+        job = await self._job_call(call)
+        if job is not None and job.result_count:
+            posted = await self._find_result(call, job)
+            if posted is not None:
+                return posted
+        data = protocol.submit_result(call.service_id, call.call_id, payload)
+        try:
+            receipt = await self._sender.send(self.tangle, data)
+        except Reverted as error:
+            return await self._refused(call, error)
+        return PostedResult(receipt.transaction_hash, receipt.block)
+
+    async def posted_result(self, call: CallReference, first_block: int) -> PostedResult | None:
+        """See `ChainAdapter`."""
+        self._check(call)
+        topics = (
+            protocol.JOB_RESULT_SUBMITTED.topic,
+            call.service_id.to_bytes(32, "big"),
+            call.call_id.to_bytes(32, "big"),
+            bytes(12) + bytes.fromhex(self.operator[2:]),
+        )
+        head = await self.head()
+        entries = await self.rpc.logs(self.tangle, topics, first_block, head.number)
+        return PostedResult(entries[0].transaction_hash, entries[0].block) if entries else None
+
+    async def _refused(self, call: CallReference, error: Reverted) -> PostedResult:
+        """An own result that got in meanwhile, or the refusal raised as what it is."""
+        job = await self._job_call(call)
+        posted = await self._find_result(call, job) if job is not None and job.result_count else None
+        if posted is not None:
+            return posted
+        details = {"reason": error.error.name, "arguments": list(error.error.arguments)}
+        if error.error.name in FINAL_FOR_RESULT:
+            raise ResultRefused(f"Tangle does not take the result: {error}", details) from error
+        raise ChainUnavailable(f"posting the result reverted: {error}", details) from error
+
+    async def _job_call(self, call: CallReference) -> JobCall | None:
+        self._check(call)
+        try:
+            job = await self.rpc.read(self.tangle, self.epoch.job_call(call.service_id, call.call_id))
+        except Reverted:
+            return None
+        return job if job.created_at else None
+
+    async def _find_result(self, call: CallReference, job: JobCall) -> PostedResult | None:
+        return await self.posted_result(call, await self.rpc.block_at(job.created_at))
+
+    async def _may_answer(self, call: CallReference, job: JobCall) -> bool:
+        service = await self.rpc.read(self.tangle, protocol.service(call.service_id))
+        if not service.is_open((await self.rpc.head()).timestamp):
+            return False
+        serves = protocol.is_service_operator(call.service_id, self.operator)
+        if not await self.rpc.read(self.tangle, serves):
+            return False
+        if not job.is_rfq:
+            return True
+        quoted = protocol.quoted_operators(call.service_id, call.call_id)
+        return self.operator in await self.rpc.read(self.tangle, quoted)
+
+    async def _is_ours(self, service_id: int) -> bool:
+        blueprint_id = self._blueprint_of_service.get(service_id)
+        if blueprint_id is None:
+            service = await self.rpc.read(self.tangle, protocol.service(service_id))
+            blueprint_id = self._blueprint_of_service[service_id] = service.blueprint_id
+        return blueprint_id == self.blueprint_id
+
+    def _submitted_job(self, entry: LogEntry) -> SubmittedJob:
+        job = protocol.decode_job_submitted(entry.log)
+        call = CallReference(self.chain_id, self.tangle, job.service_id, job.call_id)
+        return SubmittedJob(
+            call,
+            job.job_index,
+            job.caller,
+            job.inputs,
+            entry.block,
+            entry.transaction_hash,
+            job.quoted_operators,
+        )
+
+    def _check(self, call: CallReference) -> None:
+        if (call.chain_id, call.tangle) != (self.chain_id, self.tangle):
+            raise FatalError("a call of another chain or deployment was handed to this adapter")

@@ -1,0 +1,63 @@
+"""Operator keys in encrypted files (Web3 Secret Storage, version 3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from faas_blueprint.errors import FatalError
+from faas_blueprint.receipt import Address, address
+
+
+def create(path: Path, password: str) -> LocalAccount:
+    """A new key, written to `path` with mode 0600. Raises FatalError when the file exists already."""
+    account: LocalAccount = Account.create()
+    save(path, account, password)
+    return account
+
+
+def save(path: Path, account: LocalAccount, password: str) -> None:
+    """Write a key to a new file, whole or not at all. Raises FatalError when the file exists already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = json.dumps(Account.encrypt(account.key, password)).encode()
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)
+    except FileExistsError as error:
+        raise FatalError(f"{path} exists already; a key is never overwritten") from error
+    finally:
+        os.unlink(temporary)
+
+
+def load(path: Path, password: str) -> LocalAccount:
+    """The key of a file. Raises FatalError when it cannot be read or the password is wrong."""
+    try:
+        content = json.loads(path.read_text())
+        account: LocalAccount = Account.from_key(Account.decrypt(content, password))
+    except OSError as error:
+        raise FatalError(f"the operator's keystore cannot be read: {error}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise FatalError(f"{path} is not a keystore, or the password is wrong") from error
+    return account
+
+
+def stored_address(path: Path) -> Address:
+    """The address that a keystore file names, without its password. Raises FatalError."""
+    try:
+        return address("0x" + str(json.loads(path.read_text())["address"]).removeprefix("0x"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise FatalError(f"{path} is not a keystore: {error}") from error
+
+
+def public_key(account: LocalAccount) -> bytes:
+    """The uncompressed public key: 65 bytes from 0x04, as Tangle registers it."""
+    return b"\x04" + account._key_obj.public_key.to_bytes()
