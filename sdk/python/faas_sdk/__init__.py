@@ -1,0 +1,59 @@
+"""Clients of a FaaS service: over REST (`FaaSClient`), and over Tangle (`TangleFaaSClient`).
+
+Each has an async twin. They depend on nothing of the node, and write to nothing but the service.
+"""
+
+from faas_sdk.client import AsyncFaaSClient, FaaSClient
+from faas_sdk.errors import (
+    ApiError,
+    ConnectionFailed,
+    ExecutionTimeout,
+    FaaSError,
+    Forbidden,
+    InsufficientResources,
+    InvalidRequest,
+    NotFound,
+    PaymentRequired,
+    RateLimitError,
+    ResultTimeout,
+    ResultUnreadable,
+    ServerError,
+    SubmissionRefused,
+    TangleError,
+    TransactionFailed,
+    Unauthorized,
+)
+from faas_sdk.execution import Execution, Health
+from faas_sdk.results import CallStatus, TangleResult
+from faas_sdk.submission import JobCall
+from faas_sdk.tangle import DEVNET_TANGLE, AsyncTangleFaaSClient, TangleFaaSClient
+
+__all__ = [
+    "DEVNET_TANGLE",
+    "ApiError",
+    "AsyncFaaSClient",
+    "AsyncTangleFaaSClient",
+    "CallStatus",
+    "ConnectionFailed",
+    "Execution",
+    "ExecutionTimeout",
+    "FaaSClient",
+    "FaaSError",
+    "Forbidden",
+    "Health",
+    "InsufficientResources",
+    "InvalidRequest",
+    "JobCall",
+    "NotFound",
+    "PaymentRequired",
+    "RateLimitError",
+    "ResultTimeout",
+    "ResultUnreadable",
+    "ServerError",
+    "SubmissionRefused",
+    "TangleError",
+    "TangleFaaSClient",
+    "TangleResult",
+    "TransactionFailed",
+    "Unauthorized",
+]

@@ -1,0 +1,129 @@
+"""How one piece of logic serves two clients: plans, and what carries them out.
+
+A *plan* is a generator that yields what it wants done (a request, a pause) and is sent what came of
+it. It does no I/O, so it is written once; `run` carries it out blocking, `run_async` without.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+import httpx
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request to make."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Seconds to let pass."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer, of whatever status. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """No answer."""
+
+    message: str
+    sent: bool
+    """Whether the request may have reached the other side."""
+
+
+Effect = Request | Pause
+Reply = Response | Lost | None
+Plan = Generator[Effect, Reply, T]
+
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+def send(request: Request) -> Plan[Response | Lost]:
+    """Make a request."""
+    reply = yield request
+    if reply is None:
+        raise RuntimeError("a request was not answered by the one who runs the plan")
+    return reply
+
+
+def pause(seconds: float) -> Plan[None]:
+    """Let time pass."""
+    yield Pause(seconds)
+
+
+def run(plan: Plan[T], http: httpx.Client) -> T:
+    """Carry a plan out, blocking."""
+    reply: Reply = None
+    try:
+        while True:
+            try:
+                effect = plan.send(reply)
+            except StopIteration as stop:
+                return cast(T, stop.value)
+            reply = None
+            if isinstance(effect, Pause):
+                time.sleep(effect.seconds)
+                continue
+            try:
+                reply = _response(
+                    http.request(effect.method, effect.url, headers=effect.headers, content=effect.content)
+                )
+            except httpx.RequestError as error:
+                reply = _lost(error)
+    finally:
+        plan.close()
+
+
+async def run_async(plan: Plan[T], http: httpx.AsyncClient) -> T:
+    """Carry a plan out, letting others go on meanwhile."""
+    reply: Reply = None
+    try:
+        while True:
+            try:
+                effect = plan.send(reply)
+            except StopIteration as stop:
+                return cast(T, stop.value)
+            reply = None
+            if isinstance(effect, Pause):
+                await asyncio.sleep(effect.seconds)
+                continue
+            try:
+                reply = _response(
+                    await http.request(
+                        effect.method, effect.url, headers=effect.headers, content=effect.content
+                    )
+                )
+            except httpx.RequestError as error:
+                reply = _lost(error)
+    finally:
+        plan.close()
+
+
+def _response(response: httpx.Response) -> Response:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Response(response.status_code, headers, response.content)
+
+
+def _lost(error: httpx.RequestError) -> Lost:
+    return Lost(str(error) or type(error).__name__, not isinstance(error, _NEVER_SENT))

@@ -1,0 +1,94 @@
+"""What the REST API answers, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from faas_sdk.errors import ConnectionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One run of one program."""
+
+    execution_id: str
+    status: str
+    """`completed` whatever the exit code; `failed` when it could not be started."""
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    duration_ms: float | None
+    mode: str
+    cached: bool
+    cost: Mapping[str, float]
+    receipt: Mapping[str, object] | None
+    """The signed fields, where the service gives them."""
+    signature: str | None
+    virtual_ns: int | None
+    """Guest time; the same in every run of the same job."""
+    response: Mapping[str, object]
+    """The whole answer."""
+
+    @property
+    def id(self) -> str:
+        """The same as `execution_id`."""
+        return self.execution_id
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the service says of itself."""
+
+    status: str
+    response: Mapping[str, object]
+
+
+def execution_from_json(data: object) -> Execution:
+    """Raises ConnectionFailed when it is not an execution."""
+    body = _object(data)
+    identity, status = body.get("execution_id", body.get("id")), body.get("status")
+    if not isinstance(identity, str) or not isinstance(status, str):
+        raise ConnectionFailed("the answer is not an execution: execution_id or status is missing")
+    receipt = body.get("receipt")
+    receipt = receipt if isinstance(receipt, dict) else None
+    cost = body.get("cost")
+    return Execution(
+        identity,
+        status,
+        _integer(body.get("exit_code")),
+        _text(body.get("stdout")),
+        _text(body.get("stderr")),
+        _number(body.get("duration_ms")),
+        _text(body.get("mode")),
+        body.get("cached") is True,
+        {str(name): float(value) for name, value in cost.items()} if isinstance(cost, dict) else {},
+        receipt,
+        _text(body.get("signature")) or None,
+        _integer(body.get("virtual_ns", receipt.get("virtual_ns") if receipt else None)),
+        body,
+    )
+
+
+def health_from_json(data: object) -> Health:
+    """Raises ConnectionFailed when it is not a health report."""
+    body = _object(data)
+    return Health(_text(body.get("status")), body)
+
+
+def _object(data: object) -> dict[str, object]:
+    if not isinstance(data, dict):
+        raise ConnectionFailed("the answer is not a JSON object: is this the API's address?")
+    return data
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
