@@ -137,3 +137,7 @@ def mermaid() -> str:
         lines += [f"    {state} --> {target}: {event}" for event, target in events.items()]
     lines += [f"    {state} --> [*]" for state in State if state in RESTING]
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(mermaid(), end="")

@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import Address, address
 
 _KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
@@ -49,6 +50,13 @@ def _hash_keys(value: object) -> frozenset[str]:
     )
 
 
+def _address_or_none(value: object) -> Address | None:
+    try:
+        return None if value is None else address(str(value))
+    except InvalidRequest as error:
+        raise ValueError(error.message) from error
+
+
 class _Sourced(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FAAS_", frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
@@ -73,7 +81,7 @@ class Settings(_Sourced):
     home: Path = Field(default_factory=default_home)
     keystore: Path | None = None
     """Encrypted keystore file; default: `keystore.json` in the home folder."""
-    tangle: Annotated[Address, BeforeValidator(lambda value: address(str(value)))] | None = None
+    tangle: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Address of the Tangle contract."""
     blueprint_id: int = Field(0, ge=0)
     start_block: int = Field(0, ge=0)

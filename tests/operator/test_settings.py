@@ -1,0 +1,93 @@
+"""Settings come from the environment and a file, in this order; secrets do not come out again."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+
+import pytest
+from pydantic import ValidationError
+
+from faas_operator.settings import Secrets, Settings, database_url, hash_api_key
+
+PASSWORD = "hunter2-hunter2"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch, tmp_path):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("FAAS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FAAS_HOME", str(tmp_path))
+
+
+def test_everything_has_a_default(tmp_path):
+    settings = Settings()
+    assert (settings.home, settings.confirmations) == (tmp_path, 1)
+    assert settings.keystore_path == tmp_path / "keystore.json"
+    assert database_url(settings, Secrets()) == f"sqlite:///{tmp_path}/operator.sqlite"
+
+
+def test_the_environment_wins_over_the_file(monkeypatch, tmp_path):
+    (tmp_path / "settings.toml").write_text('confirmations = 3\nblueprint_id = 9\napi_keys = ["a"]\n')
+    monkeypatch.setenv("FAAS_CONFIRMATIONS", "5")
+    assert (Settings().confirmations, Settings().blueprint_id) == (5, 9)
+    assert Secrets().api_keys == {hash_api_key(b"a")}
+
+
+def test_another_file_can_be_named(monkeypatch, tmp_path):
+    (tmp_path / "other.toml").write_text("parallel_jobs = 7\n")
+    monkeypatch.setenv("FAAS_SETTINGS", str(tmp_path / "other.toml"))
+    assert Settings().parallel_jobs == 7
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        Settings().confirmations = 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CONFIRMATIONS", "0"), ("API_PORT", "65536"), ("TANGLE", "0x12"), ("POLL_SECONDS", "0")],
+)
+def test_nonsense_is_refused(monkeypatch, name, value):
+    monkeypatch.setenv(f"FAAS_{name}", value)
+    with pytest.raises(ValueError, match=name.lower()):
+        Settings()
+
+
+def test_addresses_are_brought_into_one_form(monkeypatch):
+    monkeypatch.setenv("FAAS_TANGLE", "0x" + "AB" * 20)
+    assert Settings().tangle == "0x" + "ab" * 20
+
+
+def test_api_keys_are_hashed_as_they_are_read(monkeypatch):
+    monkeypatch.setenv("FAAS_API_KEYS", f"one, two,,{hash_api_key(b'three')}")
+    assert Secrets().api_keys == {hash_api_key(key) for key in (b"one", b"two", b"three")}
+
+
+def test_secrets_are_not_shown(monkeypatch, caplog):
+    monkeypatch.setenv("FAAS_KEYSTORE_PASSWORD", PASSWORD)
+    monkeypatch.setenv("FAAS_RPC_URL", f"https://rpc.example/{PASSWORD}")
+    monkeypatch.setenv("FAAS_DATABASE_URL", f"postgresql://faas:{PASSWORD}@db/faas")
+    monkeypatch.setenv("FAAS_API_KEYS", PASSWORD)
+    secrets = Secrets()
+    with caplog.at_level(logging.INFO):
+        logging.getLogger("test").info("%s %r %s", secrets, secrets, [secrets])
+    shown = (
+        f"{secrets} {secrets!r} {[secrets]} {secrets.model_dump()} {secrets.model_dump_json()} {caplog.text}"
+    )
+    assert PASSWORD not in shown
+    assert PASSWORD not in repr(Settings())
+    with pytest.raises(TypeError):
+        pickle.dumps(secrets)
+    assert secrets.keystore_password.get_secret_value() == PASSWORD
+    assert PASSWORD in database_url(Settings(), secrets)
+
+
+def test_a_malformed_secret_is_not_shown_either(monkeypatch, tmp_path):
+    (tmp_path / "settings.toml").write_text(f"keystore_password = ['{PASSWORD}']\n")
+    with pytest.raises(ValidationError) as caught:
+        Secrets()
+    assert PASSWORD not in str(caught.value)
