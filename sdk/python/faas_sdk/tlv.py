@@ -58,12 +58,13 @@ class Reader:
 
     def size(self) -> int:
         """A length or count, in its shortest form."""
+        start = self._at
         first = self.number(1)
         if first < 0x80:
             return first
         width = first & 0x3F
         value = (first & 0x3F) << 8 | self.number(1) if first < 0xC0 else self.number(width)
-        if encode_size(value) != self._data[self._at - len(encode_size(value)) : self._at]:
+        if encode_size(value) != self._data[start : self._at]:
             raise ValueError(f"the length before byte {self._at} is not in its shortest form")
         return value
 

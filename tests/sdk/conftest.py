@@ -1,0 +1,69 @@
+"""A local HTTP server that answers as it is told, request by request, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+@dataclass
+class FlakyServer:
+    """Answers with the next of `answers` (status, body, headers); None breaks the connection."""
+
+    url: str
+    answers: list[tuple[int, object, dict[str, str]] | None] = field(default_factory=list)
+    requests: list[dict[str, object]] = field(default_factory=list)
+
+    def will_answer(self, status: int, body: object, **headers: str) -> None:
+        """Queue an answer."""
+        self.answers.append((status, body, {name.replace("_", "-"): text for name, text in headers.items()}))
+
+    def will_break(self) -> None:
+        """Queue a broken connection."""
+        self.answers.append(None)
+
+
+def _handler(server: FlakyServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            server.requests.append(
+                {"method": self.command, "path": self.path, "headers": headers, "body": body}
+            )
+            answer = server.answers.pop(0)
+            if answer is None:
+                self.connection.close()
+                return
+            status, content, extra = answer
+            raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+            self.send_response(status)
+            for name, value in {**extra, "Content-Length": str(len(raw))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(raw)
+
+        do_GET = do_POST = _answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler
+
+
+@pytest.fixture
+def flaky_server() -> Iterator[FlakyServer]:
+    server = FlakyServer("")
+    http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+    server.url = f"http://127.0.0.1:{http.server_port}"
+    thread = threading.Thread(target=http.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    http.shutdown()
+    thread.join()
+    http.server_close()

@@ -1,0 +1,221 @@
+"""FaaSClient against a server that misbehaves to order."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+import faas_sdk
+from faas_sdk import AsyncFaaSClient, FaaSClient, retry
+
+DONE = {
+    "execution_id": "exec_1",
+    "status": "completed",
+    "exit_code": 0,
+    "stdout": "Hello World\n",
+    "stderr": "",
+    "duration_ms": 145,
+    "mode": "ephemeral",
+    "cached": False,
+    "cost": {"compute": 0.00012, "total": 0.00012},
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_PAUSE", 0.001)
+    monkeypatch.delenv("FAAS_API_KEY", raising=False)
+    monkeypatch.delenv("FAAS_ENDPOINT", raising=False)
+
+
+@pytest.fixture
+def client(flaky_server):
+    with FaaSClient("key", flaky_server.url, timeout=5) as made:
+        yield made
+
+
+def error(code, message="no", **details):
+    return {"error": {"code": code, "message": message, "details": details}}
+
+
+def test_execute(client, flaky_server):
+    flaky_server.will_answer(200, DONE)
+    result = client.execute(code="print('Hello World')", language="python")
+    assert (result.id, result.execution_id, result.status) == ("exec_1", "exec_1", "completed")
+    assert (result.stdout, result.stderr, result.exit_code) == ("Hello World\n", "", 0)
+    assert (result.duration_ms, result.mode, result.cached) == (145, "ephemeral", False)
+    assert result.cost == {"compute": 0.00012, "total": 0.00012}
+    assert result.receipt is None
+    assert result.signature is None
+    request = flaky_server.requests[0]
+    assert (request["method"], request["path"]) == ("POST", "/api/v1/execute")
+    assert request["headers"]["authorization"] == "Bearer key"
+    body = json.loads(request["body"])
+    assert body == {"code": "print('Hello World')", "language": "python", "mode": "ephemeral"}
+
+
+def test_everything_that_can_be_said(client, flaky_server):
+    flaky_server.will_answer(200, DONE | {"receipt": {"virtual_ns": 7}, "signature": "0x01"})
+    result = client.execute(
+        "1",
+        "python",
+        resources={"memory_mb": 64},
+        env_vars={"A": "1"},
+        files={"a.bin": b"\xff\x00", "t.txt": "ž"},
+        stdin="in",
+        arguments=["x"],
+        seed=1,
+        epoch=2,
+    )
+    assert (result.virtual_ns, result.signature) == (7, "0x01")
+    body = json.loads(flaky_server.requests[0]["body"])
+    assert base64.b64decode(body["files"]["a.bin"]) == b"\xff\x00"
+    assert base64.b64decode(body["files"]["t.txt"]).decode() == "ž"
+    assert (body["stdin"], body["arguments"], body["seed"], body["epoch"]) == ("in", ["x"], 1, 2)
+    assert (body["resources"], body["env_vars"]) == ({"memory_mb": 64}, {"A": "1"})
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "/api/v1", "/api/v1/"])
+def test_the_endpoint_with_and_without_its_prefix(flaky_server, suffix):
+    flaky_server.will_answer(200, DONE)
+    flaky_server.will_answer(200, {"status": "ok"})
+    with FaaSClient(endpoint=flaky_server.url + suffix) as client:
+        client.execute("1", "python")
+        assert client.health().status == "ok"
+    assert [request["path"] for request in flaky_server.requests] == ["/api/v1/execute", "/health"]
+    assert "authorization" not in flaky_server.requests[0]["headers"]
+
+
+def test_key_and_endpoint_from_the_environment(flaky_server, monkeypatch):
+    monkeypatch.setenv("FAAS_API_KEY", "from env")
+    monkeypatch.setenv("FAAS_ENDPOINT", flaky_server.url)
+    flaky_server.will_answer(200, DONE)
+    with FaaSClient() as client:
+        client.execute("1", "python")
+    assert flaky_server.requests[0]["headers"]["authorization"] == "Bearer from env"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "INVALID_REQUEST", faas_sdk.InvalidRequest),
+        (401, "UNAUTHORIZED", faas_sdk.Unauthorized),
+        (402, "PAYMENT_REQUIRED", faas_sdk.PaymentRequired),
+        (403, "FORBIDDEN", faas_sdk.Forbidden),
+        (404, "NOT_FOUND", faas_sdk.NotFound),
+        (408, "EXECUTION_TIMEOUT", faas_sdk.ExecutionTimeout),
+        (429, "RATE_LIMIT_EXCEEDED", faas_sdk.RateLimitError),
+        (500, "INTERNAL_ERROR", faas_sdk.ServerError),
+    ],
+)
+def test_errors_by_code_are_raised_at_once(client, flaky_server, status, code, kind):
+    flaky_server.will_answer(status, error(code, "why", field="code"))
+    with pytest.raises(kind, match="why") as caught:
+        client.execute("1", "python")
+    assert (caught.value.code, caught.value.status) == (code, status)
+    assert caught.value.details == {"field": "code"}
+    assert len(flaky_server.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, faas_sdk.Unauthorized), (418, faas_sdk.ServerError)])
+def test_an_error_that_is_not_ours(client, flaky_server, status, kind):
+    flaky_server.will_answer(status, b"<html>proxy</html>")
+    with pytest.raises(kind, match=str(status)):
+        client.execute("1", "python")
+
+
+@pytest.mark.parametrize("value", ["2024-01-15T11:00:00Z", 1_705_316_400])
+def test_when_a_rate_limit_is_lifted(client, flaky_server, value):
+    flaky_server.will_answer(429, error("RATE_LIMIT_EXCEEDED", reset_at=value))
+    with pytest.raises(faas_sdk.RateLimitError) as caught:
+        client.execute("1", "python")
+    assert caught.value.reset_at == datetime(2024, 1, 15, 11, tzinfo=UTC)
+
+
+def test_a_rate_limit_that_says_nothing(client, flaky_server):
+    flaky_server.will_answer(429, error("RATE_LIMIT_EXCEEDED", reset_at="soon"))
+    with pytest.raises(faas_sdk.RateLimitError) as caught:
+        client.execute("1", "python")
+    assert caught.value.reset_at is None
+
+
+@pytest.mark.parametrize("status", [503, 507])
+def test_what_was_not_begun_is_tried_again(client, flaky_server, status):
+    flaky_server.will_answer(status, error("INSUFFICIENT_RESOURCES"), Retry_After="0")
+    flaky_server.will_answer(status, error("INSUFFICIENT_RESOURCES"))
+    flaky_server.will_answer(200, DONE)
+    assert client.execute("1", "python").id == "exec_1"
+    assert len(flaky_server.requests) == 3
+
+
+def test_retries_end(client, flaky_server):
+    for _ in range(4):
+        flaky_server.will_answer(507, error("INSUFFICIENT_RESOURCES"))
+    with pytest.raises(faas_sdk.InsufficientResources):
+        client.execute("1", "python")
+    assert len(flaky_server.requests) == 4
+
+
+def test_a_long_retry_after_is_not_waited_for(client, flaky_server):
+    flaky_server.will_answer(503, error("INTERNAL_ERROR"), Retry_After="3600")
+    with pytest.raises(faas_sdk.ServerError):
+        client.execute("1", "python")
+
+
+def test_a_run_that_may_have_begun_is_not_run_twice(client, flaky_server):
+    flaky_server.will_break()
+    with pytest.raises(faas_sdk.ConnectionFailed):
+        client.execute("1", "python")
+    assert len(flaky_server.requests) == 1
+
+
+def test_a_question_may_be_asked_twice(client, flaky_server):
+    flaky_server.will_break()
+    flaky_server.will_answer(502, b"")
+    flaky_server.will_answer(200, {"status": "ok"})
+    assert client.health().status == "ok"
+
+
+def test_nobody_there():
+    client = FaaSClient(endpoint="http://127.0.0.1:9", max_retries=1)
+    with client, pytest.raises(faas_sdk.ConnectionFailed, match="does not answer"):
+        client.execute("1", "python")
+
+
+@pytest.mark.parametrize("body", [b"hello", [], {"id": 1}, {"execution_id": "x"}])
+def test_something_else_is_there(client, flaky_server, body):
+    flaky_server.will_answer(200, body)
+    with pytest.raises(faas_sdk.ConnectionFailed):
+        client.execute("1", "python")
+
+
+def test_arguments_that_make_no_client():
+    with pytest.raises(ValueError, match="http"):
+        FaaSClient(endpoint="api.faas.platform")
+    with pytest.raises(ValueError, match="max_retries"):
+        FaaSClient(max_retries=-1)
+
+
+def test_stdin_that_is_not_text(client):
+    with pytest.raises(ValueError, match="utf-8"):
+        client.execute("1", "python", stdin=b"\xff")
+
+
+def test_the_key_is_not_printed():
+    with FaaSClient("secret-key") as client:
+        assert "secret-key" not in repr(vars(client))
+
+
+async def test_the_async_twin(flaky_server):
+    flaky_server.will_answer(503, error("INTERNAL_ERROR"))
+    flaky_server.will_answer(200, DONE)
+    flaky_server.will_answer(200, {"status": "ok"})
+    flaky_server.will_answer(401, error("UNAUTHORIZED"))
+    async with AsyncFaaSClient("key", flaky_server.url) as client:
+        assert (await client.execute("1", "python")).stdout == "Hello World\n"
+        assert (await client.health()).status == "ok"
+        with pytest.raises(faas_sdk.Unauthorized):
+            await client.execute("1", "python")
