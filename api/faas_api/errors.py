@@ -5,6 +5,7 @@ What is the caller's to mend is told in full; what is ours is logged in full and
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 
@@ -28,6 +29,13 @@ _CODES: Mapping[int, str] = {
 }
 
 
+class _AsciiJson(JSONResponse):
+    """Can spell whatever a caller sent, lone surrogates included."""
+
+    def render(self, content: object) -> bytes:
+        return json.dumps(content, allow_nan=False).encode("ascii")
+
+
 def error_response(
     status: int,
     code: str,
@@ -37,7 +45,7 @@ def error_response(
 ) -> JSONResponse:
     """One error."""
     error = {"code": code, "message": message, "details": dict(details or {})}
-    return JSONResponse({"error": error}, status, dict(headers or {}))
+    return _AsciiJson({"error": error}, status, dict(headers or {}))
 
 
 def handle_errors(app: FastAPI) -> None:

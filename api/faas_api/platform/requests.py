@@ -8,7 +8,7 @@ import secrets
 import time
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import U64_MAX, Job, Limits, make_job
@@ -19,6 +19,15 @@ KNOWN_MODES = ("ephemeral", "cached", "checkpointed", "branched", "persistent")
 RANDOM_SEED_BITS = 53
 """Seeds of our own choice stay exact in clients whose numbers are doubles."""
 
+
+def _check_text(text: str) -> str:
+    """JSON can spell lone surrogates, which are no text."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("must be valid Unicode (no lone surrogates)")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
 Unsigned64 = Annotated[int, Field(ge=0, le=U64_MAX)]
 
 
@@ -41,14 +50,14 @@ class Resources(_Strict):
 class ExecuteRequest(_Strict):
     """The body of `POST /execute`."""
 
-    code: str
-    language: str
-    mode: str = "ephemeral"
+    code: Text
+    language: Text
+    mode: Text = "ephemeral"
     resources: Resources = Resources()
-    env_vars: dict[str, str] = Field(default_factory=dict)
-    files: dict[str, str] = Field(default_factory=dict, description="Path to base64 content")
-    stdin: str = ""
-    arguments: list[str] = Field(default_factory=list)
+    env_vars: dict[Text, Text] = Field(default_factory=dict)
+    files: dict[Text, Text] = Field(default_factory=dict, description="Path to base64 content")
+    stdin: Text = ""
+    arguments: list[Text] = Field(default_factory=list)
     seed: Unsigned64 | None = Field(None, description="Default: a random number, told in the answer")
     epoch: Unsigned64 | None = Field(None, description="Unix seconds; default: now, told in the answer")
 

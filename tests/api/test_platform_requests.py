@@ -1,0 +1,232 @@
+"""What the platform API refuses, and how it says so; none of this reaches a machine."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+
+import pytest
+
+from faas_blueprint.errors import InsufficientResources, InvalidRequest, MachineFailure, MissingPrerequisite
+from faas_operator.execution_store import ExecutionStatus
+
+HELLO = {"code": "print('hello')", "language": "python"}
+
+
+def error_of(response, status, code):
+    assert response.status_code == status, response.text
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message", "details"}
+    assert body["error"]["code"] == code
+    assert isinstance(body["error"]["details"], dict)
+    return body["error"]
+
+
+# -- who is asking
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Basic key-of-alice"},
+        {"Authorization": "Bearer "},
+        {"X-API-Key": ""},
+        {"X-API-Key": "wrong"},
+        {"X-API-Key": "ключ".encode()},
+        {"Authorization": "Bearer wrong", "X-API-Key": "key-of-alice"},
+    ],
+)
+async def test_without_a_valid_key_nothing_is_done(client, faulty_engine, headers):
+    client.headers.pop("X-API-Key")
+    response = await client.post("/api/v1/execute", json=HELLO, headers=headers)
+    error_of(response, 401, "UNAUTHORIZED")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert faulty_engine.jobs == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Authorization": "Bearer key-of-bob"}, {"Authorization": "bearer key-of-bob"}, {}]
+)
+async def test_both_headers_are_accepted(client, headers):
+    response = await client.get("/api/v1/executions/exec_0", headers=headers)
+    error_of(response, 404, "NOT_FOUND")
+
+
+async def test_health_and_blobs_need_no_key(client, faulty_engine):
+    client.headers.pop("X-API-Key")
+    for path in ("/health", "/api/v1/health"):
+        body = (await client.get(path)).json()
+        assert body["status"] == "ok"
+        assert body["timestamp"].endswith("Z")
+        assert body["version"]
+        assert body["engine"] == {
+            "profile_id": "0x" + faulty_engine.profile_id.hex(),
+            "measurement": "0x" + faulty_engine.measurement.hex(),
+        }
+    error_of(await client.get("/api/v1/blobs/" + "0" * 64), 404, "NOT_FOUND")
+    error_of(await client.get("/api/v1/blobs/zz"), 400, "INVALID_REQUEST")
+
+
+# -- what is asked for
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"code": None}, "code"),
+        ({"code": 5}, "code"),
+        ({"code": "\ud800"}, "code"),
+        ({"stdin": "\udfff"}, "stdin"),
+        ({"language": "rust"}, "language"),
+        ({"language": 1}, "language"),
+        ({"mode": "cached"}, "mode"),
+        ({"mode": "imagined"}, "mode"),
+        ({"resources": {"cpu_cores": 2}}, "resources.cpu_cores"),
+        ({"resources": {"gpu_count": 1}}, "resources.gpu_count"),
+        ({"resources": {"memory_mb": 4096}}, "memory_mb"),
+        ({"resources": {"memory_mb": "512"}}, "resources.memory_mb"),
+        ({"resources": {"timeout_ms": 0}}, "timeout_ms"),
+        ({"resources": {"disk_gb": 1}}, "resources.disk_gb"),
+        ({"env_vars": {"A": 1}}, "env_vars.A"),
+        ({"env_vars": [["A", "1"]]}, "env_vars"),
+        ({"env_vars": {"A=B": "1"}}, "environment"),
+        ({"files": {"a.txt": "a"}}, "files.a.txt"),
+        ({"files": {"a.txt": "YQ==\n"}}, "files.a.txt"),
+        ({"files": {"a.txt": "YQ"}}, "files.a.txt"),
+        ({"files": {"a.txt": "_-=="}}, "files.a.txt"),
+        ({"files": {"main.py": "YQ=="}}, "files"),
+        ({"stdin": 1}, "stdin"),
+        ({"arguments": "a b"}, "arguments"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 1 << 64}, "seed"),
+        ({"seed": 1.5}, "seed"),
+        ({"epoch": "now"}, "epoch"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+async def test_what_cannot_be_served_is_refused_by_field(client, faulty_engine, change, field):
+    body = {key: value for key, value in {**HELLO, **change}.items() if value is not None}
+    response = await client.post(
+        "/api/v1/execute", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
+    error = error_of(response, 400, "INVALID_REQUEST")
+    assert error["details"]["field"] == field
+    assert faulty_engine.jobs == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"files": {"\ud800": "YQ=="}}, {"\ud800": 1}, {"env_vars": {"\udc00": ""}}]
+)
+async def test_names_that_are_no_text_are_refused(client, change):
+    content = json.dumps({**HELLO, **change})
+    response = await client.post(
+        "/api/v1/execute", content=content, headers={"Content-Type": "application/json"}
+    )
+    error_of(response, 400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("path", ["../up", "/etc/passwd", "a//b", "a/./b", ""])
+async def test_files_stay_in_their_folder(client, path):
+    response = await client.post("/api/v1/execute", json={**HELLO, "files": {path: "YQ=="}})
+    error_of(response, 400, "INVALID_REQUEST")
+
+
+async def test_a_mode_that_is_not_served_says_which_are(client):
+    response = await client.post("/api/v1/execute", json={**HELLO, "mode": "persistent"})
+    error = error_of(response, 400, "INVALID_REQUEST")
+    assert error["details"]["served"] == ["ephemeral"]
+    assert "ephemeral" in error["message"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"\xff", b"1" * 5000, b"[" * 100_000])
+async def test_what_is_no_json_object_is_refused(client, content):
+    response = await client.post(
+        "/api/v1/execute", content=content, headers={"Content-Type": "application/json"}
+    )
+    error_of(response, 400, "INVALID_REQUEST")
+
+
+async def test_unknown_paths_and_methods_have_the_shape_too(client):
+    error_of(await client.get("/api/v1/nothing"), 404, "NOT_FOUND")
+    response = await client.get("/api/v1/execute")
+    error_of(response, 405, "INVALID_REQUEST")
+    assert response.headers["Allow"] == "POST"
+
+
+async def test_a_body_that_is_too_large_is_refused_whether_declared_or_not(client, faulty_engine):
+    body = json.dumps({**HELLO, "files": {"a": base64.b64encode(bytes(1 << 20)).decode()}}).encode()
+    json_type = {"Content-Type": "application/json"}
+    declared = await client.post("/api/v1/execute", content=body, headers=json_type)
+    error_of(declared, 413, "INVALID_REQUEST")
+
+    async def pieces():
+        for start in range(0, len(body), 65536):
+            yield body[start : start + 65536]
+
+    error_of(
+        await client.post("/api/v1/execute", content=pieces(), headers=json_type), 413, "INVALID_REQUEST"
+    )
+    assert faulty_engine.jobs == []
+
+
+# -- what goes wrong on our side
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (InsufficientResources("no room in /secret"), 507, "INSUFFICIENT_RESOURCES"),
+        (MachineFailure("/secret/log"), 500, "INTERNAL_ERROR"),
+        (MissingPrerequisite("/secret/image"), 500, "INTERNAL_ERROR"),
+        (RuntimeError("/secret/bug"), 500, "INTERNAL_ERROR"),
+        (InvalidRequest("no such thing", {"field": "code"}), 400, "INVALID_REQUEST"),
+    ],
+)
+async def test_failures_keep_their_insides_to_themselves(client, faulty_engine, error, status, code):
+    faulty_engine.error = error
+    response = await client.post("/api/v1/execute", json=HELLO)
+    error_of(response, status, code)
+    assert "secret" not in response.text
+
+
+async def test_a_caller_who_goes_away_cancels_the_run(app, faulty_engine, store):
+    body = json.dumps(HELLO).encode()
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": "/api/v1/execute", "raw_path": b"/api/v1/execute", "query_string": b"", "root_path": "",
+        "headers": [(b"x-api-key", b"key-of-alice"), (b"content-type", b"application/json")],
+        "client": ("test", 1), "server": ("test", 80),
+    }  # fmt: skip
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive():
+        if messages:
+            return messages.pop(0)
+        await faulty_engine.started.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_message):
+        pass
+
+    async with asyncio.timeout(5):
+        await app(scope, receive, send)
+        await faulty_engine.cancelled.wait()
+    with store._engine.connect() as connection:
+        statuses = connection.exec_driver_sql("SELECT status FROM execution").scalars().all()
+    assert statuses == [ExecutionStatus.CANCELLED]
+
+
+async def test_seed_and_epoch_are_chosen_where_they_are_left_open(client, faulty_engine):
+    faulty_engine.error = MachineFailure("enough")
+    for _ in range(2):
+        await client.post("/api/v1/execute", json=HELLO)
+    await client.post("/api/v1/execute", json={**HELLO, "seed": (1 << 64) - 1, "epoch": 0})
+    first, second, third = faulty_engine.jobs
+    assert first.seed != second.seed
+    assert max(first.seed, second.seed) < 1 << 53
+    assert first.epoch > 1_700_000_000
+    assert (third.seed, third.epoch) == ((1 << 64) - 1, 0)
