@@ -78,7 +78,9 @@ class Verdict:
         for finding in self.findings:
             if finding.status is status:
                 return f"{finding.name}: {finding.detail}"
-        return f"every check passed; {self.findings[-1].detail}"
+        skipped = [finding.name for finding in self.findings if finding.status is Status.SKIPPED]
+        without = f" (not asked: {', '.join(skipped)})" if skipped else ""
+        return f"every check passed{without}; {self.findings[-1].detail}"
 
     @property
     def differences(self) -> tuple[Difference, ...]:

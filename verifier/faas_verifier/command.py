@@ -1,0 +1,168 @@
+"""`faas verify`: the command, its arguments, its exit codes.
+
+0 verified, 1 refuted, 2 could not be checked. `--signature-only` re-executes nothing, so its best
+verdict is *could not be checked*: a signature says who answers for a result, not that it is right.
+Of several results of one call all are checked, and the worst verdict is the command's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from faas_blueprint.bundle import Bundle
+from faas_blueprint.errors import ChainUnavailable, FaaSError, InvalidRequest, NotFound
+from faas_blueprint.receipt import Address, address
+from faas_verifier.bundle import load_bundle
+from faas_verifier.chain import read_call, tangle_address
+from faas_verifier.evidence import PostedResult
+from faas_verifier.report import print_verdict
+from faas_verifier.rerun import OpenMachine, own_machine
+from faas_verifier.rpc import Rpc
+from faas_verifier.verdict import Conclusion, Verdict, combine, verdict_to_json
+from faas_verifier.verify import unreadable, verify_bundle, verify_posted
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is to be verified."""
+
+    receipt: Path | None
+    rpc_url: str | None
+    service_id: int | None
+    call_id: int | None
+    tangle: Address
+    operator: Address | None
+
+
+async def answer(question: Question, open_machine: OpenMachine | None) -> list[Verdict]:
+    """One verdict a result, at least one. What cannot be read or reached is a verdict too."""
+    try:
+        if question.receipt is not None:
+            return [await _answer_file(question, load_bundle(question.receipt), open_machine)]
+        assert question.service_id is not None
+        assert question.call_id is not None
+        posted = await _posted(question, question.tangle, question.service_id, question.call_id)
+    except (InvalidRequest, NotFound, ChainUnavailable) as error:
+        return [unreadable(error.message)]
+    return [await verify_posted(result, open_machine, question.operator) for result in posted]
+
+
+async def _answer_file(question: Question, bundle: Bundle, open_machine: OpenMachine | None) -> Verdict:
+    if question.rpc_url is None:
+        return await verify_bundle(bundle, open_machine, None, question.operator)
+    named = bundle.call
+    service_id = named.service_id if question.service_id is None else question.service_id
+    call_id = named.call_id if question.call_id is None else question.call_id
+    results = await _posted(question, question.tangle, service_id, call_id)
+    own = [result for result in results if result.operator == bundle.receipt.operator]
+    return await verify_bundle(bundle, open_machine, (own or results)[0], question.operator)
+
+
+async def _posted(
+    question: Question, tangle: Address, service_id: int, call_id: int
+) -> tuple[PostedResult, ...]:
+    assert question.rpc_url is not None
+    async with Rpc(question.rpc_url) as rpc:
+        found = await read_call(rpc, tangle, service_id, call_id)
+    wanted = question.operator if question.receipt is None else None
+    results = tuple(result for result in found.results if wanted in (None, result.operator))
+    if not results:
+        whose = "" if wanted is None else f" by {wanted}"
+        raise NotFound(f"call {call_id} of service {service_id} has no result{whose} yet")
+    return results
+
+
+def verify(
+    receipt: Annotated[
+        Path | None, typer.Argument(help="A receipt file. With --rpc it is held against the chain too.")
+    ] = None,
+    rpc: Annotated[str | None, typer.Option("--rpc", metavar="URL", help="The chain's endpoint.")] = None,
+    service: Annotated[int | None, typer.Option("--service", min=0, help="Service id.")] = None,
+    call: Annotated[int | None, typer.Option("--call", min=0, help="Job call id.")] = None,
+    tangle: Annotated[
+        str | None,
+        typer.Option(
+            "--tangle",
+            metavar="ADDRESS|FILE",
+            help="Tangle's address, or a deployment's JSON file; default: the devnet's.",
+        ),
+    ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option("--operator", metavar="ADDRESS", help="Whose result it must be; default: check all."),
+    ] = None,
+    signature_only: Annotated[
+        bool,
+        typer.Option("--signature-only", help="Run nothing again: the best verdict is then exit code 2."),
+    ] = False,
+    home: Annotated[
+        Path | None, typer.Option("--home", help="Where image and snapshot are; default: FAAS_HOME.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Check a result: who signed it, for which job, and whether running it again gives the same.
+
+    Exit code 0: verified. 1: refuted, with what differs. 2: could not be checked.
+    """
+    question = _question(receipt, rpc, service, call, tangle, operator)
+    console = Console(stderr=as_json, highlight=False)
+    verdicts = _answered(question, home, signature_only, console)
+    decisive = combine(verdicts)
+    if as_json:
+        print(json.dumps(_report(verdicts, decisive)))
+    else:
+        for verdict in verdicts:
+            print_verdict(verdict, console)
+    raise typer.Exit(decisive.conclusion.exit_code)
+
+
+def _answered(question: Question, home: Path | None, signature_only: bool, console: Console) -> list[Verdict]:
+    """The verdicts. A defect of our own must not read as *refuted*, so it ends with exit code 2."""
+    try:
+        with console.status("checking") as status:
+            machine = None if signature_only else own_machine(home, status.update)
+            return asyncio.run(answer(question, machine))
+    except Exception as error:
+        console.print_exception()
+        raise typer.Exit(Conclusion.UNCHECKED.exit_code) from error
+
+
+def _question(
+    receipt: Path | None,
+    rpc: str | None,
+    service: int | None,
+    call: int | None,
+    tangle: str | None,
+    operator: str | None,
+) -> Question:
+    """The arguments, checked together. Raises typer.BadParameter (exit code 2)."""
+    if receipt is None and (rpc is None or service is None or call is None):
+        raise typer.BadParameter("give a receipt file, or --rpc, --service and --call")
+    if receipt is not None and rpc is None and (service is not None or call is not None):
+        raise typer.BadParameter("--service and --call need --rpc")
+    try:
+        place = tangle_address(tangle)
+        expected = None if operator is None else address(operator)
+    except FaaSError as error:
+        raise typer.BadParameter(error.message) from error
+    return Question(receipt, rpc, service, call, place, expected)
+
+
+def _report(verdicts: list[Verdict], decisive: Verdict) -> dict[str, object]:
+    """The deciding verdict; with several results, all of them besides."""
+    report = verdict_to_json(decisive)
+    if len(verdicts) > 1:
+        report["results"] = [verdict_to_json(verdict) for verdict in verdicts]
+    return report
+
+
+def main() -> None:
+    """The command by itself, for `scripts/verify_result.py`."""
+    typer.run(verify)
