@@ -23,6 +23,8 @@ from faas_operator.chain.interface import Block
 from faas_operator.chain.rpc import Reverted, Rpc, call_fields
 
 GAS_MARGIN_PERCENT = 25
+HOOK_GAS = 600_000
+"""On top: Tangle gives a manager's hook up to 500 k and swallows its running out, so no estimate shows it."""
 BUMP_PERCENT = 25
 """Nodes take a replacement from 10 % on."""
 
@@ -111,7 +113,7 @@ class TransactionSender:
     async def _gas(self, to: Address | None, data: bytes, value: int) -> int:
         fields = call_fields(to, data, self.address, value)
         estimate = int(await self._rpc.request("eth_estimateGas", fields, "pending"), 16)
-        return estimate * (100 + GAS_MARGIN_PERCENT) // 100
+        return estimate * (100 + GAS_MARGIN_PERCENT) // 100 + (HOOK_GAS if data else 0)
 
     async def _fees(self) -> _Fees:
         priority = int(await self._rpc.request("eth_maxPriorityFeePerGas"), 16)

@@ -1,0 +1,132 @@
+"""Puts our blueprint, its operator and an active service on a chain that has Tangle on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from faas_blueprint.definition import BlueprintDefinition
+from faas_blueprint.digests import Digest, sha256
+from faas_blueprint.errors import FatalError
+from faas_blueprint.receipt import Address, address
+from faas_blueprint.tangle import protocol, staking
+from faas_blueprint.tangle.abi import Log
+from faas_blueprint.tlv import encode_schema
+from faas_operator import keystore
+from faas_operator.artifacts import Artifact
+from faas_operator.chain.epochs import probe_epoch
+from faas_operator.chain.rpc import Rpc
+from faas_operator.chain.sender import TransactionReceipt, TransactionSender
+from faas_operator.devnet.deployment import Deployment
+from faas_operator.devnet.fixture import Fixture
+from faas_operator.registration import Registration
+
+Progress = Callable[[str], None]
+
+MNEMONIC = " ".join(["test"] * 11 + ["junk"])
+"""Of anvil's default accounts."""
+OWNER_ACCOUNT = 0
+CUSTOMER_ACCOUNT = 5
+TOKEN_ACCOUNT = 9
+
+OPERATOR_PASSWORD = "devnet"
+OPERATOR_STAKE = 100 * 10**18
+OPERATOR_ETHER = 100 * 10**18
+OPERATOR_RPC_ADDRESS = "http://127.0.0.1:8080"
+
+
+def anvil_account(index: int) -> LocalAccount:
+    """One of anvil's ten default accounts."""
+    Account.enable_unaudited_hdwallet_features()
+    account: LocalAccount = Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}")
+    return account
+
+
+def software_digest(definition: BlueprintDefinition) -> Digest:
+    """Stands for the binary that Tangle wants named: the operator is Python, so its schemas are hashed."""
+    schemas = (encode_schema(fields) for job in definition.jobs for fields in (job.parameters, job.result))
+    return sha256(b"".join(schemas))
+
+
+async def provision(
+    rpc: Rpc,
+    fixture: Fixture,
+    manager: Artifact,
+    definition: BlueprintDefinition,
+    keystore_path: Path,
+    progress: Progress,
+) -> Deployment:
+    """Deploy, stake, register, request and approve; the operator's new key goes to `keystore_path`."""
+    chain_id = await rpc.chain_id()
+    tangle = fixture.tangle
+    epoch = await probe_epoch(rpc, tangle)
+    owner, customer = anvil_account(OWNER_ACCOUNT), anvil_account(CUSTOMER_ACCOUNT)
+    owner_sends = TransactionSender(rpc, owner, chain_id)
+
+    arguments = encode(["address", "address"], [tangle, owner.address])
+    manager_address = (await owner_sends.send(None, manager.bytecode + arguments)).contract
+    if manager_address is None:
+        raise FatalError("the service manager's deployment created no contract")
+    progress(f"deployed the service manager at {manager_address}")
+
+    call = epoch.create_blueprint(definition, manager_address, software_digest(definition))
+    created = await owner_sends.send(tangle, call)
+    blueprint_id = epoch.decode_blueprint_created(_log_of(created, tangle, 3))
+    progress(f"created blueprint {blueprint_id}")
+
+    operator = keystore.create(keystore_path, OPERATOR_PASSWORD)
+    await _fund(rpc, fixture, chain_id, owner_sends, address(operator.address))
+    sends = TransactionSender(rpc, operator, chain_id)
+    registration = Registration(rpc, sends, epoch, tangle, fixture.staking)
+    await registration.stake(OPERATOR_STAKE)
+    await registration.register(blueprint_id, keystore.public_key(operator), OPERATOR_RPC_ADDRESS)
+    progress(f"registered operator {sends.address}")
+
+    request = protocol.request_service(blueprint_id, (sends.address,), (address(customer.address),))
+    requested = await TransactionSender(rpc, customer, chain_id).send(tangle, request)
+    request_id = protocol.decode_service_requested(
+        next(log for log in requested.logs if protocol.SERVICE_REQUESTED.matches(log))
+    ).request_id
+    approved = await registration.approve(request_id)
+    activated = protocol.decode_service_activated(
+        next(log for log in approved.logs if protocol.SERVICE_ACTIVATED.matches(log))
+    )
+    progress(f"service {activated.service_id} is active")
+    return Deployment(
+        rpc_url=rpc.url,
+        chain_id=chain_id,
+        epoch=epoch.name,
+        tangle=tangle,
+        staking=fixture.staking,
+        status_registry=await rpc.read(tangle, protocol.operator_status_registry()),
+        bond_token=fixture.bond_token,
+        manager=manager_address,
+        blueprint_id=blueprint_id,
+        service_id=activated.service_id,
+        event_rate_wei=await rpc.read(tangle, protocol.job_event_rate(blueprint_id, 0)),
+        first_block=approved.block.number,
+        owner=address(owner.address),
+        owner_key="0x" + owner.key.hex(),
+        customer=address(customer.address),
+        customer_key="0x" + customer.key.hex(),
+        operator=sends.address,
+        operator_keystore=str(keystore_path),
+        operator_password=OPERATOR_PASSWORD,
+    )
+
+
+async def _fund(
+    rpc: Rpc, fixture: Fixture, chain_id: int, owner_sends: TransactionSender, operator: Address
+) -> None:
+    await owner_sends.send(operator, b"", OPERATOR_ETHER)
+    holder = TransactionSender(rpc, anvil_account(TOKEN_ACCOUNT), chain_id)
+    await holder.send(fixture.bond_token, staking.transfer(operator, OPERATOR_STAKE))
+
+
+def _log_of(receipt: TransactionReceipt, emitter: Address, topics: int) -> Log:
+    """The one log of a contract with a number of topics: what `BlueprintCreated` is in every epoch."""
+    return next(log for log in receipt.logs if log.address == emitter and len(log.topics) == topics)
