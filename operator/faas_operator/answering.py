@@ -27,7 +27,7 @@ from faas_blueprint.receipt import Address
 from faas_blueprint.result import encode_result, make_result
 from faas_microvm.execution import Execution
 from faas_operator.backoff import Backoff
-from faas_operator.chain.interface import CallStanding, ChainAdapter, SubmittedJob
+from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, SubmittedJob
 from faas_operator.engine import JobEngine
 from faas_operator.job_record import NOTHING_NEW, Change, JobRecord, SignedResult
 from faas_operator.logs import about
@@ -133,6 +133,8 @@ class Answering:
 
     async def _post(self, record: JobRecord) -> JobRecord:
         assert record.signed is not None, "a job to be posted is signed"
+        if not await self._is_on_chain(record.submitted.block):
+            return await self._apply(record, Event.VANISH)
         standing = await self._chain.standing(record.call)
         if standing is CallStanding.ANSWERED:
             return await self._take_note_of_answer(record)
@@ -143,6 +145,13 @@ class Answering:
         except ResultRefused as refusal:
             return await self._take_refusal(record, refusal)
         return await self._apply(record, Event.INCLUDE, Change(posted=posted))
+
+    async def _is_on_chain(self, block: Block) -> bool:
+        """Whether the call is still the one that was run; another chain's may have the same number."""
+        found = await self._chain.block_hash(block.number)
+        if found is None:
+            raise ChainUnavailable(f"block {block.number} is not there yet")
+        return found == block.block_hash
 
     async def _take_refusal(self, record: JobRecord, refusal: ResultRefused) -> JobRecord:
         """Final, unless what was in the way is an earlier transaction of our own."""

@@ -19,7 +19,7 @@ class State(StrEnum):
     SEEN = "seen"
     """In a block that may still be reorganised away; wait for confirmations."""
     DROPPED = "dropped"
-    """Its block vanished before it was confirmed; nothing to do unless it comes back."""
+    """Its block vanished before it was answered; nothing to do unless it comes back."""
     CONFIRMED = "confirmed"
     """Deep enough to act on; find out whether it is ours and can be run."""
     ACCEPTED = "accepted"
@@ -90,6 +90,7 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
     State.POSTING: {
         Event.INCLUDE: State.POSTED,
         Event.REFUSE: State.ABANDONED,
+        Event.VANISH: State.DROPPED,
     },
     State.POSTED: {
         Event.FINALISE: State.FINAL,

@@ -13,7 +13,6 @@ import re
 from pathlib import Path
 from typing import Annotated, NoReturn, Self
 
-from platformdirs import user_data_path
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
@@ -25,13 +24,9 @@ from pydantic_settings import (
 
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import Address, address
+from faas_microvm.home import default_home
 
 _KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-def default_home() -> Path:
-    """Where a node keeps what it stores, unless it is told otherwise."""
-    return Path(os.environ.get("FAAS_HOME") or user_data_path("tangle-faas"))
 
 
 def hash_api_key(key: bytes) -> str:
@@ -83,6 +78,8 @@ class Settings(_Sourced):
     """Encrypted keystore file; default: `keystore.json` in the home folder."""
     tangle: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Address of the Tangle contract."""
+    chain_id: int | None = Field(None, ge=1)
+    """Refuse to work on any other chain."""
     blueprint_id: int = Field(0, ge=0)
     start_block: int = Field(0, ge=0)
     """Where a node without a cursor starts to look for jobs."""

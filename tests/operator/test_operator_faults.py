@@ -246,6 +246,34 @@ async def test_jobs_of_a_deep_reorganisation_are_found_and_answered_again(node):
     assert set(node.chain.results()) == {call, new}
 
 
+async def test_a_result_is_not_posted_to_another_chains_call(node):
+    """The chain is started afresh while a result waits to be posted; the new call has the same number."""
+    node.chain.post_never = 1
+    node.set(retry_seconds=0.2, retry_seconds_at_most=0.2)
+    call = node.submit(0, "old")
+
+    async def start_afresh_between_posts():
+        while not node.chain.attempted_posts:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+        node.chain.start_afresh()
+        node.submit(0, "new")
+
+    await node.live_until(lambda: node.state(call) is State.FINAL, start_afresh_between_posts())
+    assert checked_result(node, call).output.stdout == b"new"
+
+
+async def test_a_call_that_vanishes_for_good_is_dropped(node):
+    node.chain.post_never = 1
+    call = node.submit(0)
+
+    async def vanish():
+        while not node.chain.attempted_posts:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        node.chain.reorganise(1)
+
+    await node.live_until(lambda: node.state(call) is State.DROPPED, vanish())
+
+
 async def test_a_shorter_chain_is_read_again(node):
     """A local chain that was started afresh."""
     for n in range(12):

@@ -1,0 +1,79 @@
+"""A node put together: store, key, chain and engine, opened in order and closed again.
+
+async with Engine.open() as engine, open_node(settings, secrets, engine) as node:
+    await node.operator().run()          # answer jobs from the chain
+    app = create_app(node.executions(), settings, secrets)   # faas_api: the same over HTTP
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+
+from faas_blueprint.errors import MissingPrerequisite
+from faas_blueprint.receipt import Address
+from faas_operator import keystore
+from faas_operator.chain.evm import EvmAdapter
+from faas_operator.engine import JobEngine
+from faas_operator.executions import ExecutionService
+from faas_operator.service import Operator
+from faas_operator.settings import Secrets, Settings, database_url
+from faas_operator.signer import Signer
+from faas_operator.store import Store
+
+
+@dataclass(frozen=True)
+class Node:
+    """What an operator and an API need, opened."""
+
+    chain: EvmAdapter
+    engine: JobEngine
+    signer: Signer
+    store: Store
+    settings: Settings
+
+    @property
+    def deployment(self) -> str:
+        """Names what this node follows."""
+        return deployment_name(self.chain.chain_id, self.chain.tangle, self.chain.blueprint_id)
+
+    def operator(self) -> Operator:
+        """An operator of this node; one at a time."""
+        return Operator(
+            chain=self.chain,
+            engine=self.engine,
+            signer=self.signer,
+            store=self.store,
+            settings=self.settings,
+            deployment=self.deployment,
+        )
+
+    def executions(self) -> ExecutionService:
+        """Runs without the chain, with the same engine and key."""
+        return ExecutionService(self.engine, self.signer, self.store)
+
+
+def deployment_name(chain_id: int, tangle: Address, blueprint_id: int) -> str:
+    """The name under which a cursor is stored."""
+    return f"{chain_id}/{tangle}/{blueprint_id}"
+
+
+@asynccontextmanager
+async def open_node(settings: Settings, secrets: Secrets, engine: JobEngine) -> AsyncIterator[Node]:
+    """A node over an engine, which stays the caller's to close.
+
+    Raises MissingPrerequisite when a setting is missing, FatalError when the keystore cannot be opened
+    or the chain is not a Tangle, ChainUnavailable when it does not answer.
+    """
+    if settings.tangle is None:
+        raise MissingPrerequisite("set FAAS_TANGLE to the address of the Tangle contract")
+    if secrets.keystore_password is None:
+        raise MissingPrerequisite("set FAAS_KEYSTORE_PASSWORD to the password of the operator's keystore")
+    account = keystore.load(settings.keystore_path, secrets.keystore_password.get_secret_value())
+    rpc_url = secrets.rpc_url.get_secret_value()
+    with closing(Store.open(database_url(settings, secrets))) as store:
+        async with await EvmAdapter.connect(
+            rpc_url, settings.tangle, settings.blueprint_id, account, chain_id=settings.chain_id
+        ) as chain:
+            yield Node(chain, engine, Signer.from_account(account), store, settings)
