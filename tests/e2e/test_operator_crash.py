@@ -1,0 +1,147 @@
+"""The operator is killed at every stage of a job's life, on a real chain, with real machines.
+
+Whatever the stage: started again, it answers the job, exactly once, with the result of a run that
+nobody disturbed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from faas_blueprint import tlv
+from faas_blueprint.job import EXECUTE_PARAMETERS, encode_job, make_job
+from faas_blueprint.outcome import Status
+from faas_blueprint.receipt import recover_signer
+from faas_blueprint.result import decode_result
+from faas_blueprint.tangle import protocol
+from faas_operator.devnet import deployment as deployments
+from faas_operator.pipeline import State
+from faas_operator.store import Store
+
+pytestmark = [pytest.mark.chain, pytest.mark.machine, pytest.mark.slow]
+
+DRIVER = Path(__file__).with_name("crashing_operator.py")
+
+CODE = "import time, random\nprint('answer', time.time(), random.random())\n"
+
+
+class Lives:
+    """One operator after another over the same store."""
+
+    def __init__(self, chain, folder: Path) -> None:
+        self._chain = chain
+        self._folder = folder
+        self._deployment_file = folder / "deployment.json"
+        self._deployment_file.write_text(deployments.to_json(chain.deployment))
+        self.start_block = 0
+
+    async def begin(self) -> None:
+        self.start_block = (await self._chain.rpc.head()).block.number + 1
+        self.transactions = await self.count_transactions()
+
+    async def live(self, state: State | str = "", when: str = "never") -> int:
+        """Run an operator until it dies or its job is at rest. Answers its exit code."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, DRIVER, self._deployment_file, self._folder / "home", str(self.start_block),
+            state, when, stderr=asyncio.subprocess.PIPE, env={**os.environ},
+        )  # fmt: skip
+        async with asyncio.timeout(120):
+            _, log = await process.communicate()
+        print(log.decode())
+        return process.returncode
+
+    async def survive(self, state: State, *moments: str) -> None:
+        """Die at each of the moments, then live on to the end."""
+        for when in moments:
+            assert await self.live(state, when) == -signal.SIGKILL, f"did not die {when} {state}"
+        assert await self.live() == 0
+
+    async def count_transactions(self) -> int:
+        operator = self._chain.deployment.operator
+        return int(await self._chain.rpc.request("eth_getTransactionCount", operator, "latest"), 16)
+
+    def record(self, call):
+        store = Store.open(f"sqlite:///{self._folder / 'home' / 'operator.sqlite'}")
+        try:
+            return store.job_of_call(call)
+        finally:
+            store.close()
+
+
+async def the_only_result(chain, lives, call):
+    """The call's result, of which there is one, made with one transaction, correctly signed."""
+    topics = (
+        protocol.JOB_RESULT_SUBMITTED.topic,
+        call.service_id.to_bytes(32, "big"),
+        call.call_id.to_bytes(32, "big"),
+    )
+    head = (await chain.rpc.head()).block.number
+    [entry] = await chain.rpc.logs(chain.deployment.tangle, topics, lives.start_block, head)
+    assert await lives.count_transactions() == lives.transactions + 1
+    result = decode_result(protocol.decode_job_result_submitted(entry.log).output)
+    receipt = result.receipt(call, chain.deployment.operator)
+    assert recover_signer(receipt, result.signature) == chain.deployment.operator
+    assert lives.record(call).signed.receipt == receipt
+    return result
+
+
+@pytest.fixture
+async def lives(chain, tmp_path):
+    made = Lives(chain, tmp_path)
+    await made.begin()
+    return made
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, object]:
+    """Outcome and state root of a run that went through, kept from test to test."""
+    return {}
+
+
+STAGES = {
+    State.SEEN: ("before", "after"),
+    State.CONFIRMED: ("before", "after"),
+    State.ACCEPTED: ("before", "after"),
+    State.RUNNING: ("before", "after", "during"),
+    State.EXECUTED: ("before", "after"),
+    State.POSTING: ("before", "after", "during"),
+    State.POSTED: ("before", "after"),
+    State.FINAL: ("before", "after"),
+}
+
+
+@pytest.mark.parametrize(("state", "moments"), STAGES.items(), ids=[str(state) for state in STAGES])
+async def test_a_killed_operator_loses_no_job_and_answers_once(chain, lives, undisturbed, state, moments):
+    call = await chain.submit(encode_job(make_job("python", CODE, seed=7)))
+    await lives.survive(state, *moments)
+    assert lives.record(call).state is State.FINAL
+    result = await the_only_result(chain, lives, call)
+    assert result.outcome.status is Status.EXITED
+    assert result.output.stdout.startswith(b"answer ")
+    same = undisturbed.setdefault("result", replace(result, signature=b""))
+    assert replace(result, signature=b"") == same
+
+
+async def test_a_job_that_cannot_run_is_answered_once_with_its_error(chain, lives):
+    values = {**tlv.decode(EXECUTE_PARAMETERS, encode_job(make_job("python", ""))), "language": "cobol"}
+    call = await chain.submit(tlv.encode(EXECUTE_PARAMETERS, values))
+    await lives.survive(State.FAILED, "before", "after")
+    result = await the_only_result(chain, lives, call)
+    assert result.outcome.status is Status.FAILED
+    assert result.output.stderr.startswith(b"INVALID_REQUEST: language 'cobol' is not served")
+
+
+async def test_a_job_that_keeps_killing_the_node_is_answered_with_an_error(chain, lives):
+    call = await chain.submit(encode_job(make_job("python", "while True: pass")))
+    await lives.survive(State.RUNNING, *["during"] * 5)
+    result = await the_only_result(chain, lives, call)
+    assert result.outcome.status is Status.FAILED
+    assert result.output.stderr == b"INTERNAL_ERROR: no machine could run this job in 5 attempts\n"
+    assert lives.record(call).attempts == 5
