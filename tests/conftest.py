@@ -1,0 +1,94 @@
+"""Fixtures that several roles' tests share: the local chain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from faas_blueprint.receipt import Address, CallReference
+from faas_blueprint.tangle import protocol
+from faas_operator import keystore
+from faas_operator.chain.evm import EvmAdapter
+from faas_operator.chain.rpc import Rpc
+from faas_operator.chain.sender import TransactionReceipt, TransactionSender
+from faas_operator.devnet.deployment import Deployment
+from faas_operator.devnet.devnet import Devnet
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Chain:
+    """A devnet as its customer sees it."""
+
+    deployment: Deployment
+    rpc: Rpc
+
+    def account(self, key: str | None = None) -> LocalAccount:
+        """The customer's account, or another key's."""
+        account: LocalAccount = Account.from_key(key or self.deployment.customer_key)
+        return account
+
+    def sender(self, account: LocalAccount | None = None) -> TransactionSender:
+        """Sends for the customer, or another account."""
+        return TransactionSender(self.rpc, account or self.account(), self.deployment.chain_id)
+
+    async def send(
+        self, data: bytes, value: int = 0, *, account: LocalAccount | None = None, to: Address | None = None
+    ) -> TransactionReceipt:
+        """A transaction to Tangle, or to another contract."""
+        return await self.sender(account).send(to or self.deployment.tangle, data, value)
+
+    async def submit(self, inputs: bytes, value: int | None = None) -> CallReference:
+        """Submit job 0 as the customer, for its price unless told otherwise."""
+        price = self.deployment.event_rate_wei if value is None else value
+        receipt = await self.send(protocol.submit_job(self.deployment.service_id, 0, inputs), price)
+        job = next(
+            protocol.decode_job_submitted(log) for log in receipt.logs if protocol.JOB_SUBMITTED.matches(log)
+        )
+        deployment = self.deployment
+        return CallReference(deployment.chain_id, deployment.tangle, job.service_id, job.call_id)
+
+    async def adapter(self, account: LocalAccount | None = None, *, attempts: int = 2) -> EvmAdapter:
+        """The adapter of the devnet's operator, or of another account; to be closed."""
+        deployment = self.deployment
+        operator = account or keystore.load(Path(deployment.operator_keystore), deployment.operator_password)
+        return await EvmAdapter.connect(
+            deployment.rpc_url, deployment.tangle, deployment.blueprint_id, operator, attempts=attempts
+        )
+
+
+@pytest.fixture(scope="session")
+def faas_home() -> Path:
+    """Where caches are: $FAAS_HOME, else `.cache/faas` of the checkout."""
+    return Path(os.environ.get("FAAS_HOME", CHECKOUT / ".cache/faas"))
+
+
+@pytest.fixture(scope="session")
+def devnet(faas_home: Path) -> Iterator[Deployment]:
+    """One devnet for the whole session. What a test does to it stays."""
+    running = Devnet(faas_home)
+    deployment = asyncio.run(running.start())
+    yield deployment
+    running.stop()
+
+
+@pytest.fixture
+async def chain(devnet: Deployment) -> AsyncIterator[Chain]:
+    """The session's devnet."""
+    async with Rpc(devnet.rpc_url) as rpc:
+        yield Chain(devnet, rpc)
+
+
+@pytest.fixture
+async def fresh_chain(faas_home: Path) -> AsyncIterator[Chain]:
+    """A devnet of the test's own."""
+    async with Devnet(faas_home) as deployment, Rpc(deployment.rpc_url) as rpc:
+        yield Chain(deployment, rpc)
