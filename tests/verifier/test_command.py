@@ -1,0 +1,118 @@
+"""The command: exit codes, JSON, what it says to people."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from faas_verifier import command
+from faas_verifier.bundle import save_bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch, machine):
+    """The command with the samples' machine in the engine's place."""
+    monkeypatch.setattr(command, "own_machine", lambda home, progress: machine.open)
+    app = Typer()
+    app.command()(command.verify)
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture
+def good(make_receipts, tmp_path):
+    path = tmp_path / "good.json"
+    save_bundle(make_receipts.bundle(), path)
+    return path
+
+
+@pytest.fixture
+def lie(make_receipts, tmp_path):
+    from dataclasses import replace
+
+    from faas_blueprint.digests import keccak256
+
+    path = tmp_path / "lie.json"
+    save_bundle(make_receipts.bundle(replace(make_receipts.OUTCOME, state_root=keccak256(b"x"))), path)
+    return path
+
+
+def test_verified(run, good):
+    result = run(good)
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert [line[:2] for line in lines[:8]] == [f"{number}." for number in range(1, 9)]
+    assert lines[-1].startswith("VERIFIED")
+
+
+def test_refuted_with_both_values(run, lie, make_receipts):
+    result = run(lie)
+    assert result.exit_code == 1
+    assert "state_root: claimed 0x" in result.output
+    assert "0x" + make_receipts.STATE_ROOT.hex() in result.output
+    assert "REFUTED" in result.output.splitlines()[-1]
+
+
+def test_json(run, good, lie):
+    report = json.loads(run(good, "--json").stdout)
+    assert set(report) == {"verdict", "verified", "reason", "checks", "receipt", "differences", "call"}
+    assert report["verified"] is True
+    assert [item["number"] for item in report["checks"]] == list(range(1, 9))
+    assert set(report["checks"][0]) == {"number", "name", "status", "detail"}
+    report = json.loads(run(lie, "--json").stdout)
+    assert report["verified"] is False
+    (difference,) = report["differences"]
+    assert difference["field"] == "state_root"
+    assert difference["claimed"] != difference["found"]
+
+
+def test_signature_only_is_never_verified(run, good, machine):
+    result = run(good, "--signature-only")
+    assert result.exit_code == 2
+    assert machine.runs == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--rpc", "http://127.0.0.1:9", "--service", "1"),
+        ("none.json", "--call", "1"),
+        ("none.json", "--operator", "0x12"),
+        ("none.json",),
+        ("--rpc", "http://127.0.0.1:9", "--service", "1", "--call", "1"),
+        ("--rpc", "http://127.0.0.1:9", "--service", "-1", "--call", "1"),
+    ],
+)
+def test_nothing_to_check_is_exit_code_2(run, arguments):
+    assert run(*arguments).exit_code == 2
+
+
+def test_an_unreachable_chain_in_json(run):
+    result = run("--rpc", "http://127.0.0.1:9", "--service", "1", "--call", "1", "--json")
+    report = json.loads(result.stdout)
+    assert (report["verdict"], report["receipt"], report["call"]) == ("unchecked", None, None)
+
+
+def test_a_defect_of_our_own_is_not_a_refutation(run, good, monkeypatch):
+    async def broken(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(command, "answer", broken)
+    assert run(good).exit_code == 2
+
+
+def test_the_script(tmp_path):
+    path = tmp_path / "nothing.json"
+    path.write_text("{}")
+    script = ROOT / "scripts" / "verify_result.py"
+    result = subprocess.run([sys.executable, script, path, "--json"], capture_output=True, check=False)
+    assert result.returncode == 2
+    assert json.loads(result.stdout)["verdict"] == "unchecked"
