@@ -1,0 +1,154 @@
+"""The guest image: a kernel and an initial RAM disk, built from Debian packages and our guest files.
+
+Packages are unpacked, pruned, joined by the agent and the runners, and written as an archive in
+sorted order without times or owners. The same packages give the same bytes. The manifest names
+every package and the hash of every part.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from faas_blueprint.digests import Digest, sha256
+from faas_blueprint.errors import FatalError, MissingPrerequisite
+from faas_microvm import archive
+from faas_microvm.packages import Packages, fetch_packages
+
+Progress = Callable[[str], None]
+
+CONFIGURATION = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\njob:x:1000:1000:job:/work:/bin/sh\n",
+    "etc/group": "root:x:0:\njob:x:1000:\n",
+    "etc/hosts": "127.0.0.1 localhost\n",
+    "etc/hostname": "faas\n",
+    "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
+FOLDERS = ("dev", "faas", "proc", "run", "sys", "tmp", "work")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageManifest:
+    """What an image is made of; hashes are SHA-256 in hexadecimal."""
+
+    kernel_sha256: str
+    initrd_sha256: str
+    packages: Mapping[str, str]
+    """Version by package name."""
+    guest: Mapping[str, str]
+    """Hash of each of our own files, by path in the image."""
+    format: int = 1
+
+    def image_id(self) -> Digest:
+        """SHA-256 of the canonical JSON."""
+        return sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image on disk."""
+
+    folder: Path
+    manifest: ImageManifest
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel, as the boot loader takes it."""
+        return self.folder / "kernel"
+
+    @property
+    def initrd(self) -> Path:
+        """The root file system, an uncompressed archive."""
+        return self.folder / "initrd"
+
+
+def guest_sources() -> Path:
+    """The folder with agent and runners: in the checkout, or in the installed package."""
+    for folder in (Path(__file__).parents[1] / "guest", Path(__file__).parent / "guest"):
+        if (folder / "agent.c").is_file():
+            return folder
+    raise FatalError("the guest's source files are missing from this installation")
+
+
+def build_image(folder: Path, progress: Progress) -> Image:
+    """Build the image below `folder`; returns the existing one if the same bytes are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".image-", dir=folder) as name:
+        working = Path(name)
+        packages = fetch_packages(working, progress)
+        progress("compiling the guest agent")
+        guest = _guest_files(working)
+        progress("writing the image")
+        manifest = _write_image(working, packages, guest)
+        target = folder / manifest.image_id().hex()
+        if not target.is_dir():
+            finished = working / "finished"
+            finished.mkdir(mode=0o755)
+            for part in ("kernel", "initrd"):
+                shutil.move(working / part, finished / part)
+                (finished / part).chmod(0o644)
+            (finished / "manifest.json").write_text(
+                json.dumps(asdict(manifest), indent=2, sort_keys=True) + "\n"
+            )
+            finished.rename(target)
+    return Image(target, manifest)
+
+
+def load_image(folder: Path) -> Image:
+    """An image that was built before. Raises FatalError when it is not whole."""
+    try:
+        manifest = ImageManifest(**json.loads((folder / "manifest.json").read_text()))
+    except (OSError, TypeError, ValueError) as error:
+        raise FatalError(f"image {folder.name} cannot be read: {error}") from error
+    if manifest.image_id().hex() != folder.name:
+        raise FatalError(f"image {folder.name} is damaged; delete {folder}")
+    return Image(folder, manifest)
+
+
+def _guest_files(working: Path) -> dict[str, archive.Entry]:
+    sources = guest_sources()
+    agent = working / "agent"
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        raise MissingPrerequisite("gcc is not installed; run scripts/setup")
+    flags = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", "-s"]
+    command = [compiler, *flags, "-ffile-prefix-map=" + str(sources) + "=.", "-o", str(agent), "agent.c"]
+    done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise FatalError(f"the guest agent does not compile: {done.stderr[:2000]}")
+    files = {"init": archive.Entry(archive.FILE | 0o755, agent.read_bytes())}
+    for runner in sorted((sources / "runners").iterdir()):
+        if runner.is_file():
+            files[f"faas/{runner.name}"] = archive.Entry(archive.FILE | 0o644, runner.read_bytes())
+    return files
+
+
+def _write_image(working: Path, packages: Packages, guest: Mapping[str, archive.Entry]) -> ImageManifest:
+    entries = dict(packages.root)
+    for name in FOLDERS:
+        entries[name] = archive.Entry(archive.FOLDER | 0o755, b"")
+    for name, text in CONFIGURATION.items():
+        entries[name] = archive.Entry(archive.FILE | 0o644, text.encode())
+    entries.update(guest)
+    (working / "kernel").write_bytes(packages.kernel)
+    archive.write_archive(working / "initrd", entries)
+    return ImageManifest(
+        kernel_sha256=sha256(packages.kernel).hex(),
+        initrd_sha256=archive.file_sha256(working / "initrd"),
+        packages=packages.versions,
+        guest={name: sha256(entry.content).hex() for name, entry in sorted(guest.items())},
+    )
+
+
+def list_images(folder: Path) -> list[Image]:
+    """All whole images below `folder`, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir()]
+    return [load_image(path) for path in sorted(found, key=os.path.getmtime)]

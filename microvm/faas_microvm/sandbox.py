@@ -1,0 +1,111 @@
+"""The boundary around a machine's process.
+
+The emulator promises no security against its guest, so its process gets nothing to misuse: its own
+user, mount, network, process and IPC namespaces, no capabilities, no network, a read-only /usr and
+nothing else of the file system, a seccomp filter, resource limits, and a cgroup where the host
+lets us make one. When the node runs as root the process runs as nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faas_microvm.profile import ENVIRONMENT
+
+NOBODY = 65534
+
+SECCOMP = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+"""Arguments that make the emulator put a seccomp filter on itself."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HostLimits:
+    """What one machine's process may use of the host; hitting one ends the machine, with no result."""
+
+    cpu_seconds: int
+    memory_bytes: int
+    processes: int = 64
+    open_files: int = 256
+    file_bytes: int = 64 << 20
+
+    def command(self) -> list[str]:
+        """The start of a command that puts the limits on whatever follows."""
+        return [
+            "prlimit",
+            f"--cpu={self.cpu_seconds}",
+            f"--nofile={self.open_files}",
+            f"--fsize={self.file_bytes}",
+            "--core=0",
+        ]
+
+
+def sandbox_command(command: Sequence[str], info_fd: int, limits: HostLimits) -> list[str]:
+    """The command inside its sandbox; bubblewrap reports the process id on `info_fd`."""
+    variables = [word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)]
+    return [
+        *limits.command(),
+        "bwrap",
+        *("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"),
+        *("--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL", "--hostname", "machine"),
+        *("--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"),
+        *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
+        *("--proc", "/proc", "--dev", "/dev", "--chdir", "/", "--info-fd", str(info_fd)),
+        *variables,
+        "--",
+        *command,
+    ]
+
+
+class Cgroup:
+    """A control group for one machine at a time: memory and number of processes."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(folders)
+
+    @classmethod
+    def create(cls, name: str, limits: HostLimits) -> Cgroup | None:
+        """A group below the root (version 2 or 1), or None where this host does not allow it."""
+        root = Path("/sys/fs/cgroup")
+        try:
+            if (root / "cgroup.controllers").is_file():
+                return cls(
+                    _make(root / name, {"memory.max": limits.memory_bytes, "pids.max": limits.processes})
+                )
+            memory = _make(root / "memory" / name, {"memory.limit_in_bytes": limits.memory_bytes})
+            return cls(memory + _make(root / "pids" / name, {"pids.max": limits.processes}))
+        except OSError as error:
+            _log.warning("no control groups for machines on this host, resource limits only: %s", error)
+            return None
+
+    def add(self, pid: int) -> None:
+        """Move a process in; it must not have started others yet."""
+        for folder in self._folders:
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    def remove(self) -> None:
+        """Delete the group once its processes have ended."""
+        for folder in self._folders:
+            try:
+                folder.rmdir()
+            except OSError as error:
+                _log.warning("control group %s stays: %s", folder, error)
+
+
+def _make(folder: Path, values: dict[str, int]) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, value in values.items():
+        (folder / name).write_text(str(value))
+    return [folder]
+
+
+def unprivileged() -> dict[str, object]:
+    """Arguments for starting a process as nobody when we are root."""
+    if os.geteuid() != 0:
+        return {}
+    return {"user": NOBODY, "group": NOBODY, "extra_groups": ()}

@@ -1,0 +1,221 @@
+"""The base snapshot: a booted, warmed machine, stopped at an exact instruction and measured.
+
+On disk a snapshot is a folder named after its measurement: `ram` (sparse), `devices` (the
+canonical stream) and `manifest.json`. Loading checks every page against the measurement; what does
+not match is an error that names the snapshot, never a wrong run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import mmap
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from faas_blueprint.digests import Digest, to_hex
+from faas_blueprint.errors import FatalError, MachineFailure
+from faas_blueprint.measurement import MachineState
+from faas_blueprint.merkle import PAGE_SIZE, PageTree
+from faas_microvm import mailbox
+from faas_microvm.devices import DeviceState
+from faas_microvm.image import Image
+from faas_microvm.machine import Machine
+from faas_microvm.memory import RAM_NAME, hash_memory
+from faas_microvm.profile import KERNEL_COMMAND_LINE, RAM_BYTES, MachineProfile, detect_profile
+from faas_microvm.sandbox import HostLimits
+
+BOOT_SECONDS = 900.0
+BOOT_LIMITS = HostLimits(cpu_seconds=int(BOOT_SECONDS), memory_bytes=4 << 30, file_bytes=RAM_BYTES)
+PAGE_COUNT = RAM_BYTES // PAGE_SIZE
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measurement and the parts it is made of."""
+
+    measurement: Digest
+    profile_id: Digest
+    ram_root: Digest
+    device_hash: Digest
+
+    def to_json(self) -> dict[str, str]:
+        """Every part as `0x…`."""
+        return {name: to_hex(value) for name, value in asdict(self).items()}
+
+
+class Snapshot:
+    """A measured machine, ready to be restored any number of times. Close it to free its memory."""
+
+    def __init__(self, profile: MachineProfile, ram_fd: int, devices: DeviceState, tree: PageTree) -> None:
+        self.profile = profile
+        self.ram_fd = ram_fd
+        self.devices = devices
+        self.tree = tree
+        state = MachineState(profile.profile_id, tree.root, devices.digest())
+        self.measured = Measured(state.measurement(), profile.profile_id, tree.root, state.device_hash)
+
+    @property
+    def measurement(self) -> Digest:
+        """What names this snapshot."""
+        return self.measured.measurement
+
+    def close(self) -> None:
+        """Free the memory file; machines that were restored from it keep theirs."""
+        os.close(self.ram_fd)
+
+
+async def boot_snapshot(image: Image, progress: Progress) -> Snapshot:
+    """Boot an image under the instruction counter until its agent stops the machine."""
+    profile = detect_profile(image.manifest.kernel_sha256)
+    ram_fd = os.memfd_create(RAM_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(ram_fd, RAM_BYTES)
+        progress("booting the guest under the instruction counter (about a minute)")
+        devices = await _boot(image, ram_fd, progress)
+        progress("measuring memory")
+        tree = await asyncio.to_thread(_hash_file, ram_fd)
+        _seal(ram_fd)
+    except BaseException:
+        os.close(ram_fd)
+        raise
+    return Snapshot(profile, ram_fd, devices, tree)
+
+
+async def _boot(image: Image, ram_fd: int, progress: Progress) -> DeviceState:
+    kernel = os.open(image.kernel, os.O_RDONLY | os.O_CLOEXEC)
+    initrd = os.open(image.initrd, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        machine = await Machine.boot(ram_fd, kernel, initrd, KERNEL_COMMAND_LINE, BOOT_LIMITS)
+    finally:
+        os.close(kernel)
+        os.close(initrd)
+    async with machine:
+        await machine.resume()
+        ticker = asyncio.create_task(_tick(progress))
+        try:
+            await machine.await_stop(BOOT_SECONDS)
+        finally:
+            ticker.cancel()
+        result = mailbox.decode_result(
+            machine.memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
+        )
+        if result.state is not mailbox.State.READY:
+            raise MachineFailure(f"the guest did not get ready: {result.message or result.state.name}")
+        return await machine.device_state()
+
+
+async def _tick(progress: Progress) -> None:
+    seconds = 0
+    while True:
+        await asyncio.sleep(5)
+        seconds += 5
+        progress(f"booting the guest: {seconds} s")
+
+
+def save_snapshot(snapshot: Snapshot, folder: Path) -> Path:
+    """Write a snapshot below `folder`, complete or not at all; returns its own folder."""
+    target = folder / snapshot.measurement.hex()
+    if target.is_dir():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    working = Path(tempfile.mkdtemp(prefix=".snapshot-", dir=folder))
+    try:
+        _copy_memory(snapshot.ram_fd, working / "ram")
+        (working / "devices").write_bytes(snapshot.devices.stream)
+        manifest = {"format": 1, **snapshot.measured.to_json(), "profile": asdict(snapshot.profile)}
+        (working / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        working.chmod(0o755)
+        working.rename(target)
+    except BaseException:
+        shutil.rmtree(working, ignore_errors=True)
+        raise
+    return target
+
+
+def load_snapshot(folder: Path) -> Snapshot:
+    """Read a snapshot into sealed memory, checking every page. Raises FatalError naming it."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        profile = MachineProfile(
+            **{**manifest["profile"], "arguments": tuple(manifest["profile"]["arguments"])}
+        )
+        devices = DeviceState.from_stream((folder / "devices").read_bytes())
+        ram_fd = _read_memory(folder / "ram")
+    except (OSError, KeyError, TypeError, ValueError, MachineFailure) as error:
+        raise FatalError(f"snapshot {folder.name} cannot be read: {error}") from error
+    try:
+        snapshot = Snapshot(profile, ram_fd, devices, _hash_file(ram_fd))
+        if snapshot.measurement.hex() != folder.name:
+            raise FatalError(
+                f"snapshot {folder.name} is damaged (it measures {snapshot.measurement.hex()}); delete {folder}"
+            )
+        _seal(ram_fd)
+    except BaseException:
+        os.close(ram_fd)
+        raise
+    return snapshot
+
+
+def _seal(ram_fd: int) -> None:
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(ram_fd, fcntl.F_ADD_SEALS, seals)
+
+
+def _data_extents(descriptor: int, size: int) -> list[tuple[int, int]]:
+    extents = []
+    position = 0
+    while position < size:
+        try:
+            start = os.lseek(descriptor, position, os.SEEK_DATA)
+        except OSError:
+            break
+        position = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
+        extents.append((start, position))
+    return extents
+
+
+def _hash_file(descriptor: int) -> PageTree:
+    leaves: dict[int, Digest] = {}
+    with (
+        mmap.mmap(descriptor, RAM_BYTES, prot=mmap.PROT_READ) as mapped,
+        memoryview(mapped) as view,
+    ):
+        for start, end in _data_extents(descriptor, RAM_BYTES):
+            first = start // PAGE_SIZE
+            leaves.update(hash_memory(view, first, -(-end // PAGE_SIZE) - first))
+    return PageTree.build(PAGE_COUNT, leaves)
+
+
+def _copy_memory(descriptor: int, path: Path) -> None:
+    zero = bytes(1 << 16)
+    with path.open("wb") as file:
+        for start, end in _data_extents(descriptor, RAM_BYTES):
+            for position in range(start, end, len(zero)):
+                part = os.pread(descriptor, min(len(zero), end - position), position)
+                if part != zero[: len(part)]:
+                    file.seek(position)
+                    file.write(part)
+        file.truncate(RAM_BYTES)
+
+
+def _read_memory(path: Path) -> int:
+    ram_fd = os.memfd_create(RAM_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(ram_fd, RAM_BYTES)
+        with path.open("rb") as file:
+            for start, end in _data_extents(file.fileno(), RAM_BYTES):
+                while start < end:
+                    os.lseek(ram_fd, start, os.SEEK_SET)
+                    start += os.sendfile(ram_fd, file.fileno(), start, min(end - start, 1 << 26))
+    except BaseException:
+        os.close(ram_fd)
+        raise
+    return ram_fd
