@@ -24,6 +24,4 @@ class MachineState:
 
     def measurement(self) -> Digest:
         """SHA-256 over domain and parts."""
-        return Digest(
-            hashlib.sha256(_DOMAIN + self.profile_id + self.ram_root + self.device_hash).digest()
-        )
+        return Digest(hashlib.sha256(_DOMAIN + self.profile_id + self.ram_root + self.device_hash).digest())

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import NewType
 
-from eth_keys import KeyAPI
-from eth_keys.exceptions import BadSignature, ValidationError
+from eth_keys.exceptions import BadSignature
+from eth_keys.main import KeyAPI
+from eth_utils.exceptions import ValidationError
 
 from faas_blueprint.digests import Digest, digest_from_hex, keccak256, to_hex
 from faas_blueprint.errors import InvalidRequest

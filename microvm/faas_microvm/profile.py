@@ -43,6 +43,14 @@ KERNEL_COMMAND_LINE = " ".join(
     )
 )
 
+_MACHINE = ",".join(
+    (
+        "microvm,memory-backend=ram,suppress-vmdesc=on,auto-kernel-cmdline=off",
+        # no device may have a timer pending when the machine stops: see devices.py
+        "rtc=off,pit=off,pic=off,isa-serial=off",
+    )
+)
+
 MACHINE_ARGUMENTS = (
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     *(

@@ -155,7 +155,7 @@ def load_snapshot(folder: Path) -> Snapshot:
         snapshot = Snapshot(profile, ram_fd, devices, _hash_file(ram_fd))
         if snapshot.measurement.hex() != folder.name:
             raise FatalError(
-                f"snapshot {folder.name} is damaged (it measures {snapshot.measurement.hex()}); delete {folder}"
+                f"snapshot {folder} is damaged (it measures {snapshot.measurement.hex()}); delete it"
             )
         _seal(ram_fd)
     except BaseException:
