@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,12 @@ from faas_operator.devnet.devnet import Devnet
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
+@functools.cache
+def stored_key(path: str, password: str) -> LocalAccount:
+    """A keystore's account; decrypting takes a second, so it is done once."""
+    return keystore.load(Path(path), password)
+
+
 @dataclass
 class Chain:
     """A devnet as its customer sees it."""
@@ -35,6 +42,10 @@ class Chain:
         """The customer's account, or another key's."""
         account: LocalAccount = Account.from_key(key or self.deployment.customer_key)
         return account
+
+    def operator(self) -> LocalAccount:
+        """The operator's account."""
+        return stored_key(self.deployment.operator_keystore, self.deployment.operator_password)
 
     def sender(self, account: LocalAccount | None = None) -> TransactionSender:
         """Sends for the customer, or another account."""
@@ -59,7 +70,7 @@ class Chain:
     async def adapter(self, account: LocalAccount | None = None, *, attempts: int = 2) -> EvmAdapter:
         """The adapter of the devnet's operator, or of another account; to be closed."""
         deployment = self.deployment
-        operator = account or keystore.load(Path(deployment.operator_keystore), deployment.operator_password)
+        operator = account or self.operator()
         return await EvmAdapter.connect(
             deployment.rpc_url, deployment.tangle, deployment.blueprint_id, operator, attempts=attempts
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_keys.main import KeyAPI
 
 from faas_blueprint.errors import FatalError
 from faas_blueprint.receipt import Address, address
@@ -60,4 +61,4 @@ def stored_address(path: Path) -> Address:
 
 def public_key(account: LocalAccount) -> bytes:
     """The uncompressed public key: 65 bytes from 0x04, as Tangle registers it."""
-    return b"\x04" + account._key_obj.public_key.to_bytes()
+    return b"\x04" + KeyAPI().PrivateKey(account.key).public_key.to_bytes()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from faas_blueprint.tangle import epoch_0_10, epoch_0_19, protocol, staking
+from faas_blueprint.tangle import epoch_0_10, epoch_0_19, protocol, service_manager, staking
 from faas_blueprint.tangle.abi import Event, Function
 
 
@@ -111,3 +111,18 @@ def test_the_manager_has_the_hooks_that_may_fail_closed(faas_home: Path) -> None
     hooks = {hook for hook in published if hook[0] in needed}
     assert len(hooks) == len(needed)
     assert hooks <= ours
+
+
+def test_our_managers_calls_are_those_of_its_artifact() -> None:
+    artifact = Path(__file__).resolve().parents[2] / "contracts/artifacts/FaaSServiceManager.json"
+    entries = json.loads(artifact.read_text())["abi"]
+    functions = {
+        (entry["name"], types_of(entry["inputs"]), types_of(entry["outputs"]))
+        for entry in entries
+        if entry["type"] == "function"
+    }
+    for function in members(Function, service_manager):
+        assert (function.name, function.inputs, function.outputs) in functions
+    events = {(e["name"], types_of(e["inputs"])) for e in entries if e["type"] == "event"}
+    for event in members(Event, service_manager):
+        assert (event.name, event.types) in events

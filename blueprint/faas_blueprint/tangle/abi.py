@@ -6,7 +6,7 @@ arrays to tuples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar, cast
@@ -120,10 +120,12 @@ class Event:
             raise ChainUnavailable(f"a {self.name} log cannot be read: {error}") from error
         return tuple((topics if place in self.indexed else values).pop(0) for place in range(len(self.types)))
 
-
-def single(values: tuple[Value, ...]) -> Value:
-    """The only output."""
-    return values[0]
+    def find(self, logs: Iterable[Log]) -> tuple[Value, ...]:
+        """The values of the first log that is of this event. Raises ChainUnavailable when none is."""
+        for log in logs:
+            if self.matches(log):
+                return self.decode(log)
+        raise ChainUnavailable(f"there is no {self.name} among the logs")
 
 
 def as_int(values: tuple[Value, ...]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from faas_blueprint.definition import BlueprintDefinition
@@ -41,6 +42,6 @@ class TangleEpoch(Protocol):
         """The asset that jobs are paid in, zero for native; None where the epoch knows native only."""
         ...
 
-    def decode_blueprint_created(self, log: Log) -> int:
-        """The new blueprint's id. Raises ChainUnavailable for any other log."""
+    def created_blueprint(self, logs: Sequence[Log]) -> int:
+        """The new blueprint's id, from the logs of its creation. Raises ChainUnavailable when none tells."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from faas_blueprint.definition import BlueprintDefinition
@@ -53,9 +54,9 @@ class Epoch019:
         """Pinned when the service was activated."""
         return GET_SERVICE_PAYMENT_ASSET.read(as_address, service_id)
 
-    def decode_blueprint_created(self, log: Log) -> int:
+    def created_blueprint(self, logs: Sequence[Log]) -> int:
         """With the metadata hash as last value."""
-        return cast(int, BLUEPRINT_CREATED.decode(log)[0])
+        return cast(int, BLUEPRINT_CREATED.find(logs)[0])
 
 
 def _job_call(values: tuple[Value, ...]) -> JobCall:

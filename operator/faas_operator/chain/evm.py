@@ -14,12 +14,12 @@ from faas_blueprint.tangle.epoch import TangleEpoch
 from faas_blueprint.tangle.reverts import FINAL_FOR_RESULT
 from faas_blueprint.tangle.values import JobCall
 from faas_operator.chain.epochs import probe_epoch
-from faas_operator.chain.interface import Block, CallStanding, PostedResult, SubmittedJob
+from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
 from faas_operator.chain.rpc import LogEntry, Reverted, Rpc
 from faas_operator.chain.sender import TransactionSender
 
 
-class EvmAdapter:
+class EvmAdapter(ChainAdapter):
     """See `ChainAdapter`. Made by `connect`; to be closed."""
 
     def __init__(
@@ -39,6 +39,8 @@ class EvmAdapter:
         self.operator = sender.address
         self._sender = sender
         self._blueprint_of_service: dict[int, int] = {}
+        self._settled = False
+        """Whether no transaction can be under way that this adapter does not wait for."""
 
     @classmethod
     async def connect(
@@ -110,7 +112,9 @@ class EvmAdapter:
 
     async def post_result(self, call: CallReference, payload: bytes) -> PostedResult:
         """See `ChainAdapter`. Looks for an earlier post first, so a repeated call posts nothing twice."""
-        await self._sender.settled()
+        if not self._settled:
+            await self._sender.settled()
+            self._settled = True
         job = await self._job_call(call)
         if job is not None and job.result_count:
             posted = await self._find_result(call, job)
@@ -121,6 +125,9 @@ class EvmAdapter:
             receipt = await self._sender.send(self.tangle, data)
         except Reverted as error:
             return await self._refused(call, error)
+        except ChainUnavailable:
+            self._settled = False
+            raise
         return PostedResult(receipt.transaction_hash, receipt.block)
 
     async def posted_result(self, call: CallReference, first_block: int) -> PostedResult | None:

@@ -7,6 +7,7 @@ same nonce and a higher fee, so whichever copy is included, its effect happens o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -146,7 +147,8 @@ class TransactionSender:
             if await self._count("latest") > fields["nonce"]:
                 break  # included or displaced in this moment: one more look, then give up
             fees = fees.bumped()
-            hashes.append(await self._submit(fields, fees))
+            with contextlib.suppress(ChainUnavailable):  # such as: an earlier copy was included just now
+                hashes.append(await self._submit(fields, fees))
         raw = await self._included(hashes)
         if raw is not None:
             return await self._receipt(raw, fields)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import re
 import shutil
 import subprocess
@@ -37,12 +39,21 @@ def anvil_version(binary: Path) -> str:
 class Anvil:
     """A running anvil. It is killed when this process dies, however it dies, and not by its Ctrl-C."""
 
-    def __init__(self, binary: Path, *, chain_id: int, port: int = 0, timeout: float = 20.0) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        *,
+        chain_id: int,
+        port: int = 0,
+        state: Path | None = None,
+        timeout: float = 20.0,
+    ) -> None:
         self._log = tempfile.TemporaryFile(prefix="anvil")  # noqa: SIM115 (closed in stop)
         self._command = [
             *("setpriv", "--pdeathsig", "KILL", "--", str(binary)),
             *("--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id)),
             *("--disable-code-size-limit", "--no-request-size-limit"),
+            *(() if state is None else ("--load-state", str(state))),
         ]
         self._process = subprocess.Popen(
             self._command,
@@ -53,6 +64,7 @@ class Anvil:
         )
         try:
             self.port = self._await_port(timeout)
+            self._quieten()
         except BaseException:
             self.stop()
             raise
@@ -90,6 +102,18 @@ class Anvil:
                 ended = "did not start in time" if exited is None else f"exited with {exited}"
                 raise FatalError(f"anvil {ended}: {' '.join(self._command)}\n{said}")
             time.sleep(0.01)
+
+    def _quieten(self) -> None:
+        """From here on it would log every request, into a file without end."""
+        request = {"jsonrpc": "2.0", "id": 1, "method": "anvil_setLoggingEnabled", "params": [False]}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("POST", "/", json.dumps(request), {"Content-Type": "application/json"})
+            connection.getresponse().read()
+        except OSError as error:
+            raise FatalError(f"anvil does not answer: {error}") from error
+        finally:
+            connection.close()
 
     def _text(self) -> bytes:
         self._log.flush()

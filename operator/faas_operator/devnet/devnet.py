@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gzip
 import hashlib
 import os
 import shutil
@@ -20,8 +21,8 @@ from types import TracebackType
 
 from faas_blueprint.definition import BlueprintDefinition, faas_blueprint_definition
 from faas_blueprint.errors import FatalError
-from faas_operator.artifacts import Artifact, load_artifact
 from faas_operator.chain.rpc import Rpc
+from faas_operator.contract_artifacts import Artifact, load_artifact
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.anvil import Anvil, anvil_version, find_anvil
 from faas_operator.devnet.deployment import Deployment
@@ -32,7 +33,7 @@ from faas_operator.devnet.replay import replay
 Progress = Callable[[str], None]
 
 CHAIN_ID = 31337
-_LAYOUT = "1"
+_LAYOUT = "2"
 """Of a cache entry and of what `provision` puts on the chain; raise it when either changes."""
 
 
@@ -83,13 +84,11 @@ class Devnet:
         manager = load_artifact("FaaSServiceManager")
         entry = self._home / "devnet" / self._key(fixture, manager, anvil_version(binary))
         entry.parent.mkdir(parents=True, exist_ok=True)
-        self.anvil = Anvil(binary, chain_id=self._chain_id, port=self._port)
         try:
-            rpc = Rpc(self.anvil.url, timeout=60, attempts=2)
-            async with rpc, _lock(entry.with_suffix(".lock")):
+            async with _lock(entry.with_suffix(".lock")):
                 if (entry / "deployment.json").exists():
-                    return await self._restore(rpc, entry)
-                return await self._create(rpc, entry, fixture, manager)
+                    return self._restore(binary, entry)
+                return await self._create(binary, entry, fixture, manager)
         except BaseException:
             self.stop()
             raise
@@ -100,23 +99,29 @@ class Devnet:
             self.anvil.stop()
             self.anvil = None
 
-    async def _restore(self, rpc: Rpc, entry: Path) -> Deployment:
-        await rpc.request("anvil_loadState", (entry / "state").read_text())
-        self._progress("loaded the chain's state from the cache")
+    def _restore(self, binary: Path, entry: Path) -> Deployment:
         stored = deployments.read(entry / "deployment.json")
-        return replace(stored, rpc_url=rpc.url, operator_keystore=str(entry / "operator.json"))
+        self.anvil = Anvil(binary, chain_id=self._chain_id, port=self._port, state=entry / "state.json")
+        self._progress("loaded the chain's state from the cache")
+        return replace(stored, rpc_url=self.anvil.url, operator_keystore=str(entry / "operator.json"))
 
-    async def _create(self, rpc: Rpc, entry: Path, fixture: Fixture, manager: Artifact) -> Deployment:
+    async def _create(self, binary: Path, entry: Path, fixture: Fixture, manager: Artifact) -> Deployment:
+        self.anvil = Anvil(binary, chain_id=self._chain_id, port=self._port)
+        async with Rpc(self.anvil.url, timeout=60, attempts=2) as rpc:
+            return await self._fill(rpc, entry, fixture, manager)
+
+    async def _fill(self, rpc: Rpc, entry: Path, fixture: Fixture, manager: Artifact) -> Deployment:
         await replay(rpc, fixture, self._progress)
         with tempfile.TemporaryDirectory(dir=entry.parent, prefix="new-") as directory:
             new = Path(directory)
             keystore_path = new / "operator.json"
             made = await provision(rpc, fixture, manager, self._definition, keystore_path, self._progress)
-            (new / "state").write_text(await rpc.request("anvil_dumpState"))
+            dump = str(await rpc.request("anvil_dumpState"))
+            (new / "state.json").write_bytes(gzip.decompress(bytes.fromhex(dump.removeprefix("0x"))))
             (new / "deployment.json").write_text(deployments.to_json(made))
             shutil.rmtree(entry, ignore_errors=True)
             os.mkdir(entry)
-            for name in ("operator.json", "state", "deployment.json"):  # the last one makes it count
+            for name in ("operator.json", "state.json", "deployment.json"):  # the last one makes it count
                 os.rename(new / name, entry / name)
         return replace(made, operator_keystore=str(entry / "operator.json"))
 

@@ -14,13 +14,12 @@ from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import FatalError
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle import protocol, staking
-from faas_blueprint.tangle.abi import Log
 from faas_blueprint.tlv import encode_schema
 from faas_operator import keystore
-from faas_operator.artifacts import Artifact
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.rpc import Rpc
-from faas_operator.chain.sender import TransactionReceipt, TransactionSender
+from faas_operator.chain.sender import TransactionSender
+from faas_operator.contract_artifacts import Artifact
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.fixture import Fixture
 from faas_operator.registration import Registration
@@ -75,7 +74,7 @@ async def provision(
 
     call = epoch.create_blueprint(definition, manager_address, software_digest(definition))
     created = await owner_sends.send(tangle, call)
-    blueprint_id = epoch.decode_blueprint_created(_log_of(created, tangle, 3))
+    blueprint_id = epoch.created_blueprint(created.logs)
     progress(f"created blueprint {blueprint_id}")
 
     operator = keystore.create(keystore_path, OPERATOR_PASSWORD)
@@ -125,8 +124,3 @@ async def _fund(
     await owner_sends.send(operator, b"", OPERATOR_ETHER)
     holder = TransactionSender(rpc, anvil_account(TOKEN_ACCOUNT), chain_id)
     await holder.send(fixture.bond_token, staking.transfer(operator, OPERATOR_STAKE))
-
-
-def _log_of(receipt: TransactionReceipt, emitter: Address, topics: int) -> Log:
-    """The one log of a contract with a number of topics: what `BlueprintCreated` is in every epoch."""
-    return next(log for log in receipt.logs if log.address == emitter and len(log.topics) == topics)

@@ -1,0 +1,260 @@
+"""The adapter on real contracts: what it finds, what it posts, what it makes of refusals and outages."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+
+from faas_blueprint.digests import keccak256
+from faas_blueprint.errors import ChainUnavailable, FatalError, ResultRefused
+from faas_blueprint.job import encode_job, make_job
+from faas_blueprint.outcome import Outcome, Status, Stream
+from faas_blueprint.receipt import CallReference, address, make_receipt
+from faas_blueprint.result import encode_result, make_result
+from faas_blueprint.tangle import protocol, service_manager
+from faas_operator import keystore
+from faas_operator.chain.evm import EvmAdapter
+from faas_operator.chain.interface import CallStanding
+from faas_operator.chain.rpc import Reverted
+from faas_operator.devnet.devnet import Devnet
+
+pytestmark = pytest.mark.chain
+
+INPUTS = encode_job(make_job("python", "print(1)"))
+
+
+def result_payload(call: CallReference, text: bytes = b"1\n") -> bytes:
+    digest = keccak256(b"anything")
+    outcome = Outcome(Status.EXITED, 0, 0, 1000, Stream(text), Stream(), digest)
+    receipt = make_receipt(
+        profile_id=digest,
+        snapshot=digest,
+        job_digest=digest,
+        outcome=outcome,
+        call=call,
+        operator=address("0x" + "01" * 20),
+    )
+    return encode_result(make_result(receipt, outcome, bytes(65)))
+
+
+@pytest.fixture
+async def adapter(chain):
+    async with await chain.adapter() as adapter:
+        yield adapter
+
+
+async def test_a_job_from_submission_to_result(chain, adapter: EvmAdapter) -> None:
+    first = (await adapter.head()).number
+    call = await chain.submit(INPUTS)
+    head = await adapter.head()
+    (job,) = await adapter.submitted_jobs(first + 1, head.number)
+    assert (job.call, job.job_index, job.inputs, job.quoted_operators) == (call, 0, INPUTS, None)
+    assert job.caller == chain.deployment.customer
+    assert await adapter.block_hash(job.block.number) == job.block.block_hash
+    assert await adapter.standing(call) is CallStanding.OPEN
+    assert await adapter.posted_result(call, first) is None
+
+    payload = result_payload(call)
+    posted = await adapter.post_result(call, payload)
+    assert await adapter.standing(call) is CallStanding.ANSWERED
+    assert await adapter.posted_result(call, first) == posted
+    place = (call.service_id, call.call_id, chain.deployment.operator)
+    manager = chain.deployment.manager
+    assert await chain.rpc.read(manager, service_manager.has_posted(*place, payload))
+    assert await chain.rpc.read(manager, service_manager.result_hash(*place)) == keccak256(payload)
+
+
+async def test_posting_again_posts_nothing(chain, adapter: EvmAdapter) -> None:
+    call = await chain.submit(INPUTS)
+    posted = await adapter.post_result(call, result_payload(call))
+    nonce = await chain.rpc.request("eth_getTransactionCount", adapter.operator, "latest")
+    assert await adapter.post_result(call, result_payload(call)) == posted
+    async with await chain.adapter() as restarted:
+        assert await restarted.post_result(call, result_payload(call, b"other\n")) == posted
+    assert await chain.rpc.request("eth_getTransactionCount", adapter.operator, "latest") == nonce
+
+
+async def test_results_at_once_each_get_their_nonce(chain, adapter: EvmAdapter) -> None:
+    calls = [await chain.submit(INPUTS) for _ in range(8)]
+    posted = await asyncio.gather(*(adapter.post_result(call, result_payload(call)) for call in calls))
+    assert len({result.transaction_hash for result in posted}) == 8
+    assert {await adapter.standing(call) for call in calls} == {CallStanding.ANSWERED}
+
+
+async def test_a_result_must_fit_the_schema(chain, adapter: EvmAdapter) -> None:
+    call = await chain.submit(INPUTS)
+    with pytest.raises(ResultRefused) as caught:
+        await adapter.post_result(call, b"not a result")
+    assert caught.value.details["reason"] == "SchemaValidationFailed"
+    assert await adapter.standing(call) is CallStanding.OPEN
+
+
+async def test_the_protocol_takes_one_result(chain, adapter: EvmAdapter) -> None:
+    call = await chain.submit(INPUTS)
+    await adapter.post_result(call, result_payload(call))
+    operator = chain.operator()
+    again = protocol.submit_result(call.service_id, call.call_id, result_payload(call))
+    with pytest.raises(Reverted, match=r"JobAlreadyCompleted|ResultAlreadySubmitted"):
+        await chain.send(again, account=operator)
+
+
+async def test_two_results_are_needed_where_the_owner_says_so(fresh_chain) -> None:
+    deployment = fresh_chain.deployment
+    required = service_manager.set_required_results(deployment.service_id, 2)
+    owner = fresh_chain.account(deployment.owner_key)
+    await fresh_chain.send(required, account=owner, to=deployment.manager)
+    call = await fresh_chain.submit(INPUTS)
+    async with await fresh_chain.adapter() as adapter:
+        posted = await adapter.post_result(call, result_payload(call))
+        assert await adapter.standing(call) is CallStanding.ANSWERED
+        assert await adapter.post_result(call, result_payload(call)) == posted
+        job = await adapter.rpc.read(deployment.tangle, adapter.epoch.job_call(call.service_id, call.call_id))
+        assert (job.result_count, job.completed) == (1, False)
+
+
+async def test_someone_else_may_not_answer(chain) -> None:
+    call = await chain.submit(INPUTS)
+    async with await chain.adapter(chain.account()) as stranger:
+        assert await stranger.standing(call) is CallStanding.CLOSED
+        with pytest.raises(ResultRefused) as caught:
+            await stranger.post_result(call, result_payload(call))
+        assert caught.value.details["reason"] == "OperatorNotInService"
+
+
+async def test_a_call_completed_by_another(chain, adapter: EvmAdapter) -> None:
+    call = await chain.submit(INPUTS)
+    await adapter.post_result(call, result_payload(call))
+    async with await chain.adapter(chain.account()) as other:
+        assert await other.standing(call) is CallStanding.COMPLETED
+        with pytest.raises(ResultRefused):
+            await other.post_result(call, result_payload(call))
+
+
+async def test_calls_that_are_not_there(chain, adapter: EvmAdapter) -> None:
+    call = await chain.submit(INPUTS)
+    unknown = replace(call, call_id=10**6)
+    assert await adapter.standing(unknown) is CallStanding.CLOSED
+    with pytest.raises(ResultRefused):
+        await adapter.post_result(unknown, result_payload(call))
+    with pytest.raises(FatalError):
+        await adapter.standing(replace(call, chain_id=1))
+
+
+async def test_a_terminated_service_is_closed(fresh_chain) -> None:
+    call = await fresh_chain.submit(INPUTS)
+    await fresh_chain.send(protocol.TERMINATE_SERVICE.encode(call.service_id))
+    async with await fresh_chain.adapter() as adapter:
+        assert await adapter.standing(call) is CallStanding.CLOSED
+
+
+async def test_jobs_of_other_blueprints_are_not_ours(chain) -> None:
+    """Service 0 is the recorded deployment's own, with account 0 as its permitted caller."""
+    owner = chain.account(chain.deployment.owner_key)
+    receipt = await chain.send(protocol.submit_job(0, 0, b"anything"), account=owner)
+    assert any(protocol.JOB_SUBMITTED.matches(log) for log in receipt.logs)
+    async with await chain.adapter() as adapter:
+        number = receipt.block.number
+        assert await adapter.submitted_jobs(number, number) == []
+
+
+async def test_the_operator_is_paid(fresh_chain) -> None:
+    deployment = fresh_chain.deployment
+    pending = protocol.pending_rewards(deployment.operator)
+    call = await fresh_chain.submit(INPUTS)
+    async with await fresh_chain.adapter() as adapter:
+        await adapter.post_result(call, result_payload(call))
+    earned = await fresh_chain.rpc.read(deployment.tangle, pending)
+    assert earned >= deployment.event_rate_wei * 40 // 100
+
+
+async def test_a_stuck_transaction_is_replaced(fresh_chain) -> None:
+    call = await fresh_chain.submit(INPUTS)
+    deployment = fresh_chain.deployment
+    operator = fresh_chain.operator()
+    connect = EvmAdapter.connect(
+        deployment.rpc_url, deployment.tangle, deployment.blueprint_id, operator, patience=0.4
+    )
+    async with await connect as adapter:
+        await fresh_chain.rpc.request("evm_setAutomine", False)
+        posting = asyncio.create_task(adapter.post_result(call, result_payload(call)))
+        await asyncio.sleep(1.0)
+        pool = await fresh_chain.rpc.request("txpool_content")
+        (pending,) = pool["pending"].values()
+        assert len(pending) == 1  # replaced, not queued behind
+        await fresh_chain.rpc.request("evm_setAutomine", True)
+        await fresh_chain.rpc.request("evm_mine")
+        posted = await posting
+        assert await adapter.posted_result(call, 0) == posted
+
+
+async def test_a_transaction_that_is_never_included(fresh_chain) -> None:
+    call = await fresh_chain.submit(INPUTS)
+    deployment = fresh_chain.deployment
+    operator = fresh_chain.operator()
+    connect = EvmAdapter.connect(
+        deployment.rpc_url, deployment.tangle, deployment.blueprint_id, operator, patience=0.1
+    )
+    async with await connect as adapter:
+        await fresh_chain.rpc.request("evm_setAutomine", False)
+        with pytest.raises(ChainUnavailable):
+            await adapter.post_result(call, result_payload(call))
+        with pytest.raises(ChainUnavailable, match="pending"):
+            await adapter.post_result(call, result_payload(call))
+        await fresh_chain.rpc.request("evm_setAutomine", True)
+        await fresh_chain.rpc.request("evm_mine")
+        posted = await adapter.post_result(call, result_payload(call))
+        assert await adapter.posted_result(call, 0) == posted
+
+
+async def test_the_wrong_chain_is_fatal(chain) -> None:
+    deployment = chain.deployment
+    account = Account.create()
+    with pytest.raises(FatalError, match="serves chain"):
+        await EvmAdapter.connect(
+            deployment.rpc_url, deployment.tangle, deployment.blueprint_id, account, chain_id=1
+        )
+
+
+async def test_an_outage_is_unavailable_and_passes(faas_home: Path) -> None:
+    devnet = Devnet(faas_home)
+    deployment = await devnet.start()
+    port = int(deployment.rpc_url.rsplit(":", 1)[1])
+    operator = keystore.load(Path(deployment.operator_keystore), deployment.operator_password)
+    connect = EvmAdapter.connect(
+        deployment.rpc_url, deployment.tangle, deployment.blueprint_id, operator, attempts=2
+    )
+    try:
+        async with await connect as adapter:
+            before = await adapter.head()
+            assert devnet.anvil is not None
+            call = CallReference(deployment.chain_id, deployment.tangle, deployment.service_id, 0)
+            posting = asyncio.create_task(adapter.post_result(call, b""))
+            await asyncio.sleep(0)
+            devnet.stop()
+            with pytest.raises(ChainUnavailable):
+                await posting
+            with pytest.raises(ChainUnavailable):
+                await adapter.standing(call)
+            devnet = Devnet(faas_home, port=port)
+            await devnet.start()
+            assert await adapter.head() == before
+    finally:
+        devnet.stop()
+
+
+async def test_the_owner_registers_snapshots(chain) -> None:
+    deployment = chain.deployment
+    profile, measurement = keccak256(b"profile"), keccak256(b"measurement")
+    owner = chain.account(deployment.owner_key)
+    for call in (
+        service_manager.register_profile(profile),
+        service_manager.register_snapshot(measurement, profile),
+    ):
+        await chain.send(call, account=owner, to=deployment.manager)
+    assert await chain.rpc.read(deployment.manager, service_manager.is_profile(profile))
+    assert await chain.rpc.read(deployment.manager, service_manager.is_snapshot(measurement))
+    assert not await chain.rpc.read(deployment.manager, service_manager.is_snapshot(profile))

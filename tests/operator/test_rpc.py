@@ -1,0 +1,140 @@
+"""The JSON-RPC client against a node that misbehaves in the ways that real ones do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from faas_blueprint.digests import keccak256
+from faas_blueprint.errors import ChainUnavailable
+from faas_blueprint.receipt import Address
+from faas_operator.chain.rpc import LOG_RANGE, Reverted, Rpc
+
+TANGLE = Address("0x" + "7a" * 20)
+REFUSAL = "0x" + (keccak256(b"ServiceNotActive(uint64)")[:4] + bytes(31) + b"\7").hex()
+
+Answer = Callable[[str, list[Any]], web.Response]
+
+
+@asynccontextmanager
+async def node(answer: Answer) -> AsyncIterator[Rpc]:
+    async def handle(request: web.Request) -> web.Response:
+        call = await request.json()
+        return answer(call["method"], call["params"])
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    try:
+        async with Rpc(f"http://127.0.0.1:{port}", attempts=3, backoff=0.01, timeout=0.5) as rpc:
+            yield rpc
+    finally:
+        await runner.cleanup()
+
+
+def result(value: object) -> web.Response:
+    return web.json_response({"jsonrpc": "2.0", "id": 1, "result": value})
+
+
+def fault(code: int, message: str, data: object = None) -> web.Response:
+    return web.json_response(
+        {"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": message, "data": data}}
+    )
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        lambda: web.Response(status=429),
+        lambda: web.Response(status=502),
+        lambda: web.Response(text="<html>"),
+        lambda: fault(-32005, "limit exceeded"),
+    ],
+)
+async def test_what_passes_by_itself_is_tried_again(first: Callable[[], web.Response]) -> None:
+    answers = iter([first(), result("0x7a69")])
+    async with node(lambda method, parameters: next(answers)) as rpc:
+        assert await rpc.chain_id() == 31337
+
+
+async def test_it_gives_up_in_the_end() -> None:
+    tries: list[str] = []
+
+    def answer(method: str, parameters: list[Any]) -> web.Response:
+        tries.append(method)
+        return web.Response(status=503)
+
+    async with node(answer) as rpc:
+        with pytest.raises(ChainUnavailable, match="eth_chainId"):
+            await rpc.chain_id()
+    assert len(tries) == 3
+
+
+async def test_a_lasting_fault_is_not_tried_again() -> None:
+    answers = iter([fault(-32601, "method not found")])
+    async with node(lambda method, parameters: next(answers)) as rpc:
+        with pytest.raises(ChainUnavailable, match="method not found"):
+            await rpc.request("eth_nothing")
+
+
+@pytest.mark.parametrize(
+    ("code", "data"), [(3, REFUSAL), (-32000, {"data": REFUSAL}), (-32015, {"result": REFUSAL})]
+)
+async def test_a_revert_has_its_name_from_every_node(code: int, data: object) -> None:
+    async with node(lambda method, parameters: fault(code, "execution reverted", data)) as rpc:
+        with pytest.raises(Reverted) as caught:
+            await rpc.call(TANGLE, b"")
+    assert str(caught.value) == "ServiceNotActive(7)"
+
+
+async def test_nobody_listens() -> None:
+    async with Rpc("http://127.0.0.1:1", attempts=2, backoff=0.01) as rpc:
+        with pytest.raises(ChainUnavailable):
+            await rpc.head()
+
+
+async def test_logs_are_asked_for_in_pieces_and_come_in_order() -> None:
+    ranges: list[tuple[int, int]] = []
+
+    def answer(method: str, parameters: list[Any]) -> web.Response:
+        first, last = int(parameters[0]["fromBlock"], 16), int(parameters[0]["toBlock"], 16)
+        ranges.append((first, last))
+        entry = {
+            "address": TANGLE,
+            "topics": ["0x" + "11" * 32],
+            "data": "0x",
+            "blockNumber": hex(first),
+            "blockHash": "0x" + "22" * 32,
+            "transactionHash": "0x" + "33" * 32,
+        }
+        return result([{**entry, "logIndex": "0x1"}, {**entry, "logIndex": "0x0"}])
+
+    async with node(answer) as rpc:
+        entries = await rpc.logs(TANGLE, [b"\x11" * 32], 5, 5 + LOG_RANGE)
+        assert await rpc.logs(TANGLE, [], 5, 4) == []
+    assert ranges == [(5, 4 + LOG_RANGE), (5 + LOG_RANGE, 5 + LOG_RANGE)]
+    assert [(entry.block.number, entry.index) for entry in entries] == [
+        (5, 0),
+        (5, 1),
+        (5 + LOG_RANGE, 0),
+        (5 + LOG_RANGE, 1),
+    ]
+
+
+@pytest.mark.parametrize(("timestamp", "block"), [(0, 0), (1000, 0), (1001, 0), (1012, 5), (9999, 99)])
+async def test_the_block_before_a_time(timestamp: int, block: int) -> None:
+    def answer(method: str, parameters: list[Any]) -> web.Response:
+        number = 99 if parameters[0] == "latest" else int(parameters[0], 16)
+        stamp = hex(1000 + 2 * number)
+        return result({"number": hex(number), "hash": "0x" + "22" * 32, "timestamp": stamp})
+
+    async with node(answer) as rpc:
+        assert await rpc.block_at(timestamp) == block
