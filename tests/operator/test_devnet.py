@@ -253,3 +253,12 @@ def _alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+async def test_a_port_that_is_taken(faas_home: Path, devnet: Deployment) -> None:
+    port = int(devnet.rpc_url.rsplit(":", 1)[1])
+    taken = Devnet(faas_home, port=port)
+    with pytest.raises(FatalError, match=r"anvil exited with 1[^0-9]"):
+        await taken.start()
+    assert taken.anvil is None
+    taken.stop()
