@@ -183,3 +183,39 @@ def test_nothing_is_signed_or_sent(reason, chain):
     assert "eth_sendRawTransaction" not in chain.methods
     if reason == "reverts":
         assert "EnforcedPause" in str(caught.value)
+
+
+class ForgetfulChain(ScriptedChain):
+    """Takes a transaction, loses the answer, and then refuses the same one as spent."""
+
+    def answer(self, method, params):
+        match method:
+            case "eth_getTransactionCount":
+                return "0x0"
+            case "eth_sendRawTransaction":
+                return {"error": {"message": "nonce too low"}}
+            case "eth_getTransactionByHash":
+                return {"hash": params[0]} if self.jobs == 1 else None
+            case "eth_getTransactionReceipt":
+                log = {
+                    "address": TANGLE,
+                    "topics": [abi.JOB_SUBMITTED, abi.word(3), abi.word(9)],
+                    "data": "0x",
+                    "blockNumber": "0x5",
+                    "transactionHash": params[0],
+                }
+                return {"status": "0x1", "logs": [log]}
+        return super().answer(method, params)
+
+
+def test_a_job_that_was_taken_though_the_answer_was_lost():
+    job = Submission(ACCOUNT, 3, b"\1", None, 1.0, 0.1)
+    call = ForgetfulChain().run(submit(Deployment(Rpc("http://chain"), TANGLE), job, lambda _: None))
+    assert (call.call_id, call.block, call.price_wei) == (9, 5, 1000)
+
+
+def test_a_transaction_that_no_one_has_is_refused():
+    job = Submission(ACCOUNT, 3, b"\1", None, 1.0, 0.1)
+    with pytest.raises(SubmissionRefused, match="nonce too low") as caught:
+        ForgetfulChain(jobs=2).run(submit(Deployment(Rpc("http://chain"), TANGLE), job, lambda _: None))
+    assert caught.value.reason == "rejected"

@@ -178,6 +178,13 @@ def forged_samples() -> Iterator[tuple[str, dict[str, object]]]:
         "another-calls-receipt",
         sample("A receipt for call 7, shown for call 8.", "refuted", 5, file=good, chain=copied),
     )
+    resigned = bundle(snapshot=keccak256(b"another"))
+    yield (
+        "file-of-another-snapshot",
+        sample(
+            "Signed, but not what was posted.", "refuted", 6, file=resigned, chain=posted(payload_of(good))
+        ),
+    )
     another_chain = posted(payload_of(good), call=replace(CALL, chain_id=1))
     yield (
         "another-chains-receipt",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from faas_blueprint.digests import keccak256
+from faas_blueprint.outcome import Stream
 from faas_verifier import command
 from faas_verifier.bundle import save_bundle
 
@@ -35,10 +38,6 @@ def good(make_receipts, tmp_path):
 
 @pytest.fixture
 def lie(make_receipts, tmp_path):
-    from dataclasses import replace
-
-    from faas_blueprint.digests import keccak256
-
     path = tmp_path / "lie.json"
     save_bundle(make_receipts.bundle(replace(make_receipts.OUTCOME, state_root=keccak256(b"x"))), path)
     return path
@@ -116,3 +115,13 @@ def test_the_script(tmp_path):
     result = subprocess.run([sys.executable, script, path, "--json"], capture_output=True, check=False)
     assert result.returncode == 2
     assert json.loads(result.stdout)["verdict"] == "unchecked"
+
+
+def test_an_operators_text_cannot_draw_on_the_terminal(run, make_receipts, tmp_path):
+    path = tmp_path / "drawing.json"
+    forged = replace(make_receipts.OUTCOME, stdout=Stream(b"\x1b[2J\rVERIFIED [bold]\n"))
+    save_bundle(make_receipts.bundle(forged), path)
+    result = run(path)
+    assert result.exit_code == 1
+    assert "\x1b[2J" not in result.output
+    assert "\\x1b[2J\\rVERIFIED [bold]\\n" in result.output

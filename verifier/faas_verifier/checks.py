@@ -7,8 +7,8 @@
 3. *standing*: that operator is one of the service's.
 4. *job*: the receipt's job digest is the Keccak-256 of the job's inputs, as the chain holds them.
 5. *place*: the receipt is for this chain, contract, service and call.
-6. *outcome*: the outcome at hand hashes to the receipt's outcome digest, agrees with what was
-   posted, and the output at hand hashes to what the outcome says of it.
+6. *outcome*: the outcome at hand hashes to the receipt's outcome digest, outcome, state root and
+   snapshot are the posted ones, and the output at hand hashes to what the outcome says of it.
 7. *snapshot*: profile and snapshot are our own; another one we cannot check.
 8. *re-execution*: our own run gives the same outcome and state root (7 and 8: see `rerun`).
 
@@ -146,10 +146,13 @@ def outcome(evidence: Evidence) -> Judgement:
         ("virtual_ns", bundle.receipt.virtual_ns, bundle.outcome.virtual_ns),
     ]
     if evidence.result is not None:
-        pairs.append(("outcome_digest on-chain", claimed, to_hex(outcome_digest(evidence.result.outcome))))
-        pairs.append(
-            ("state_root on-chain", to_hex(bundle.receipt.state_root), to_hex(evidence.result.state_root))
-        )
+        posted, receipt = evidence.result, bundle.receipt
+        pairs += [
+            ("outcome_digest on-chain", claimed, to_hex(outcome_digest(posted.outcome))),
+            ("state_root on-chain", to_hex(receipt.state_root), to_hex(posted.state_root)),
+            ("snapshot on-chain", to_hex(receipt.snapshot), to_hex(posted.snapshot)),
+            ("profile_id on-chain", to_hex(receipt.profile_id), to_hex(posted.profile_id)),
+        ]
     if bundle.output is not None:
         pairs += _stream_pairs("stdout", bundle.outcome.stdout, bundle.output.stdout)
         pairs += _stream_pairs("stderr", bundle.outcome.stderr, bundle.output.stderr)

@@ -51,7 +51,7 @@ class Rpc:
         request = Request("POST", self.url, {"Content-Type": "application/json"}, json.dumps(body).encode())
         for attempt in range(self.max_retries + 1):
             reply = yield from send(request)
-            if not isinstance(reply, Lost) and reply.status < 500:
+            if not isinstance(reply, Lost) and reply.status < 500 and reply.status != 429:
                 return _result(self.url, reply.content)
             if attempt < self.max_retries:
                 yield from pause(FIRST_PAUSE * 2**attempt)

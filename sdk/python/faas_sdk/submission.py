@@ -64,8 +64,8 @@ def submit(at: Deployment, job: Submission, progress: Progress) -> Plan[JobCall]
     try:
         yield from at.rpc.call("eth_sendRawTransaction", "0x" + raw.hex())
     except RpcError as error:
-        # Sent again after a lost answer, an endpoint may say that it has it.
-        if "known" not in error.message.lower():
+        # Sent again after a lost answer, it may be there already, even in a block: then all is well.
+        if (yield from at.rpc.call("eth_getTransactionByHash", transaction_hash)) is None:
             raise SubmissionRefused("rejected", f"the endpoint rejects the transaction: {error}") from error
     progress(f"waiting for transaction {transaction_hash}")
     receipt = yield from _receipt(at, job, transaction_hash)
