@@ -16,6 +16,7 @@ from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_blueprint.receipt import CallReference, address, make_receipt
 from faas_blueprint.result import encode_result, make_result
 from faas_blueprint.tangle import protocol, service_manager
+from faas_blueprint.tangle.abi import Event
 from faas_operator import keystore
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.interface import CallStanding
@@ -258,3 +259,15 @@ async def test_the_owner_registers_snapshots(chain) -> None:
     assert await chain.rpc.read(deployment.manager, service_manager.is_profile(profile))
     assert await chain.rpc.read(deployment.manager, service_manager.is_snapshot(measurement))
     assert not await chain.rpc.read(deployment.manager, service_manager.is_snapshot(profile))
+
+
+async def test_no_hook_of_our_manager_fails(chain, adapter: EvmAdapter) -> None:
+    """Tangle swallows such failures and only logs them: from the blueprint's creation to a paid result."""
+    call = await chain.submit(INPUTS)
+    await adapter.post_result(call, result_payload(call))
+    head = (await adapter.head()).number
+    manager = bytes(12) + bytes.fromhex(chain.deployment.manager[2:])
+    failed = Event("ManagerHookFailed", ("address", "bytes4", "bytes"), (0, 1))
+    assert failed.topic.hex().startswith("212b3bea")
+    assert await chain.rpc.logs(chain.deployment.tangle, (failed.topic, manager), 0, head) == []
+    assert await chain.rpc.logs(chain.deployment.manager, (service_manager.RESULT_RECORDED.topic,), 0, head)
