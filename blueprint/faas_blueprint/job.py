@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from typing import cast
 
 from faas_blueprint import tlv
@@ -19,11 +20,16 @@ from faas_blueprint.errors import InvalidRequest
 DEFAULT_EPOCH = 1_767_225_600
 """2026-01-01T00:00:00Z: the time that a job sees when it names none."""
 
+MIN_EPOCH = 86_400
+"""The guest's clock cannot be set to before its own start."""
+MAX_EPOCH = 4_102_444_800
+
 MAX_CODE_BYTES = 4 << 20
 MAX_INPUT_BYTES = 14 << 20
 """Code, stdin, files, arguments and environment together; the mailbox holds 16 MiB."""
 
 U64_MAX = (1 << 64) - 1
+_DISK_BLOCK = 4096
 
 
 class Language(StrEnum):
@@ -219,8 +225,8 @@ def _check_job(job: Job) -> None:
     for name, value in (("seed", job.seed), ("epoch", job.epoch)):
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= U64_MAX:
             raise InvalidRequest(f"{name} must be an unsigned 64-bit integer", {"field": name})
-    if job.epoch > 4_102_444_800:
-        raise InvalidRequest("epoch must lie before 2100-01-01", {"field": "epoch"})
+    if not MIN_EPOCH <= job.epoch <= MAX_EPOCH:
+        raise InvalidRequest("epoch must lie from 1970-01-02 to 2100-01-01", {"field": "epoch"})
     if not isinstance(job.code, str):
         raise InvalidRequest("code must be a string", {"field": "code"})
     texts = [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]
@@ -234,6 +240,9 @@ def _check_job(job: Job) -> None:
         raise InvalidRequest("arguments and environment must not hold NUL characters")
     _check_environment(job.environment)
     _check_files(job)
+    on_disk = [sizes[0], *(len(file.content) for file in job.files)]
+    if sum(-(-size // _DISK_BLOCK) * _DISK_BLOCK for size in on_disk) > job.limits.disk_mb << 20:
+        raise InvalidRequest(f"files do not fit on a disk of {job.limits.disk_mb} MiB", {"field": "disk_mb"})
     total = sum(sizes) + len(job.stdin) + sum(len(file.content) + len(file.path) for file in job.files)
     if total > MAX_INPUT_BYTES:
         raise InvalidRequest(f"inputs are {total} bytes, {MAX_INPUT_BYTES} at the most")
@@ -243,13 +252,13 @@ def _check_environment(environment: tuple[tuple[str, str], ...]) -> None:
     names = [name for name, _ in environment]
     if any(not name or "=" in name for name in names):
         raise InvalidRequest("environment names must not be empty or hold '='", {"field": "environment"})
-    if any(left >= right for left, right in zip(names, names[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(names)):
         raise InvalidRequest("environment must be sorted by unique name", {"field": "environment"})
 
 
 def _check_files(job: Job) -> None:
     paths = [file.path for file in job.files]
-    if any(left >= right for left, right in zip(paths, paths[1:], strict=False)):
+    if any(left >= right for left, right in pairwise(paths)):
         raise InvalidRequest("files must be sorted by unique path", {"field": "files"})
     taken = {ENTRY_FILES[job.language], *paths}
     if len(taken) != len(paths) + 1:

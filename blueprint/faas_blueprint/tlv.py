@@ -144,7 +144,7 @@ class _Reader:
             return first
         if first < 0xC0:
             value = (first & 0x3F) << 8 | self.take(1)[0]
-            minimal = 0x80 <= value
+            minimal = value >= 0x80
         else:
             width = first & 0x3F
             if not 1 <= width <= 32:

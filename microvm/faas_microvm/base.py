@@ -12,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from faas_blueprint.digests import sha256
-from faas_blueprint.errors import FaaSError
+from faas_blueprint.errors import Divergence
 from faas_microvm.home import default_home, exclusive
 from faas_microvm.image import Image, build_image, guest_sources, load_image
 from faas_microvm.packages import KERNEL_PACKAGE, PRUNED, ROOT_PACKAGES, SUITE
 from faas_microvm.profile import detect_profile
-from faas_microvm.snapshot import Snapshot, boot_snapshot, load_snapshot, save_snapshot
+from faas_microvm.snapshot import Measured, Snapshot, boot_snapshot, load_snapshot, save_snapshot
 
 Progress = Callable[[str], None]
 
@@ -64,21 +64,39 @@ async def open_base_snapshot(home: Path | None, progress: Progress) -> Snapshot:
             if folder.is_dir():
                 progress("loading the base snapshot")
                 return load_snapshot(folder)
-        snapshot = await boot_snapshot(image, progress)
-        try:
-            save_snapshot(snapshot, snapshots_folder(home))
-            _write_base(home, Base(recipe(), image.folder.name, profile_id, snapshot.measurement.hex()))
-        except BaseException:
-            snapshot.close()
-            raise
-        return snapshot
+        return await _boot_base(home, image, progress)
 
 
-def open_base_image(home: Path | None, progress: Progress) -> Image:
-    """The base image, built when it is missing or its recipe has changed."""
+async def measure_base(home: Path | None, progress: Progress) -> Measured:
+    """Boot the base image anew and measure it; kept as the base snapshot if there is none yet.
+
+    Raises Divergence when an earlier boot of the same image on the same profile measured otherwise.
+    """
     home = home or default_home()
     with exclusive(home, "base"):
-        return _base_image(home, _read_base(home), progress)
+        image = _base_image(home, _read_base(home), progress)
+        before = _read_base(home)
+        snapshot = await _boot_base(home, image, progress)
+        snapshot.close()
+    new = snapshot.measured
+    if before and before.profile_id == new.profile_id.hex() and before.measurement != new.measurement.hex():
+        raise Divergence(
+            "the same image on the same machine profile measured differently",
+            {"before": before.measurement, "now": new.measurement.hex()},
+        )
+    return new
+
+
+async def _boot_base(home: Path, image: Image, progress: Progress) -> Snapshot:
+    snapshot = await boot_snapshot(image, progress)
+    try:
+        save_snapshot(snapshot, snapshots_folder(home))
+        profile_id = snapshot.measured.profile_id.hex()
+        _write_base(home, Base(recipe(), image.folder.name, profile_id, snapshot.measurement.hex()))
+    except BaseException:
+        snapshot.close()
+        raise
+    return snapshot
 
 
 def _base_image(home: Path, base: Base | None, progress: Progress) -> Image:
@@ -92,7 +110,7 @@ def _base_image(home: Path, base: Base | None, progress: Progress) -> Image:
 def _read_base(home: Path) -> Base | None:
     try:
         return Base(**json.loads((home / "base.json").read_text()))
-    except (FileNotFoundError, TypeError, ValueError, FaaSError):
+    except (FileNotFoundError, TypeError, ValueError):
         return None
 
 

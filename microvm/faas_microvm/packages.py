@@ -5,11 +5,9 @@ None of their scripts runs; only the image's own Python compiles its library, in
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
-import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -45,31 +43,37 @@ class Packages:
 
 def fetch_packages(working: Path, progress: Progress) -> Packages:
     """Download and unpack into `working`. Raises MissingPrerequisite or FatalError."""
-    for program in ("mmdebstrap", "apt-get", "dpkg-deb", "bwrap"):
+    for program in ("mmdebstrap", "apt-get", "bwrap"):
         if shutil.which(program) is None:
             raise MissingPrerequisite(f"{program} is not installed; run scripts/setup on Debian 12")
-    progress("downloading Debian packages")
-    tar = working / "root.tar"
     sources = working / "debian.list"
     sources.write_text(_debian_sources())
-    _run(
-        "mmdebstrap",
-        "--quiet",
-        "--variant=extract",
-        f"--include={','.join(ROOT_PACKAGES)}",
-        f'--extract-hook=ls "$1"/var/cache/apt/archives > "$1"/{_PACKAGE_LIST}',
-        SUITE,
-        str(tar),
-        str(sources),
-    )
-    kernel_package, kernel = _fetch_kernel(working)
-    progress("unpacking packages")
-    root = {name: entry for name, entry in archive.read_tar(tar) if not _pruned(name)}
-    listed = root.pop(_PACKAGE_LIST).content.decode().split()
+    progress("downloading Debian packages")
+    root, versions = _extract(working / "root.tar", sources, ROOT_PACKAGES)
+    progress("downloading the kernel")
+    kernel_root, kernel_versions = _extract(working / "kernel.tar", sources, (KERNEL_PACKAGE,))
+    kernels = [entry.content for name, entry in kernel_root.items() if name.startswith("boot/vmlinuz-")]
+    if len(kernels) != 1:
+        raise FatalError(f"{KERNEL_PACKAGE} brought {len(kernels)} kernels, expected one")
+    versions.update({name: version for name, version in kernel_versions.items() if "linux-image" in name})
+    root = {name: entry for name, entry in root.items() if not _pruned(name)}
     progress("compiling the Python library")
     root.update(_compile_library(working, root))
-    names = [*(name for name in listed if name.endswith(".deb")), kernel_package]
-    return Packages(root, kernel, dict(sorted(_name_and_version(name) for name in names)))
+    return Packages(root, kernels[0], dict(sorted(versions.items())))
+
+
+def _extract(
+    tar: Path, sources: Path, packages: Sequence[str]
+) -> tuple[dict[str, archive.Entry], dict[str, str]]:
+    """What some packages and all they depend on hold, and their versions."""
+    _run(
+        *("mmdebstrap", "--quiet", "--variant=extract", f"--include={','.join(packages)}"),
+        f'--extract-hook=ls "$1"/var/cache/apt/archives > "$1"/{_PACKAGE_LIST}',
+        *(SUITE, str(tar), str(sources)),
+    )
+    root = dict(archive.read_tar(tar))
+    listed = root.pop(_PACKAGE_LIST).content.decode().split()
+    return root, dict(_name_and_version(name) for name in listed if name.endswith(".deb"))
 
 
 def _pruned(name: str) -> bool:
@@ -87,26 +91,6 @@ def _debian_sources() -> str:
     if not entries:
         raise MissingPrerequisite(f"no Debian {SUITE} package source is configured; run apt-get update first")
     return "\n".join(sorted(entries)) + "\n"
-
-
-def _fetch_kernel(working: Path) -> tuple[str, bytes]:
-    described = _run("apt-cache", "depends", "--important", KERNEL_PACKAGE)
-    found = re.search(r"Depends: (linux-image-\S+-cloud-amd64)", described)
-    if found is None:
-        raise MissingPrerequisite(f"{KERNEL_PACKAGE} is not in the package sources; run apt-get update first")
-    folder = working / "kernel-package"
-    folder.mkdir()
-    _run("apt-get", "download", "--quiet", found[1], cwd=folder)
-    (package,) = folder.glob("*.deb")
-    tar = working / "kernel.tar"
-    with tar.open("wb") as out:
-        subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=out, check=True)
-    with tarfile.open(tar) as members:
-        for member in members:
-            content = members.extractfile(member) if "/vmlinuz-" in member.name else None
-            if content is not None:
-                return package.name, content.read()
-    raise FatalError(f"{package.name} holds no kernel")
 
 
 def _compile_library(working: Path, root: Mapping[str, archive.Entry]) -> dict[str, archive.Entry]:

@@ -78,7 +78,7 @@ async def provision(
     progress(f"created blueprint {blueprint_id}")
 
     operator = keystore.create(keystore_path, OPERATOR_PASSWORD)
-    await _fund(rpc, fixture, chain_id, owner_sends, address(operator.address))
+    await fund_operator(rpc, fixture.staking, address(operator.address), OPERATOR_STAKE)
     sends = TransactionSender(rpc, operator, chain_id)
     registration = Registration(rpc, sends, epoch, tangle, fixture.staking)
     await registration.stake(OPERATOR_STAKE)
@@ -118,9 +118,14 @@ async def provision(
     )
 
 
-async def _fund(
-    rpc: Rpc, fixture: Fixture, chain_id: int, owner_sends: TransactionSender, operator: Address
-) -> None:
-    await owner_sends.send(operator, b"", OPERATOR_ETHER)
-    holder = TransactionSender(rpc, anvil_account(TOKEN_ACCOUNT), chain_id)
-    await holder.send(fixture.bond_token, staking.transfer(operator, OPERATOR_STAKE))
+async def fund_operator(rpc: Rpc, staking_router: Address, operator: Address, stake: int) -> None:
+    """Give an account of a devnet what an operator needs, unless it has it: ether and bond tokens."""
+    chain_id = await rpc.chain_id()
+    if int(str(await rpc.request("eth_getBalance", operator, "latest")), 16) < OPERATOR_ETHER // 2:
+        await TransactionSender(rpc, anvil_account(OWNER_ACCOUNT), chain_id).send(
+            operator, b"", OPERATOR_ETHER
+        )
+    token = await rpc.read(staking_router, staking.operator_bond_token())
+    if await rpc.read(token, staking.balance_of(operator)) < stake:
+        holder = TransactionSender(rpc, anvil_account(TOKEN_ACCOUNT), chain_id)
+        await holder.send(token, staking.transfer(operator, stake))

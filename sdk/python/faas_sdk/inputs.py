@@ -16,6 +16,7 @@ ENTRY_FILES: Mapping[str, str] = {"python": "main.py", "javascript": "main.js"}
 
 MAX_CODE_BYTES = 4 << 20
 MAX_INPUT_BYTES = 14 << 20
+MIN_EPOCH = 86_400
 MAX_EPOCH = 4_102_444_800
 
 LIMIT_RANGES: Mapping[str, tuple[int, int]] = {
@@ -45,8 +46,8 @@ def problems(inputs: JobInputs) -> Iterable[str]:
     for name, (low, high) in LIMIT_RANGES.items():
         if not low <= {**LIMITS, **inputs.limits}[name] <= high:
             yield f"{name} must be from {low} to {high}"
-    if inputs.epoch > MAX_EPOCH:
-        yield "epoch must lie before 2100-01-01"
+    if not MIN_EPOCH <= inputs.epoch <= MAX_EPOCH:
+        yield "epoch must lie from 1970-01-02 to 2100-01-01"
     texts = [*inputs.arguments, *inputs.env_vars, *inputs.env_vars.values()]
     if any("\0" in text for text in texts):
         yield "arguments and env_vars must not hold NUL characters"

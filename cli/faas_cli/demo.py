@@ -1,0 +1,163 @@
+"""`faas demo`: one job's whole way, from the chain through a machine and back, then verified."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faas_blueprint.digests import to_hex
+from faas_blueprint.errors import FatalError
+from faas_cli.console import Steps, console, note, print_json, run_async
+from faas_cli.run import read_language, read_text
+
+if TYPE_CHECKING:
+    from faas_operator.devnet.deployment import Deployment
+    from faas_sdk import TangleResult
+
+PROGRAM = """\
+import hashlib, random, sys, time
+
+print("Hello from a machine that anyone can run again, on Python", sys.version.split()[0])
+print("the time is", time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()))
+print("a random number:", random.randrange(10**9))
+print("sha256 of 0..99999:", hashlib.sha256(bytes(i % 256 for i in range(100_000))).hexdigest()[:16])
+"""
+RESULT_SECONDS = 1800.0
+
+
+def demo(
+    code: Annotated[
+        Path | None, typer.Option("--code", help="Run this program, not the built-in one.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", help="Of --code; default: by its extension.")
+    ] = None,
+    tangle_fixture: Annotated[
+        Path | None, typer.Option(help="A recorded deployment of Tangle to replay, not the pinned one.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Submit a job on a local Tangle chain, run it, post the result and verify it.
+
+    Everything is real: the protocol's contracts, the transactions, the microVM. Exit code 0 only
+    when the verifier has run the job again and found the same.
+    """
+    source = read_text(code) if code else PROGRAM
+    chosen = language or (read_language(code) if code else "python")
+    report = run_async(_demo(source, chosen, tangle_fixture))
+    if as_json:
+        print_json(report)
+    raise typer.Exit(0 if report["verified"] else 1)
+
+
+async def _demo(source: str, language: str, fixture: Path | None) -> dict[str, object]:
+    from faas_cli.running import in_background, running_devnet, running_node, unless_ended
+    from faas_microvm.engine import Engine
+
+    steps = Steps()
+    with steps.step("machine", "preparing the machine") as done:
+        engine = await Engine.open(progress=note)
+        done(f"base snapshot [bold]{_short(to_hex(engine.measurement))}[/bold] is ready to run jobs")
+    async with engine:
+        chain = running_devnet(note, fixture=fixture, advertised=False)
+        with steps.step("chain", "starting the chain") as done:
+            deployment = await chain.__aenter__()
+            done(f"a local chain with the real Tangle contracts runs at {deployment.rpc_url}")
+        try:
+            with steps.step("operator", "starting the operator") as done:
+                node_context = running_node(deployment, engine)
+                node = await node_context.__aenter__()
+                done(f"operator {_short(deployment.operator)} serves service {deployment.service_id}")
+            try:
+                async with in_background(node.operator().run()) as operator:
+                    work = _journey(steps, deployment, source, language)
+                    result, verdict = await unless_ended(work, operator)
+            finally:
+                await node_context.__aexit__(None, None, None)
+        finally:
+            with steps.step("stop", "stopping") as done:
+                await chain.__aexit__(None, None, None)
+                done("operator and chain are stopped")
+    return _report(steps, language, result, verdict)
+
+
+async def _journey(
+    steps: Steps, deployment: Deployment, source: str, language: str
+) -> tuple[TangleResult, dict[str, object]]:
+    from faas_sdk import AsyncTangleFaaSClient
+
+    async with AsyncTangleFaaSClient(
+        deployment.rpc_url,
+        blueprint_id=deployment.blueprint_id,
+        private_key=deployment.customer_key,
+        tangle=deployment.tangle,
+    ) as client:
+        with steps.step("submit", "submitting a job") as done:
+            job = await client.submit_job(code=source, language=language)
+            done(f"submitted a {language} job as call {job.call_id} of service {job.service_id}")
+        with steps.step("result", "waiting for the result") as done:
+            result = await client.wait_for_result(job, timeout=RESULT_SECONDS)
+            seconds = result.virtual_ns / 1e9
+            done(f"it ended with exit code {result.exit_code} after {seconds:.3f} virtual seconds")
+    _show(result)
+    with steps.step("verify", "running it again, independently") as done:
+        verdict = await _verify(deployment, result)
+        word = "[green]verified[/green]" if verdict["verified"] else f"[red]{verdict['verdict']}[/red]"
+        done(f"{word}: {verdict['reason']}")
+    return result, verdict
+
+
+def _show(result: TangleResult) -> None:
+    for line in ((result.stdout or "") + (result.stderr or "")).splitlines()[:20]:
+        console.print(f"   │ {line}", markup=False)
+    console.print(f"   └ posted in transaction {result.transaction_hash}", style="dim")
+
+
+async def _verify(deployment: Deployment, result: TangleResult) -> dict[str, object]:
+    """The verdict of `faas verify`, run as a process of its own: it knows the chain and its snapshot only."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "faas_cli.main", "verify", "--json"),
+        *("--rpc", deployment.rpc_url, "--tangle", deployment.tangle),
+        *("--service", str(result.service_id), "--call", str(result.call_id)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
+    try:
+        verdict: dict[str, object] = json.loads(output)
+    except ValueError as error:
+        raise FatalError(f"the verifier ended with {process.returncode} and said nothing") from error
+    return verdict
+
+
+def _report(
+    steps: Steps, language: str, result: TangleResult, verdict: dict[str, object]
+) -> dict[str, object]:
+    return {
+        "service_id": result.service_id,
+        "call_id": result.call_id,
+        "language": language,
+        "stdout": result.stdout,
+        "stderr": result.stderr,
+        "exit_code": result.exit_code,
+        "status": result.status,
+        "receipt": {**result.receipt, "signature": result.signature},
+        "result_tx": result.transaction_hash,
+        "verified": verdict["verified"] is True,
+        "verdict": verdict["verdict"],
+        "timings": steps.timings,
+    }
+
+
+def _short(text: str) -> str:
+    return f"{text[:10]}…{text[-4:]}"

@@ -1,0 +1,66 @@
+"""The root command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from faas_blueprint.errors import FaaSError
+from faas_cli import demo, devnet, image, job, operator, run, snapshot, up
+from faas_cli.console import console, report_error
+from faas_verifier.command import verify
+
+app = typer.Typer(
+    name="faas",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("demo")(demo.demo)
+app.command("up")(up.up)
+app.command("run")(run.run)
+app.command("verify")(verify)
+app.add_typer(job.app, name="job")
+app.add_typer(operator.app, name="operator")
+app.command("devnet")(devnet.devnet)
+app.add_typer(image.app, name="image")
+app.add_typer(snapshot.app, name="snapshot")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"faas {version('tangle-faas')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Verified execution: run jobs in a deterministic microVM, serve them on Tangle, check the results."""
+
+
+def main() -> None:
+    """Entry point: errors are one line with what to do, Ctrl-C is exit code 130."""
+    try:
+        app()
+    except FaaSError as error:
+        if os.environ.get("FAAS_TRACEBACK"):
+            raise
+        report_error(error, "--json" in sys.argv)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("interrupted; everything that was started has been stopped")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""`faas operator register | run | status`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faas_blueprint.errors import MissingPrerequisite
+from faas_blueprint.receipt import Address, address
+from faas_blueprint.tangle import protocol, staking
+from faas_cli.console import console, note, print_json, run_async
+from faas_cli.place import (
+    BlueprintOption,
+    Place,
+    RpcOption,
+    StakingOption,
+    TangleOption,
+    find_place,
+)
+
+if TYPE_CHECKING:
+    from faas_operator.settings import Secrets, Settings
+
+app = typer.Typer(help="The node that answers jobs.", no_args_is_help=True)
+
+PASSWORD_VARIABLE = "FAAS_KEYSTORE_PASSWORD"
+DEFAULT_STAKE = 100 * 10**18
+
+KeystoreOption = Annotated[
+    Path | None, typer.Option(envvar="FAAS_KEYSTORE", help="Keystore file; default: in the home folder.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@app.command()
+def register(
+    rpc: RpcOption = None,
+    tangle: TangleOption = None,
+    staking_router: StakingOption = None,
+    blueprint: BlueprintOption = None,
+    keystore: KeystoreOption = None,
+    rpc_address: Annotated[
+        str, typer.Option(help="Where customers reach this operator's API.")
+    ] = "http://127.0.0.1:8080",
+    stake: Annotated[int, typer.Option(help="Bond, in the bond token's smallest unit.")] = DEFAULT_STAKE,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a key if there is none, stake, register for the blueprint, approve open service requests.
+
+    The key is kept encrypted under FAAS_KEYSTORE_PASSWORD. On a local devnet the account is funded.
+    Every step that was taken already is passed over, so it can be run again.
+    """
+    place = find_place(rpc, tangle, blueprint, staking=staking_router)
+    report = run_async(_register(place, keystore, rpc_address, stake))
+    if as_json:
+        print_json(report)
+    else:
+        for name, value in report.items():
+            print(f"{name:20} {value}")
+
+
+async def _register(
+    place: Place, keystore_path: Path | None, rpc_address: str, stake: int
+) -> dict[str, object]:
+    from faas_operator import keystore
+    from faas_operator.chain.epochs import probe_epoch
+    from faas_operator.chain.rpc import Rpc
+    from faas_operator.chain.sender import TransactionSender
+    from faas_operator.devnet.provision import fund_operator
+    from faas_operator.registration import Registration
+    from faas_operator.settings import Settings
+
+    path = keystore_path or Settings().keystore_path
+    password = _password()
+    account = keystore.load(path, password) if path.exists() else keystore.create(path, password)
+    own = address(account.address)
+    note(f"operator {own}, key in {path}")
+    target = address(place.tangle)
+    async with Rpc(place.rpc_url) as rpc:
+        epoch = await probe_epoch(rpc, target)
+        router = _staking_router(place)
+        if place.local:
+            await fund_operator(rpc, router, own, stake)
+        sends = TransactionSender(rpc, account, await rpc.chain_id())
+        registration = Registration(rpc, sends, epoch, target, router)
+        await registration.stake(stake)
+        note("staked")
+        await registration.register(place.blueprint_id, keystore.public_key(account), rpc_address)
+        note(f"registered for blueprint {place.blueprint_id}")
+        approved = await registration.approve_all(place.blueprint_id)
+    return {
+        "operator": own,
+        "keystore": str(path),
+        "blueprint_id": place.blueprint_id,
+        "approved_requests": approved,
+    }
+
+
+def _staking_router(place: Place) -> Address:
+    if place.staking is None:
+        raise MissingPrerequisite("give --staking, the address of Tangle's staking router")
+    return address(place.staking)
+
+
+def _password() -> str:
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if password:
+        return password
+    if not sys.stdin.isatty():
+        raise MissingPrerequisite(f"set {PASSWORD_VARIABLE} to the password of the operator's keystore")
+    return str(typer.prompt("keystore password", hide_input=True, err=True))
+
+
+@app.command()
+def run() -> None:
+    """Answer jobs and serve the API until Ctrl-C or SIGTERM.
+
+    Settings come from FAAS_… variables and settings.toml in the home folder: FAAS_RPC_URL,
+    FAAS_TANGLE, FAAS_BLUEPRINT_ID, FAAS_KEYSTORE, FAAS_KEYSTORE_PASSWORD, FAAS_API_KEYS and more.
+    """
+    from faas_operator.logs import configure_logging
+    from faas_operator.settings import Secrets, Settings
+
+    configure_logging(sys.stderr)
+    run_async(_run(Settings(), Secrets()))
+
+
+async def _run(settings: Settings, secrets: Secrets) -> None:
+    import asyncio
+
+    from faas_api.app import create_app
+    from faas_api.serve import listen, serve
+    from faas_cli.running import in_background, unless_ended
+    from faas_microvm.engine import Engine
+    from faas_operator.node import open_node
+
+    with listen(settings.api_host, settings.api_port) as listener:
+        async with (
+            await Engine.open(settings.home, note) as engine,
+            open_node(settings, secrets, engine) as node,
+            in_background(node.operator().run()) as operator,
+            in_background(serve(create_app(node.executions(), settings, secrets), listener)) as api,
+        ):
+            console.print(f"operator {node.signer.address} follows {node.deployment}; Ctrl-C stops it")
+            await unless_ended(asyncio.Event().wait(), operator, api)
+
+
+@app.command()
+def status(
+    rpc: RpcOption = None,
+    tangle: TangleOption = None,
+    staking_router: StakingOption = None,
+    blueprint: BlueprintOption = None,
+    keystore: KeystoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show this operator's standing on-chain and the jobs in its store."""
+    place = find_place(rpc, tangle, blueprint, staking=staking_router)
+    report = run_async(_status(place, keystore))
+    if as_json:
+        print_json(report)
+    else:
+        for name, value in report.items():
+            print(f"{name:20} {value}")
+
+
+async def _status(place: Place, keystore_path: Path | None) -> dict[str, object]:
+    from faas_operator import keystore
+    from faas_operator.chain.discovery import active_services
+    from faas_operator.chain.rpc import Rpc
+    from faas_operator.settings import Secrets, Settings, database_url
+    from faas_operator.store import Store
+
+    settings = Settings()
+    own = keystore.stored_address(keystore_path or settings.keystore_path)
+    with closing(Store.open(database_url(settings, Secrets()))) as store:
+        jobs = {str(state): count for state, count in store.count_by_state().items()}
+    target = address(place.tangle)
+    async with Rpc(place.rpc_url) as rpc:
+        router = _staking_router(place)
+        services = await active_services(rpc, target, place.blueprint_id)
+        return {
+            "operator": own,
+            "chain_id": await rpc.chain_id(),
+            "staked": await rpc.read(router, staking.is_operator_active(own)),
+            "registered": await rpc.read(target, protocol.is_operator_registered(place.blueprint_id, own)),
+            "blueprint_id": place.blueprint_id,
+            "services": [found.service_id for found in services if own in found.operators],
+            "balance_wei": int(str(await rpc.request("eth_getBalance", own, "latest")), 16),
+            "jobs": jobs,
+        }

@@ -1,0 +1,68 @@
+"""Where on which chain: from options, else from the devnet that runs on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from faas_blueprint.errors import MissingPrerequisite
+
+RpcOption = Annotated[
+    str | None, typer.Option("--rpc", metavar="URL", envvar="FAAS_RPC_URL", help="The chain's endpoint.")
+]
+TangleOption = Annotated[
+    str | None, typer.Option("--tangle", metavar="ADDRESS", envvar="FAAS_TANGLE", help="Tangle's address.")
+]
+StakingOption = Annotated[
+    str | None,
+    typer.Option("--staking", metavar="ADDRESS", envvar="FAAS_STAKING", help="The staking router's address."),
+]
+BlueprintOption = Annotated[
+    int | None, typer.Option("--blueprint", min=0, envvar="FAAS_BLUEPRINT_ID", help="Blueprint id.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A Tangle deployment and who speaks to it."""
+
+    rpc_url: str
+    tangle: str
+    blueprint_id: int
+    key: str | None = None
+    staking: str | None = None
+    """Tangle's staking router; no view of the protocol tells it."""
+    local: bool = False
+    """Whether this is the devnet of this machine."""
+
+
+def find_place(
+    rpc: str | None,
+    tangle: str | None,
+    blueprint: int | None,
+    key: str | None = None,
+    staking: str | None = None,
+) -> Place:
+    """Fill what is not given from the local devnet. Raises MissingPrerequisite when there is none."""
+    from faas_cli.running import DEVNET_FILE
+    from faas_microvm.home import default_home
+    from faas_operator.devnet import deployment as deployments
+
+    if rpc and tangle and blueprint is not None:
+        return Place(rpc, tangle, blueprint, key, staking)
+    advert = default_home() / DEVNET_FILE
+    if rpc or not advert.is_file():
+        raise MissingPrerequisite(
+            "give --rpc, --tangle and --blueprint, or start a local chain with `faas up` or `faas devnet`"
+        )
+    local = deployments.read(advert)
+    return Place(
+        local.rpc_url,
+        tangle or local.tangle,
+        local.blueprint_id if blueprint is None else blueprint,
+        key or local.customer_key,
+        staking or local.staking,
+        local=True,
+    )

@@ -1,0 +1,134 @@
+"""`faas run`: one job on this machine, without a chain."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faas_blueprint.digests import to_hex
+from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.job import DEFAULT_EPOCH, Job, Limits, job_digest, make_job
+from faas_blueprint.outcome import Status, Stream
+from faas_cli.console import console, note, print_json, run_async
+
+if TYPE_CHECKING:
+    from faas_microvm.execution import Execution
+
+DEFAULT_LIMITS = Limits()
+EXTENSIONS = {".py": "python", ".js": "javascript", ".mjs": "javascript"}
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="The program; - reads it from stdin.")],
+    arguments: Annotated[list[str] | None, typer.Argument(help="The program's arguments.")] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help="python or javascript; default: by extension.")
+    ] = None,
+    stdin: Annotated[Path | None, typer.Option(help="File to give the program as standard input.")] = None,
+    env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment variable.")] = None,
+    with_file: Annotated[
+        list[Path] | None, typer.Option("--file", help="File to lay into the working directory.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seeds every source of randomness.")] = 0,
+    epoch: Annotated[
+        int, typer.Option(help="Unix seconds that the clock shows at the start.")
+    ] = DEFAULT_EPOCH,
+    timeout_ms: Annotated[int, typer.Option(help="Virtual milliseconds.")] = DEFAULT_LIMITS.timeout_ms,
+    memory_mb: Annotated[int, typer.Option(help="Memory in MiB.")] = DEFAULT_LIMITS.memory_mb,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Run a program in the deterministic microVM.
+
+    Without --json the program's output is passed on and its exit code is this command's. The same
+    program, input, seed and epoch give the same output and state root, here and anywhere.
+    """
+    job = make_job(
+        language or read_language(file),
+        read_text(file),
+        stdin=stdin.read_bytes() if stdin else b"",
+        arguments=tuple(arguments or ()),
+        environment=dict(_variable(text) for text in env or ()),
+        files={path.name: path.read_bytes() for path in with_file or ()},
+        seed=seed,
+        epoch=epoch,
+        limits=Limits(timeout_ms=timeout_ms, memory_mb=memory_mb),
+    )
+    execution = run_async(_run(job, passed_on=not as_json))
+    if as_json:
+        print_json(_report(job, execution))
+        return
+    outcome = execution.outcome
+    if outcome.status is Status.TIMEOUT:
+        console.print(f"stopped at its limit of {job.limits.timeout_ms} virtual milliseconds")
+    elif outcome.status is Status.OUT_OF_MEMORY:
+        console.print(f"stopped at its limit of {job.limits.memory_mb} MiB of memory")
+    raise typer.Exit(outcome.exit_code)
+
+
+async def _run(job: Job, *, passed_on: bool) -> Execution:
+    from faas_microvm.engine import Engine
+    from faas_microvm.execution import Execution
+
+    async with await Engine.open(progress=note) as engine:
+        async for event in engine.stream(job):
+            if isinstance(event, Execution):
+                return event
+            if passed_on:
+                target = sys.stdout if event.stream == "stdout" else sys.stderr
+                target.buffer.write(event.data)
+                target.buffer.flush()
+    raise AssertionError("a stream ends with an execution")
+
+
+def read_language(file: Path) -> str:
+    """The language that a file's extension stands for. Raises InvalidRequest."""
+    try:
+        return EXTENSIONS[file.suffix]
+    except KeyError:
+        raise InvalidRequest(f"cannot tell the language of {file}: give --language") from None
+
+
+def read_text(file: Path) -> str:
+    """The program. Raises InvalidRequest when it cannot be read."""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"cannot read {file}: {error}") from error
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise InvalidRequest(f"--env takes NAME=VALUE, got {text!r}")
+    return name, value
+
+
+def _report(job: Job, execution: Execution) -> dict[str, object]:
+    outcome = execution.outcome
+    return {
+        "status": outcome.status.name.lower(),
+        "exit_code": outcome.exit_code,
+        "signal": outcome.signal,
+        **_stream("stdout", outcome.stdout),
+        **_stream("stderr", outcome.stderr),
+        "virtual_ns": outcome.virtual_ns,
+        "state_root": to_hex(outcome.state_root),
+        "outcome_digest": to_hex(outcome.digest()),
+        "job_digest": to_hex(job_digest(job)),
+        "measurement": to_hex(execution.measurement),
+        "profile_id": to_hex(execution.profile_id),
+        "wall_ms": round(execution.wall_ms, 1),
+    }
+
+
+def _stream(name: str, stream: Stream) -> dict[str, object]:
+    """As text; bytes that are not UTF-8 are given as base64 besides."""
+    text = stream.content.decode("utf-8", "replace")
+    fields: dict[str, object] = {name: text, f"{name}_truncated": stream.truncated}
+    if text.encode() != stream.content:
+        fields[f"{name}_base64"] = base64.b64encode(stream.content).decode()
+    return fields

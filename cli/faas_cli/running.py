@@ -1,0 +1,95 @@
+"""A whole deployment on one machine: chain, engine, operator and API, for `demo` and `up`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets as random
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from faas_microvm.engine import Engine
+from faas_microvm.home import default_home
+from faas_operator.devnet import deployment as deployments
+from faas_operator.devnet.deployment import Deployment
+from faas_operator.devnet.devnet import Devnet
+from faas_operator.node import Node, open_node
+from faas_operator.settings import Secrets, Settings
+
+Progress = Callable[[str], None]
+Result = TypeVar("Result")
+
+DEVNET_FILE = "devnet.json"
+
+
+@asynccontextmanager
+async def running_devnet(
+    progress: Progress, *, fixture: Path | None = None, port: int = 0, advertised: bool = True
+) -> AsyncIterator[Deployment]:
+    """A local chain; while it runs, `devnet.json` in the home tells other commands where it is."""
+    home = default_home()
+    advert = home / DEVNET_FILE
+    async with Devnet(home, fixture=fixture, port=port, progress=progress) as deployment:
+        if advertised:
+            advert.write_text(deployments.to_json(deployment))
+        try:
+            yield deployment
+        finally:
+            if advertised:
+                advert.unlink(missing_ok=True)
+
+
+@asynccontextmanager
+async def running_node(deployment: Deployment, engine: Engine) -> AsyncIterator[Node]:
+    """The devnet's operator, opened; its store is gone afterwards, as the chain is."""
+    with tempfile.TemporaryDirectory(prefix="faas-") as folder:
+        settings = Settings(
+            keystore=Path(deployment.operator_keystore),
+            tangle=deployment.tangle,
+            chain_id=deployment.chain_id,
+            blueprint_id=deployment.blueprint_id,
+            start_block=deployment.first_block,
+            poll_seconds=0.1,
+        )
+        secrets = Secrets(
+            keystore_password=SecretStr(deployment.operator_password),
+            rpc_url=SecretStr(deployment.rpc_url),
+            database_url=SecretStr(f"sqlite:///{folder}/operator.sqlite"),
+        )
+        async with open_node(settings, secrets, engine) as node:
+            yield node
+
+
+@asynccontextmanager
+async def in_background(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Something that runs until the block ends; its failure surfaces there."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def unless_ended(work: Awaitable[Result], *background: asyncio.Task[None]) -> Result:
+    """The result of `work`; if a background task ends first, its error."""
+    wanted = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait({wanted, *background}, return_when=asyncio.FIRST_COMPLETED)
+        if wanted not in done:
+            for task in done:
+                task.result()
+        return await wanted
+    finally:
+        wanted.cancel()
+
+
+def new_api_key() -> str:
+    """A key for one run."""
+    return "faas_" + random.token_urlsafe(24)
