@@ -2,7 +2,8 @@
 
 Reads the chain, writes the store. The cursor is the last block whose logs are stored, with its hash:
 when that block is no longer on the chain, a stretch before it is read again, which is harmless since a
-call is stored once. Acting on jobs is in `answering`.
+call is stored once. The hash is read before the logs, so that a reorganisation in between shows at the
+next look. Acting on jobs is in `answering`.
 """
 
 from __future__ import annotations
@@ -61,9 +62,6 @@ class Watcher:
             last = min(head.number, cursor.number + self._settings.scan_blocks)
             block = head if last == head.number else await self._block(last)
             jobs = await self._chain.submitted_jobs(cursor.number + 1, last)
-            if await self._chain.block_hash(last) != block.block_hash:
-                log.warning("reorganisation while reading logs", extra=about(block=last))
-                return
             new = await asyncio.to_thread(self._store.record_blocks, self._deployment, jobs, block)
             for record in new:
                 log.info("job seen", extra=about(record.call, block=record.submitted.block.number))

@@ -81,8 +81,9 @@ def test_a_job_survives_with_everything_it_was_given(store, url):
 def test_a_call_is_stored_once_and_starts_again_only_from_another_block(store):
     [first] = store.record_blocks("d", [submitted(), submitted()], Block(7, "0x7"))
     assert store.record_blocks("d", [submitted()], Block(8, "0x8")) == []
-    done = walk(store, first, Event.CONFIRM, Event.ACCEPT, Event.START, Event.FINISH,
-                change=Change(execution=EXECUTION))  # fmt: skip
+    way = (Event.CONFIRM, Event.ACCEPT, Event.START, Event.LOSE, Event.START, Event.FINISH)
+    done = walk(store, first, *way, change=Change(error="lost", execution=EXECUTION))
+    assert (done.attempts, done.error) == (1, "lost")
     elsewhere = submitted(block=Block(8, "0x8b"), inputs=b"other")
     [again] = store.record_blocks("d", [elsewhere], Block(8, "0x8b"))
     assert (again.number, again.state, again.submitted) == (done.number, State.SEEN, elsewhere)
