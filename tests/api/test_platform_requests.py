@@ -9,6 +9,7 @@ import json
 import pytest
 
 from faas_blueprint.errors import InsufficientResources, InvalidRequest, MachineFailure, MissingPrerequisite
+from faas_blueprint.job import MIN_EPOCH
 from faas_operator.execution_store import ExecutionStatus
 
 HELLO = {"code": "print('hello')", "language": "python"}
@@ -224,9 +225,9 @@ async def test_seed_and_epoch_are_chosen_where_they_are_left_open(client, faulty
     faulty_engine.error = MachineFailure("enough")
     for _ in range(2):
         await client.post("/api/v1/execute", json=HELLO)
-    await client.post("/api/v1/execute", json={**HELLO, "seed": (1 << 64) - 1, "epoch": 0})
+    await client.post("/api/v1/execute", json={**HELLO, "seed": (1 << 64) - 1, "epoch": MIN_EPOCH})
     first, second, third = faulty_engine.jobs
     assert first.seed != second.seed
     assert max(first.seed, second.seed) < 1 << 53
     assert first.epoch > 1_700_000_000
-    assert (third.seed, third.epoch) == ((1 << 64) - 1, 0)
+    assert (third.seed, third.epoch) == ((1 << 64) - 1, MIN_EPOCH)
