@@ -35,6 +35,8 @@ from faas_microvm.snapshot import Snapshot
 Progress = Callable[[str], None]
 
 STREAM_INTERVAL_SECONDS = 0.02
+_CPU_SLACK_SECONDS = 30
+"""The watchdog ends a machine before its limit of processor time does."""
 
 _STATUS = {
     mailbox.Reason.EXITED: Status.EXITED,
@@ -140,7 +142,7 @@ class Engine:
     @asynccontextmanager
     async def _machine(self, job: Job) -> AsyncIterator[Machine]:
         seconds = self._settings.watchdog_seconds(job)
-        limits = sandbox.HostLimits(int(seconds), self._settings.memory_bytes)
+        limits = sandbox.HostLimits(int(seconds) + _CPU_SLACK_SECONDS, self._settings.memory_bytes)
         async with self._free:
             cgroup = self._cgroups.pop() if self._cgroups else None
             try:

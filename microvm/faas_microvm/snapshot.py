@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import FatalError, MachineFailure
@@ -66,6 +67,14 @@ class Snapshot:
     def measurement(self) -> Digest:
         """What names this snapshot."""
         return self.measured.measurement
+
+    def __enter__(self) -> Snapshot:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def close(self) -> None:
         """Free the memory file; machines that were restored from it keep theirs."""

@@ -103,6 +103,7 @@ static void write_number(const char *path, unsigned long number)
 static void mount_file_systems(void)
 {
     umask(022);
+    CHECK(chmod("/", 0755));
     CHECK(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible"));
     CHECK(mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL));
     if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") < 0 && errno != EBUSY)
@@ -236,6 +237,8 @@ static void become_job(const struct runner *runner, const int *descriptors)
     limit(RLIMIT_MEMLOCK, 65536);
     write_file("/proc/self/oom_score_adj", "0");
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        CHECK(prctl(PR_CAPBSET_DROP, capability, 0, 0, 0));
     CHECK(setgroups(0, NULL));
     CHECK(setresgid(JOB_USER, JOB_USER, JOB_USER));
     CHECK(setresuid(JOB_USER, JOB_USER, JOB_USER));

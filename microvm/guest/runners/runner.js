@@ -76,12 +76,17 @@ function warmUp() {
   fs.unlinkSync(file);
 }
 
-/* Leave once the exit handlers have run; taking the engine apart would take longer than a short job. */
+/*
+ * Leave once the exit handlers have run; taking the engine apart would take longer than a short job.
+ * After an uncaught exception Node itself prints it and leaves.
+ */
 function leaveQuickly() {
+  let failed = false;
+  process.once('uncaughtExceptionMonitor', () => { failed = true; });
   const emit = process.emit;
   process.emit = function (name, ...values) {
     const answer = Reflect.apply(emit, this, [name, ...values]);
-    if (name === 'exit') process.reallyExit(process.exitCode ?? values[0] ?? 0);
+    if (name === 'exit' && !failed) process.reallyExit(process.exitCode ?? values[0] ?? 0);
     return answer;
   };
 }

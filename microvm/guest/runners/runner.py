@@ -42,16 +42,11 @@ def execute(source, path):
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as stop:
         code = exit_code(stop.code)
-    except BaseException:
-        kind, error, trace = sys.exc_info()
-        sys.excepthook(kind, error, trace.tb_next.tb_next if outside(trace) else trace.tb_next)
+    except BaseException as error:
+        shown = error.with_traceback(error.__traceback__.tb_next)  # without this function's frame
+        sys.excepthook(type(shown), shown, shown.__traceback__)
         code = 1
     return code
-
-
-def outside(trace):
-    """Whether the first inner frame is still this file's."""
-    return trace.tb_next is not None and trace.tb_next.tb_frame.f_code.co_filename == __file__
 
 
 def exit_code(value):

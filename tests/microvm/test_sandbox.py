@@ -1,0 +1,144 @@
+"""The machine's process as the host sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from faas_blueprint.errors import FatalError, MachineFailure
+from faas_blueprint.job import make_job
+from faas_microvm import mailbox
+from faas_microvm.devices import DeviceState
+from faas_microvm.machine import Machine
+from faas_microvm.sandbox import HostLimits
+from faas_microvm.snapshot import load_snapshot, save_snapshot
+
+pytestmark = pytest.mark.machine
+in_session_loop = pytest.mark.asyncio(loop_scope="session")
+
+LIMITS = HostLimits(cpu_seconds=60, memory_bytes=3 << 30)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def machine(engine):
+    """A restored, paused machine."""
+    snapshot = engine._snapshot
+    restored = await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS)
+    yield restored
+    await restored.close()
+
+
+def status_of(pid: int) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+@in_session_loop
+async def test_no_capabilities_a_filter_and_no_privileges(machine):
+    status = status_of(machine.pid)
+    assert status["CapEff"] == status["CapPrm"] == status["CapBnd"] == "0" * 16
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    assert "0" not in status["Uid"].split()
+
+
+@in_session_loop
+async def test_namespaces_of_its_own(machine):
+    for name in ("user", "mnt", "net", "pid", "ipc", "uts"):
+        assert os.readlink(f"/proc/{machine.pid}/ns/{name}") != os.readlink(f"/proc/self/ns/{name}")
+
+
+@in_session_loop
+async def test_it_sees_no_files_of_the_host_but_programs(machine):
+    root = Path(f"/proc/{machine.pid}/root")
+    assert sorted(os.listdir(root)) == ["dev", "etc", "lib", "lib64", "proc", "usr"]
+    assert os.listdir(root / "etc") == ["ld.so.cache"]
+
+
+@in_session_loop
+async def test_nothing_is_inherited_from_our_environment(engine, monkeypatch):
+    monkeypatch.setenv("FAAS_KEYSTORE_PASSWORD", "secret")
+    snapshot = engine._snapshot
+    async with await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS) as machine:
+        environment = Path(f"/proc/{machine.pid}/environ").read_bytes()
+    assert b"secret" not in environment
+    assert b"GLIBC_TUNABLES=glibc.cpu.hwcaps=-FMA" in environment
+
+
+@in_session_loop
+async def test_the_snapshots_memory_cannot_be_written(engine):
+    descriptor = engine._snapshot.ram_fd
+    with pytest.raises(PermissionError):
+        os.pwrite(descriptor, b"x", 0)
+    with pytest.raises(PermissionError):
+        os.ftruncate(descriptor, 0)
+
+
+@in_session_loop
+async def test_a_killed_machine_is_a_failure_and_the_next_run_is_fine(engine):
+    task = asyncio.create_task(engine.run(make_job("python", "while True: pass")))
+    while not engine._machines:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)
+    for machine in engine._machines:
+        os.kill(machine.pid, 9)
+    with pytest.raises(MachineFailure, match="ended by itself"):
+        await task
+    assert (await engine.run(make_job("python", "print(2)"))).outcome.stdout.content == b"2\n"
+
+
+@in_session_loop
+async def test_a_request_that_is_cut_short_is_a_failure_not_a_result(machine):
+    machine.memory.write(mailbox.PHYSICAL, mailbox.encode_request(make_job("python", "1"))[:40])
+    machine.memory.write(mailbox.PHYSICAL + 8, (20).to_bytes(8, "little"))
+    await machine.resume()
+    await machine.await_stop(30)
+    report = machine.memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
+    result = mailbox.decode_result(report)
+    assert (result.state, result.message) == (mailbox.State.BROKEN, "the request is cut short")
+
+
+@in_session_loop
+async def test_calls_out_of_turn_are_refused(machine):
+    with pytest.raises(MachineFailure, match="is not running"):
+        await machine.await_stop(1)
+    await machine.close()
+    with pytest.raises(MachineFailure, match="closed"):
+        await machine.resume()
+
+
+@in_session_loop
+async def test_a_flipped_bit_in_a_stored_snapshot_is_an_error_that_names_it(engine, tmp_path: Path):
+    folder = save_snapshot(engine._snapshot, tmp_path)
+    with load_snapshot(folder) as loaded:
+        assert loaded.measured == engine._snapshot.measured
+    with (folder / "ram").open("r+b") as ram:
+        ram.seek(0x1000000)
+        byte = ram.read(1)
+        ram.seek(0x1000000)
+        ram.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(FatalError, match=f"{folder.name}.* is damaged"):
+        load_snapshot(folder)
+    (folder / "devices").write_bytes(b"nothing")
+    with pytest.raises(FatalError, match=f"{folder.name} cannot be read"):
+        load_snapshot(folder)
+
+
+def test_device_state_with_a_pending_timer_is_refused(engine):
+    stream = bytearray(engine._snapshot.devices.stream)
+    place = stream.find(b"\x04apic\x00\x00\x00\x00\x00\x00\x00\x03") + 13 + 173
+    stream[place : place + 8] = (12345).to_bytes(8, "big")
+    with pytest.raises(MachineFailure, match="timer pending"):
+        DeviceState.from_stream(bytes(stream))
+
+
+def test_the_hosts_clock_is_not_part_of_the_device_state(engine):
+    stream = bytearray(engine._snapshot.devices.stream)
+    place = stream.find(b"\x05timer") + 14
+    stream[place : place + 8] = b"\x11" * 8
+    stream[place + 16 : place + 24] = b"\x22" * 8
+    assert DeviceState.from_stream(bytes(stream)) == engine._snapshot.devices
