@@ -108,11 +108,13 @@ class Job:
 
 def check_path(path: str) -> None:
     """Raises InvalidRequest unless `path` is a plain relative path, such as `data/input.txt`."""
-    parts = path.split("/")
-    if path != "/".join(parts) or any(part in ("", ".", "..") for part in parts):
+    try:
+        sizes = [len(part.encode()) for part in path.split("/")]
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("file paths must be valid Unicode (no lone surrogates)") from error
+    if any(part in ("", ".", "..") for part in path.split("/")):
         raise InvalidRequest(f"file path {path!r} must be relative, without empty, '.' or '..' parts")
-    encoded = path.encode("utf-8", "surrogatepass")
-    if "\0" in path or len(encoded) > 1024 or any(len(part.encode()) > 255 for part in parts):
+    if "\0" in path or max(sizes) > 255 or len(path.encode()) > 1024:
         raise InvalidRequest(f"file path {path[:80]!r} is too long or holds a NUL")
 
 

@@ -176,7 +176,7 @@ def _parse(name: str, kind: str, value: object) -> Digest | Address | int:
     elif isinstance(value, str):
         try:
             return address(value) if kind == "address" else digest_from_hex(value)
-        except ValueError as error:
+        except (ValueError, InvalidRequest) as error:
             raise InvalidRequest(f"receipt: {name}: {error}", {"field": name}) from error
     raise InvalidRequest(f"receipt: {name} must be {kind}, got {value!r}", {"field": name})
 

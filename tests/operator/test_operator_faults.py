@@ -256,7 +256,7 @@ async def test_a_result_is_not_posted_to_another_chains_call(node):
     call = node.submit(0, "old")
 
     async def start_afresh_between_posts():
-        while not node.chain.attempted_posts:  # noqa: ASYNC110
+        while not node.chain.attempted_posts:
             await asyncio.sleep(0.002)
         node.chain.start_afresh()
         node.submit(0, "new")
@@ -270,7 +270,7 @@ async def test_a_call_that_vanishes_for_good_is_dropped(node):
     call = node.submit(0)
 
     async def vanish():
-        while not node.chain.attempted_posts:  # noqa: ASYNC110
+        while not node.chain.attempted_posts:
             await asyncio.sleep(0)
         node.chain.reorganise(1)
 

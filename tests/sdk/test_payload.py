@@ -30,7 +30,7 @@ def inputs(**changes) -> JobInputs:
         "env_vars": {},
         "files": {},
         "seed": 1,
-        "epoch": 2,
+        "epoch": 2_000_000,
         "limits": {},
     }
     return JobInputs(**(values | changes))
