@@ -100,7 +100,7 @@ def _compile_library(working: Path, root: Mapping[str, archive.Entry]) -> dict[s
     _run(
         *("bwrap", "--unshare-all", "--die-with-parent", "--bind", str(folder), "/", "--dev", "/dev"),
         *("--clearenv", "--setenv", "PYTHONHASHSEED", "0", "--setenv", "PATH", "/usr/bin", "--"),
-        *("/usr/bin/python3.11", "-I", "-m", "compileall", "-q", "-j1"),
+        *("/usr/bin/python3.11", "-B", "-s", "-P", "-m", "compileall", "-q", "-f", "-j1"),
         *("--invalidation-mode", "unchecked-hash", "-x", "/(test|tests|idlelib|lib2to3|ensurepip)/"),
         "/" + _LIBRARY,
     )
