@@ -4,18 +4,18 @@
  * goes on from there: the agent takes the request from the mailbox, hands it to the interpreter,
  * watches over its limits, moves its output to the mailbox and stops the machine again.
  *
- * Job and agent share nothing but three pipes: the job runs as another user, without privileges,
+ * Job and agent share nothing but pipes: the job runs as another user, without privileges,
  * without a descriptor of the agent's, inside its own cgroup. The agent runs at real-time priority,
  * so that a limit hits at the same instruction however busy the job is.
  *
  * Not here: languages (runners/), what a request means (the host checked it).
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/random.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,9 +28,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +38,7 @@
 #define JOB_USER        1000
 #define PIPE_CAPACITY   (1 << 20)
 #define TICK_MS         10
+#define RUNNER_DESCRIPTORS 5 /* stdin, stdout, stderr, request, answer */
 #define LAPIC_PHYSICAL  0xfee00000UL
 #define LAPIC_INITIAL   (0x380 / 4)
 #define LAPIC_CURRENT   (0x390 / 4)
@@ -201,7 +200,8 @@ struct runner {
     const char *entry; /* the code's file name in the working directory */
     const char *const *command;
     pid_t pid;
-    int control, standard_input, standard_output, standard_error;
+    int request, answer; /* the job's context to the runner; the runner's "warm" and "done" back */
+    int standard_input, standard_output, standard_error;
 };
 
 static const char *const python_command[] = { "/usr/bin/python3.11", "-I", "-X", "utf8", "/faas/runner.py", NULL };
@@ -227,7 +227,7 @@ static void become_job(const struct runner *runner, const int *descriptors)
 {
     sigset_t none;
     sigemptyset(&none);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < RUNNER_DESCRIPTORS; i++)
         CHECK(dup2(descriptors[i], i));
     CHECK(sigprocmask(SIG_SETMASK, &none, NULL));
     CHECK(setsid());
@@ -251,38 +251,42 @@ static void cgroup_path(char *path, size_t size, const struct runner *runner, co
     snprintf(path, size, "/sys/fs/cgroup/%s%s", runner->name, file);
 }
 
-/* The agent's ends are above 3 and close-on-exec; the runner's ends become 0, 1, 2 and 3. */
+/* A pipe that belongs to the job, so that it can open /dev/stdout and the like. */
+static void make_pipe(int ends[2], int ours)
+{
+    CHECK(pipe2(ends, O_CLOEXEC));
+    CHECK(fchown(ends[0], JOB_USER, JOB_USER));
+    CHECK(fcntl(ends[0], F_SETPIPE_SZ, PIPE_CAPACITY));
+    CHECK(fcntl(ends[ours], F_SETFL, O_NONBLOCK));
+}
+
 static void start_runner(struct runner *runner)
 {
-    int in[2], out[2], err[2], control[2];
+    enum { READ, WRITE };
+    int in[2], out[2], err[2], request[2], answer[2];
     char path[64];
-    CHECK(pipe2(in, O_CLOEXEC));
-    CHECK(pipe2(out, O_CLOEXEC));
-    CHECK(pipe2(err, O_CLOEXEC));
-    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control));
-    CHECK(fcntl(in[1], F_SETPIPE_SZ, PIPE_CAPACITY));
-    CHECK(fcntl(out[0], F_SETPIPE_SZ, PIPE_CAPACITY));
-    CHECK(fcntl(err[0], F_SETPIPE_SZ, PIPE_CAPACITY));
-    CHECK(fcntl(in[1], F_SETFL, O_NONBLOCK));
-    CHECK(fcntl(out[0], F_SETFL, O_NONBLOCK));
-    CHECK(fcntl(err[0], F_SETFL, O_NONBLOCK));
+    make_pipe(in, WRITE);
+    make_pipe(out, READ);
+    make_pipe(err, READ);
+    make_pipe(request, WRITE);
+    make_pipe(answer, READ);
     cgroup_path(path, sizeof path, runner, "");
     CHECK(mkdir(path, 0755));
     runner->pid = CHECK(fork());
     if (runner->pid == 0) {
         cgroup_path(path, sizeof path, runner, "/cgroup.procs");
         write_file(path, "0");
-        /* lift the four ends out of the way of 0..3 before they are put there */
-        int ends[4] = { in[0], out[1], err[1], control[1] };
-        for (int i = 0; i < 4; i++)
+        int ends[RUNNER_DESCRIPTORS] = { in[READ], out[WRITE], err[WRITE], request[READ], answer[WRITE] };
+        for (int i = 0; i < RUNNER_DESCRIPTORS; i++) /* out of the way of where they go */
             ends[i] = CHECK(fcntl(ends[i], F_DUPFD_CLOEXEC, 64));
         become_job(runner, ends);
     }
-    close(in[0]), close(out[1]), close(err[1]), close(control[1]);
-    runner->control = control[0];
-    runner->standard_input = in[1];
-    runner->standard_output = out[0];
-    runner->standard_error = err[0];
+    close(in[READ]), close(out[WRITE]), close(err[WRITE]), close(request[READ]), close(answer[WRITE]);
+    runner->standard_input = in[WRITE];
+    runner->standard_output = out[READ];
+    runner->standard_error = err[READ];
+    runner->request = request[WRITE];
+    runner->answer = answer[READ];
 }
 
 /* The runner says R once it is warm; what it printed to get there is thrown away. */
@@ -290,7 +294,8 @@ static void await_runner(struct runner *runner)
 {
     static char buffer[65536];
     char answer = 0;
-    if (read(runner->control, &answer, 1) != 1 || answer != 'R') {
+    poll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, -1);
+    if (read(runner->answer, &answer, 1) != 1 || answer != 'R') {
         ssize_t size = read(runner->standard_error, buffer, 200);
         broken("the %s runner did not start: %.*s", runner->name, size > 0 ? (int)size : 0, buffer);
     }
@@ -333,11 +338,17 @@ static struct blob take_blob(struct reader *reader)
     return (struct blob){ take(reader, size), size };
 }
 
-static void send_control(const struct runner *runner, const void *data, size_t size)
+/* The context is smaller than the pipe, whose reader is waiting. */
+static void send_request(const struct runner *runner, const void *data, size_t size)
 {
     for (size_t sent = 0; sent < size;) {
-        ssize_t count = CHECK(write(runner->control, (const char *)data + sent, size - sent));
-        sent += count;
+        ssize_t count = write(runner->request, (const char *)data + sent, size - sent);
+        if (count < 0 && errno != EAGAIN)
+            broken("the runner takes no request: %s", strerror(errno));
+        if (count < 0)
+            poll(&(struct pollfd){ .fd = runner->request, .events = POLLOUT }, 1, -1);
+        else
+            sent += count;
     }
 }
 
@@ -365,16 +376,38 @@ static void lay_file(const struct blob *name, const struct blob *content)
     close(fd);
 }
 
+/* The limits that stand; they are the usual ones already when the snapshot is taken. */
+static struct request standing = { .memory_mb = 512, .processes = 64, .disk_mb = 64 };
+
+static void set_memory(const struct runner *runner, uint32_t mebibytes)
+{
+    char path[64];
+    cgroup_path(path, sizeof path, runner, "/memory.max");
+    write_number(path, (unsigned long)mebibytes << 20);
+}
+
+static void set_processes(const struct runner *runner, uint32_t processes)
+{
+    char path[64];
+    cgroup_path(path, sizeof path, runner, "/pids.max");
+    write_number(path, processes + 16); /* the interpreter's own threads are not the job's */
+}
+
+static void set_disk(uint32_t mebibytes)
+{
+    char options[32];
+    snprintf(options, sizeof options, "size=%um", mebibytes);
+    CHECK(mount(NULL, JOB_DISK, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options));
+}
+
 static void apply_limits(const struct runner *runner, const struct request *request)
 {
-    char path[64], options[32];
-    cgroup_path(path, sizeof path, runner, "/memory.max");
-    write_number(path, (unsigned long)request->memory_mb << 20);
-    cgroup_path(path, sizeof path, runner, "/pids.max");
-    /* the interpreter's own threads are not the job's */
-    write_number(path, request->processes + 16);
-    snprintf(options, sizeof options, "size=%um", request->disk_mb);
-    CHECK(mount(NULL, JOB_DISK, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options));
+    if (request->memory_mb != standing.memory_mb)
+        set_memory(runner, request->memory_mb);
+    if (request->processes != standing.processes)
+        set_processes(runner, request->processes);
+    if (request->disk_mb != standing.disk_mb)
+        set_disk(request->disk_mb);
 }
 
 struct stream {
@@ -451,38 +484,69 @@ static void report_end(const struct runner *runner, int status)
     out->reason = out->signal == SIGKILL && oom_kills(runner) ? END_OUT_OF_MEMORY : END_SIGNALED;
 }
 
+/*
+ * Whether the runner has said that the program is done, and with which exit code. Taking a process
+ * apart is thousands of times the work of a short job, so nobody waits for it. The job could say so
+ * itself: that is one more way of exiting.
+ */
+static int is_done(struct runner *runner)
+{
+    uint8_t answer[2];
+    ssize_t size = read(runner->answer, answer, sizeof answer);
+    if (size == 0)
+        runner->answer = -1; /* closed: its end will be told by a signal */
+    if (size != sizeof answer)
+        return 0;
+    result()->reason = END_EXITED;
+    result()->exit_code = answer[1];
+    return 1;
+}
+
+/* Whether the job's main process has ended without a word: it was killed, or left by the back door. */
+static int is_dead(const struct runner *runner)
+{
+    int status = 0;
+    pid_t ended;
+    while ((ended = waitpid(-1, &status, WNOHANG)) > 0 && ended != runner->pid)
+        ; /* orphans of the job */
+    if (ended != runner->pid)
+        return 0;
+    report_end(runner, status);
+    return 1;
+}
+
+static int is_late(int64_t left)
+{
+    struct result *out = result();
+    if (left > 0)
+        return 0;
+    out->reason = END_TIMEOUT;
+    out->signal = SIGKILL;
+    out->exit_code = 124;
+    return 1;
+}
+
 /* Wait for the job's end or its deadline; every tick move its output and input on. */
-static void watch(const struct runner *runner, struct blob input, uint64_t output_limit, int64_t deadline)
+static void watch(struct runner *runner, struct blob input, uint64_t output_limit, int64_t deadline)
 {
     struct result *out = result();
     struct stream streams[2] = {
         { runner->standard_output, mailbox + STDOUT_OFFSET, &out->stdout_length, &out->stdout_truncated, output_limit },
         { runner->standard_error, mailbox + STDERR_OFFSET, &out->stderr_length, &out->stderr_truncated, output_limit },
     };
-    sigset_t child;
-    sigemptyset(&child);
-    sigaddset(&child, SIGCHLD);
+    sigset_t all_but_child;
+    sigfillset(&all_but_child);
+    sigdelset(&all_but_child, SIGCHLD);
     for (;;) {
-        int status = 0;
-        pid_t ended;
         feed(runner, &input);
-        while ((ended = waitpid(-1, &status, WNOHANG)) > 0 && ended != runner->pid)
-            ; /* orphans of the job */
         int64_t left = deadline - now_ns();
+        int ended = is_done(runner) || is_dead(runner) || is_late(left);
         drain(&streams[0]);
         drain(&streams[1]);
-        if (ended == runner->pid) {
-            report_end(runner, status);
+        if (ended)
             return;
-        }
-        if (left <= 0) {
-            out->reason = END_TIMEOUT;
-            out->signal = SIGKILL;
-            out->exit_code = 124;
-            return;
-        }
         int64_t wait = left < TICK_MS * 1000000LL ? left : TICK_MS * 1000000LL;
-        sigtimedwait(&child, NULL, &(struct timespec){ 0, wait });
+        ppoll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, &(struct timespec){ 0, wait }, &all_but_child);
     }
 }
 
@@ -520,18 +584,20 @@ static void run_job(void)
     lay_file(&entry, &code);
 
     int64_t deadline = now_ns() + request.timeout_ms * 1000000LL;
-    send_control(runner, &context_size, sizeof context_size);
-    send_control(runner, context, context_size);
-    close(runner->control);
+    send_request(runner, &context_size, sizeof context_size);
+    send_request(runner, context, context_size);
     watch(runner, input, request.output_bytes, deadline);
     result()->state = STATE_FINISHED;
 }
+
+static void wake_up(int signal) { (void)signal; }
 
 int main(void)
 {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, NULL);
+    sigaction(SIGCHLD, &(struct sigaction){ .sa_handler = wake_up }, NULL);
     mount_file_systems();
     write_file("/proc/self/oom_score_adj", "-1000");
     seed_random(0);
@@ -542,6 +608,11 @@ int main(void)
     harden();
     for (size_t i = 0; i < RUNNER_COUNT; i++)
         await_runner(&runners[i]);
+    for (size_t i = 0; i < RUNNER_COUNT; i++) {
+        set_memory(&runners[i], standing.memory_mb);
+        set_processes(&runners[i], standing.processes);
+    }
+    set_disk(standing.disk_mb);
     clear_free_memory();
     CHECK(sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){ .sched_priority = 50 }));
     CHECK(mlockall(MCL_CURRENT));

@@ -2,9 +2,9 @@
 /*
  * The waiting Node.js process: it has loaded the common modules, and answers in milliseconds.
  *
- * It runs as the job's user. Descriptor 3 brings, once, the job's arguments and environment; then
- * it is closed and the code in main.js runs as `node main.js` would run it. Code that is an ES
- * module is run as one.
+ * It runs as the job's user. Descriptor 3 brings, once, the job's arguments and environment; the code
+ * in main.js runs as `node main.js` would run it, or as an ES module if it is one; descriptor 4 takes
+ * the exit code, and the agent stops the machine.
  */
 const fs = require('fs');
 const Module = require('module');
@@ -14,14 +14,19 @@ for (const name of ['assert', 'buffer', 'child_process', 'crypto', 'events', 'os
   'querystring', 'readline', 'stream', 'string_decoder', 'timers', 'timers/promises', 'url', 'util',
   'worker_threads', 'zlib', 'fs/promises']) require(name);
 
-const CONTROL = 3;
+/* Opened anew, so that processes which the job starts do not inherit them. */
+const [REQUEST, ANSWER] = [[3, 'r'], [4, 'w']].map(([number, mode]) => {
+  const descriptor = fs.openSync(`/proc/self/fd/${number}`, mode);
+  fs.closeSync(number);
+  return descriptor;
+});
 const ENTRY = '/work/main.js';
 const MODULE_ENTRY = '/work/main.mjs';
 
 function readExactly(size) {
   const data = Buffer.alloc(size);
   for (let done = 0; done < size;) {
-    const count = fs.readSync(CONTROL, data, done, size - done, null);
+    const count = fs.readSync(REQUEST, data, done, size - done, null);
     if (count === 0) process.reallyExit(0);
     done += count;
   }
@@ -77,7 +82,7 @@ function warmUp() {
 }
 
 /*
- * Leave once the exit handlers have run; taking the engine apart would take longer than a short job.
+ * Leave once the exit handlers have run; taking the process apart would take longer than a short job.
  * After an uncaught exception Node itself prints it and leaves.
  */
 function leaveQuickly() {
@@ -86,15 +91,17 @@ function leaveQuickly() {
   const emit = process.emit;
   process.emit = function (name, ...values) {
     const answer = Reflect.apply(emit, this, [name, ...values]);
-    if (name === 'exit' && !failed) process.reallyExit(process.exitCode ?? values[0] ?? 0);
+    if (name === 'exit' && !failed) {
+      fs.writeSync(ANSWER, Buffer.from(['E'.charCodeAt(0), (process.exitCode ?? values[0] ?? 0) & 0xff]));
+      fs.readSync(REQUEST, Buffer.alloc(1), 0, 1, null);
+    }
     return answer;
   };
 }
 
 function wait() {
-  fs.writeSync(CONTROL, 'R');
+  fs.writeSync(ANSWER, 'R');
   const { args, variables } = receive();
-  fs.closeSync(CONTROL);
   for (const [name, value] of variables) process.env[name] = value;
   process.argv = ['/usr/bin/node', ENTRY, ...args];
   const seed = fs.openSync('/dev/urandom', 'r');
