@@ -11,6 +11,7 @@ Not here: receipts (`faas_operator`), checking them (`faas_verifier`).
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -44,6 +45,9 @@ _STATUS = {
     mailbox.Reason.TIMEOUT: Status.TIMEOUT,
     mailbox.Reason.OUT_OF_MEMORY: Status.OUT_OF_MEMORY,
 }
+
+
+_cgroup_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +194,8 @@ class Engine:
 
     def _make_cgroups(self) -> list[sandbox.Cgroup]:
         limits = sandbox.HostLimits(0, self._settings.memory_bytes)
-        made = []
-        for number in range(self._count):
-            cgroup = sandbox.Cgroup.create(f"faas-{os.getpid()}-{id(self):x}-{number}", limits)
-            if cgroup is None:
-                break
-            made.append(cgroup)
-        return made
+        made = (sandbox.Cgroup.create(next(_cgroup_numbers), limits) for _ in range(self._count))
+        return [cgroup for cgroup in made if cgroup is not None]
 
     async def close(self) -> None:
         """End all machines and free the snapshot."""

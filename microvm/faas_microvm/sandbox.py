@@ -8,6 +8,7 @@ lets us make one. When the node runs as root the process runs as nobody.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ NOBODY = 65534
 
 SECCOMP = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 """Arguments that make the emulator put a seccomp filter on itself."""
+
+_PREFIX = "faas-"
 
 _log = logging.getLogger(__name__)
 
@@ -69,19 +72,31 @@ class Cgroup:
         self._folders = tuple(folders)
 
     @classmethod
-    def create(cls, name: str, limits: HostLimits) -> Cgroup | None:
-        """A group below the root (version 2 or 1), or None where this host does not allow it."""
+    def create(cls, number: int, limits: HostLimits) -> Cgroup | None:
+        """A group of this process (version 2 or 1), or None where the host does not allow it.
+
+        `number` tells groups of one process apart. Groups of processes that were killed are removed.
+        """
         root = Path("/sys/fs/cgroup")
+        name = f"{_PREFIX}{os.getpid()}-{number}"
         try:
             if (root / "cgroup.controllers").is_file():
-                return cls(
-                    _make(root / name, {"memory.max": limits.memory_bytes, "pids.max": limits.processes})
-                )
-            memory = _make(root / "memory" / name, {"memory.limit_in_bytes": limits.memory_bytes})
-            return cls(memory + _make(root / "pids" / name, {"pids.max": limits.processes}))
+                wanted = {root: {"memory.max": limits.memory_bytes, "pids.max": limits.processes}}
+            else:
+                wanted = {
+                    root / "memory": {"memory.limit_in_bytes": limits.memory_bytes},
+                    root / "pids": {"pids.max": limits.processes},
+                }
+            for parent, values in wanted.items():
+                _remove_orphans(parent)
+                folder = parent / name
+                folder.mkdir(exist_ok=True)
+                for file, value in values.items():
+                    (folder / file).write_text(str(value))
         except OSError as error:
-            _log.warning("no control groups for machines on this host, resource limits only: %s", error)
+            _log.info("no control groups for machines on this host, resource limits only: %s", error)
             return None
+        return cls([parent / name for parent in wanted])
 
     def add(self, pid: int) -> None:
         """Move a process in; it must not have started others yet."""
@@ -97,11 +112,12 @@ class Cgroup:
                 _log.warning("control group %s stays: %s", folder, error)
 
 
-def _make(folder: Path, values: dict[str, int]) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, value in values.items():
-        (folder / name).write_text(str(value))
-    return [folder]
+def _remove_orphans(parent: Path) -> None:
+    for folder in parent.glob(_PREFIX + "*"):
+        owner = folder.name.removeprefix(_PREFIX).split("-")[0]
+        if not Path("/proc", owner).exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def unprivileged() -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from faas_blueprint.job import make_job
 from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.machine import Machine
-from faas_microvm.sandbox import HostLimits
+from faas_microvm.sandbox import Cgroup, HostLimits
 from faas_microvm.snapshot import load_snapshot, save_snapshot
 
 pytestmark = pytest.mark.machine
@@ -44,6 +45,35 @@ async def test_no_capabilities_a_filter_and_no_privileges(machine):
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
     assert "0" not in status["Uid"].split()
+
+
+@in_session_loop
+async def test_limits_of_the_host(engine, machine):
+    limits = Path(f"/proc/{machine.pid}/limits").read_text()
+    assert "Max cpu time              60" in limits
+    assert "Max core file size        0" in limits
+    cgroup = Cgroup.create(999, LIMITS)
+    if cgroup is None:
+        pytest.skip("this host lets us make no control groups")
+    snapshot = engine._snapshot
+    async with await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS, cgroup) as held:
+        assert f"faas-{os.getpid()}-999" in Path(f"/proc/{held.pid}/cgroup").read_text()
+    cgroup.remove()
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/faas-{os.getpid()}-999"))
+
+
+def test_control_groups_of_the_dead_are_removed():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    first = Cgroup.create(998, LIMITS)
+    if first is None:
+        pytest.skip("this host lets us make no control groups")
+    orphans = [folder.with_name(f"faas-{process.pid}-0") for folder in first._folders]
+    for orphan in orphans:
+        orphan.mkdir()
+    Cgroup.create(998, LIMITS)
+    assert not [orphan for orphan in orphans if orphan.exists()]
+    first.remove()
 
 
 @in_session_loop
