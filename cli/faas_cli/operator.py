@@ -136,12 +136,13 @@ async def _run(settings: Settings, secrets: Secrets) -> None:
     from faas_api.app import create_app
     from faas_api.serve import listen, serve
     from faas_cli.running import in_background, unless_ended
-    from faas_microvm.engine import Engine
+    from faas_microvm.engine import Engine, EngineSettings
     from faas_operator.node import open_node
 
+    engine_settings = EngineSettings(waiting=settings.waiting_machines)
     with listen(settings.api_host, settings.api_port) as listener:
         async with (
-            await Engine.open(settings.home, note) as engine,
+            await Engine.open(settings.home, note, engine_settings) as engine,
             open_node(settings, secrets, engine) as node,
             in_background(node.operator().run()) as operator,
             in_background(serve(create_app(node.executions(), settings, secrets), listener)) as api,

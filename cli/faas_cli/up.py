@@ -32,14 +32,14 @@ async def _up(api_port: int, chain_port: int, api_key: str | None, as_json: bool
     from faas_api.app import create_app
     from faas_api.serve import listen, serve
     from faas_cli.running import in_background, new_api_key, running_devnet, running_node, unless_ended
-    from faas_microvm.engine import Engine
+    from faas_microvm.engine import Engine, EngineSettings
     from faas_operator.settings import Secrets
 
     key = api_key or new_api_key()
     steps = Steps()
     with listen("127.0.0.1", api_port) as listener:
         with steps.step("machine", "preparing the machine") as done:
-            engine = await Engine.open(progress=note)
+            engine = await Engine.open(progress=note, settings=EngineSettings(waiting=2))
             done("the machine is ready")
         async with (
             engine,

@@ -11,7 +11,6 @@ Not here: receipts (`faas_operator`), checking them (`faas_verifier`).
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -25,19 +24,21 @@ from faas_blueprint.errors import MachineFailure
 from faas_blueprint.job import Job
 from faas_blueprint.measurement import MachineState
 from faas_blueprint.outcome import Outcome, Status, Stream
-from faas_microvm import mailbox, sandbox
+from faas_microvm import mailbox
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.devices import DeviceState
 from faas_microvm.execution import Execution, Output
 from faas_microvm.machine import Machine
 from faas_microvm.memory import hash_pages
+from faas_microvm.pool import MachinePool
+from faas_microvm.sandbox import HostLimits
 from faas_microvm.snapshot import Snapshot
 
 Progress = Callable[[str], None]
 
 STREAM_INTERVAL_SECONDS = 0.02
-_CPU_SLACK_SECONDS = 30
-"""The watchdog ends a machine before its limit of processor time does."""
+_CPU_SECONDS = 7 * 24 * 3600
+"""A backstop only: the watchdog ends a machine long before."""
 
 _STATUS = {
     mailbox.Reason.EXITED: Status.EXITED,
@@ -47,15 +48,14 @@ _STATUS = {
 }
 
 
-_cgroup_numbers = itertools.count()
-
-
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """How much of the host the engine may use."""
 
     machines: int = 0
     """Machines at once; 0 means as many as there are processors."""
+    waiting: int = 0
+    """Machines kept restored and paused, so that a job starts at once; each takes some 20 MB."""
     watchdog_base_seconds: float = 60.0
     watchdog_factor: float = 60.0
     """Wall-clock seconds per virtual second before a machine is given up, on top of the base."""
@@ -84,10 +84,10 @@ class Engine:
     def __init__(self, snapshot: Snapshot, settings: EngineSettings) -> None:
         self._snapshot = snapshot
         self._settings = settings
-        self._count = settings.machines or os.cpu_count() or 1
-        self._free = asyncio.Semaphore(self._count)
-        self._cgroups: list[sandbox.Cgroup] = self._make_cgroups()
-        self._machines: set[Machine] = set()
+        self._free = asyncio.Semaphore(settings.machines or os.cpu_count() or 1)
+        limits = HostLimits(_CPU_SECONDS, settings.memory_bytes)
+        self._pool = MachinePool(snapshot, limits, settings.waiting)
+        self._pool.fill()
 
     @classmethod
     async def open(
@@ -124,7 +124,7 @@ class Engine:
         """Output as it is written, then the execution. Reading does not change the run."""
         started = time.perf_counter()
         request = mailbox.encode_request(job)
-        async with self._machine(job) as machine:
+        async with self._machine() as machine:
             machine.memory.write(mailbox.PHYSICAL, request)
             await machine.resume()
             reader = _StreamReader(machine)
@@ -144,22 +144,13 @@ class Engine:
         yield Execution(outcome, self.profile_id, self.measurement, wall_ms)
 
     @asynccontextmanager
-    async def _machine(self, job: Job) -> AsyncIterator[Machine]:
-        seconds = self._settings.watchdog_seconds(job)
-        limits = sandbox.HostLimits(int(seconds) + _CPU_SLACK_SECONDS, self._settings.memory_bytes)
+    async def _machine(self) -> AsyncIterator[Machine]:
         async with self._free:
-            cgroup = self._cgroups.pop() if self._cgroups else None
+            machine = await self._pool.take()
             try:
-                machine = await Machine.restore(self._snapshot.ram_fd, self._snapshot.devices, limits, cgroup)
-                self._machines.add(machine)
-                try:
-                    yield machine
-                finally:
-                    await machine.close()
-                    self._machines.discard(machine)
+                yield machine
             finally:
-                if cgroup is not None:
-                    self._cgroups.append(cgroup)
+                await self._pool.end(machine)
 
     async def _take(self, machine: Machine) -> _Finished:
         memory = machine.memory
@@ -192,18 +183,9 @@ class Engine:
             state.measurement(),
         )
 
-    def _make_cgroups(self) -> list[sandbox.Cgroup]:
-        limits = sandbox.HostLimits(0, self._settings.memory_bytes)
-        made = (sandbox.Cgroup.create(next(_cgroup_numbers), limits) for _ in range(self._count))
-        return [cgroup for cgroup in made if cgroup is not None]
-
     async def close(self) -> None:
         """End all machines and free the snapshot."""
-        for machine in list(self._machines):
-            await machine.close()
-        for cgroup in self._cgroups:
-            cgroup.remove()
-        self._cgroups.clear()
+        await self._pool.close()
         self._snapshot.close()
 
     async def __aenter__(self) -> Engine:

@@ -162,6 +162,11 @@ class Machine:
         raise self._failure("did not take its snapshot")
 
     @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.returncode is None
+
+    @property
     def memory(self) -> GuestMemory:
         """RAM; mapped on first use."""
         if self._phase is Phase.CLOSED:

@@ -92,6 +92,8 @@ class Settings(_Sourced):
     poll_seconds: float = Field(1.0, gt=0)
     parallel_jobs: int = Field(2, ge=1, le=256)
     """Job calls that are being run at once."""
+    waiting_machines: int = Field(2, ge=0, le=64)
+    """Machines kept ready, so that a job starts at once; each takes some 20 MB."""
     machine_attempts: int = Field(5, ge=1)
     """Machines that a job may lose before an error result is posted."""
     retry_seconds: float = Field(0.5, gt=0)

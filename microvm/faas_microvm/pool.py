@@ -1,0 +1,100 @@
+"""Machines that are restored and paused before a job asks for one.
+
+A restored machine has not run yet, so a job's outcome is the same whether its machine waited or
+not. The pool fills itself in the background; when it is empty, a machine is started on the spot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+
+from faas_blueprint.errors import FaaSError
+from faas_microvm.machine import Machine
+from faas_microvm.sandbox import Cgroup, HostLimits
+from faas_microvm.snapshot import Snapshot
+
+_log = logging.getLogger(__name__)
+_cgroup_numbers = itertools.count()
+
+
+class MachinePool:
+    """Starts machines of one snapshot, `size` of them ahead. Owns every machine until it is ended."""
+
+    def __init__(self, snapshot: Snapshot, limits: HostLimits, size: int) -> None:
+        self._snapshot = snapshot
+        self._limits = limits
+        self._size = size
+        self._waiting: deque[Machine] = deque()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._cgroups: dict[Machine, Cgroup | None] = {}
+        self._free_cgroups: list[Cgroup | None] = []
+        self._closed = False
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """All that are alive: waiting and taken."""
+        return tuple(self._cgroups)
+
+    async def take(self) -> Machine:
+        """A paused machine, fresh from the snapshot; give it to `end` afterwards."""
+        while self._waiting:
+            machine = self._waiting.popleft()
+            if machine.alive:
+                self.fill()
+                return machine
+            await self.end(machine)
+        machine = await self._start()
+        self.fill()
+        return machine
+
+    def fill(self) -> None:
+        """Start what is missing, in the background."""
+        missing = self._size - len(self._waiting) - len(self._starting)
+        for _ in range(0 if self._closed else missing):
+            task = asyncio.create_task(self._start_ahead())
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    async def end(self, machine: Machine) -> None:
+        """Stop a machine; its control group serves the next one."""
+        await machine.close()
+        self._free_cgroups.append(self._cgroups.pop(machine))
+
+    async def close(self) -> None:
+        """Stop all machines."""
+        self._closed = True
+        for task in list(self._starting):
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        for machine in self.machines:
+            await self.end(machine)
+        self._waiting.clear()
+        for cgroup in self._free_cgroups:
+            if cgroup is not None:
+                cgroup.remove()
+        self._free_cgroups.clear()
+
+    async def _start(self) -> Machine:
+        cgroup = (
+            self._free_cgroups.pop()
+            if self._free_cgroups
+            else Cgroup.create(next(_cgroup_numbers), self._limits)
+        )
+        try:
+            machine = await Machine.restore(
+                self._snapshot.ram_fd, self._snapshot.devices, self._limits, cgroup
+            )
+        except BaseException:
+            self._free_cgroups.append(cgroup)
+            raise
+        self._cgroups[machine] = cgroup
+        return machine
+
+    async def _start_ahead(self) -> None:
+        try:
+            self._waiting.append(await self._start())
+        except FaaSError as error:
+            _log.warning("no machine could be started ahead: %s", error)

@@ -1,0 +1,56 @@
+"""Machines that wait: the same outcomes, sooner; nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from faas_blueprint.job import make_job
+from faas_microvm.engine import Engine, EngineSettings
+
+pytestmark = pytest.mark.machine
+
+JOB = make_job("python", "import time, os; print(time.time_ns(), os.urandom(4).hex(), time.monotonic_ns())")
+
+
+async def waiting(engine: Engine, count: int) -> None:
+    async with asyncio.timeout(20):
+        while len(engine._pool._waiting) < count:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_machine_that_waited_gives_the_same_outcome(faas_home: Path):
+    async with await Engine.open(faas_home, settings=EngineSettings(waiting=2)) as engine:
+        first = (await engine.run(JOB)).outcome
+        await waiting(engine, 2)
+        await asyncio.sleep(1)
+        assert (await engine.run(JOB)).outcome == first
+        assert len(engine._pool.machines) <= 3
+        outcomes = {
+            execution.outcome for execution in await asyncio.gather(*(engine.run(JOB) for _ in range(6)))
+        }
+        assert outcomes == {first}
+
+
+async def test_a_machine_that_died_waiting_is_replaced(faas_home: Path):
+    async with await Engine.open(faas_home, settings=EngineSettings(waiting=1)) as engine:
+        await waiting(engine, 1)
+        (machine,) = engine._pool.machines
+        os.kill(machine.pid, 9)
+        await machine._process.wait()
+        assert (await engine.run(JOB)).outcome.exit_code == 0
+
+
+async def test_closing_ends_those_that_wait_and_those_that_start(faas_home: Path):
+    before = set(os.listdir("/proc/self/fd"))
+    for pause in (0, 0.01, 0.05, 0.5):
+        engine = await Engine.open(faas_home, settings=EngineSettings(waiting=3))
+        await asyncio.sleep(pause)
+        await engine.close()
+        assert not engine._pool.machines
+        assert set(os.listdir("/proc/self/fd")) == before
+    groups = [path for kind in ("", "memory", "pids") for path in Path("/sys/fs/cgroup", kind).glob("faas-*")]
+    assert not [path for path in groups if path.name.startswith(f"faas-{os.getpid()}-")]
