@@ -1,0 +1,72 @@
+"""What a group of figures is given to measure with, and the smallest pieces of measuring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from faas_blueprint.job import Job, Limits, make_job
+from faas_blueprint.outcome import Outcome
+from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.machine import Machine
+from faas_microvm.sandbox import HostLimits
+from faas_microvm.snapshot import Snapshot
+
+HELLO = {"python": "print('Hello World')", "javascript": "console.log('Hello World')"}
+MACHINE_LIMITS = HostLimits(cpu_seconds=600, memory_bytes=EngineSettings().memory_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One base snapshot, an engine on it, and how often to measure."""
+
+    snapshot: Snapshot
+    engine: Engine
+    runs: int
+    note: Callable[[str], None]
+
+    @property
+    def few(self) -> int:
+        """How often to measure what takes long or varies little."""
+        return max(1, min(5, self.runs))
+
+    @asynccontextmanager
+    async def machine(self) -> AsyncIterator[Machine]:
+        """A restored, paused machine."""
+        async with await Machine.restore(
+            self.snapshot.ram_fd, self.snapshot.devices, MACHINE_LIMITS
+        ) as machine:
+            yield machine
+
+    async def run(self, job: Job, stdout: bytes) -> Outcome:
+        """The outcome of a job that must print this: what is wrong must not be measured."""
+        outcome = (await self.engine.run(job)).outcome
+        if outcome.stdout.content != stdout:
+            raise AssertionError(f"expected {stdout!r} from the job, got {outcome}")
+        return outcome
+
+
+def hello_job(language: str) -> Job:
+    """The smallest program."""
+    return make_job(language, HELLO[language])
+
+
+def long_job(language: str, code: str) -> Job:
+    """A program that may compute for ten virtual minutes."""
+    return make_job(language, code, limits=Limits(timeout_ms=600_000))
+
+
+async def milliseconds(work: Awaitable[object]) -> float:
+    """Wall clock of awaiting something."""
+    started = time.perf_counter()
+    await work
+    return (time.perf_counter() - started) * 1000
+
+
+def milliseconds_of(work: Callable[[], object]) -> float:
+    """Wall clock of a call."""
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000
