@@ -18,7 +18,7 @@ from faas_blueprint.errors import FaaSError
 
 Result = TypeVar("Result")
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:

@@ -35,13 +35,14 @@ async def running_devnet(
     home = default_home()
     advert = home / DEVNET_FILE
     async with Devnet(home, fixture=fixture, port=port, progress=progress) as deployment:
+        text = deployments.to_json(deployment)
         if advertised:
-            advert.write_text(deployments.to_json(deployment))
+            advert.write_text(text)
         try:
             yield deployment
         finally:
-            if advertised:
-                advert.unlink(missing_ok=True)
+            if advertised and advert.is_file() and advert.read_text() == text:
+                advert.unlink()
 
 
 @asynccontextmanager
