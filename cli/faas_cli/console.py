@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from faas_blueprint.errors import FaaSError
 
@@ -28,7 +29,7 @@ def print_json(value: object) -> None:
 
 def note(text: str) -> None:
     """A line of progress."""
-    console.print(f"  [dim]{text}[/dim]")
+    console.print(f"  {text}", style="dim", markup=False)
 
 
 class Steps:
@@ -71,7 +72,7 @@ def report_error(error: FaaSError, as_json: bool) -> None:
         details: dict[str, Any] = {key: _plain(value) for key, value in error.details.items()}
         print_json({"error": {"code": error.code, "message": error.message, "details": details}})
         return
-    console.print(f"[red]error:[/red] {error.message}", markup=True)
+    console.print(f"[red]error:[/red] {escape(error.message)}")
     for key, value in error.details.items():
         if value not in (None, ""):
             console.print(f"  {key}: {value}", markup=False)

@@ -12,6 +12,7 @@ import typer
 
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import FatalError
+from faas_blueprint.job import make_job
 from faas_cli.console import Steps, console, note, print_json, run_async
 from faas_cli.run import read_language, read_text
 
@@ -49,6 +50,7 @@ def demo(
     """
     source = read_text(code) if code else PROGRAM
     chosen = language or (read_language(code) if code else "python")
+    make_job(chosen, source)  # what cannot be a job is refused before anything starts
     report = run_async(_demo(source, chosen, tangle_fixture))
     if as_json:
         print_json(report)

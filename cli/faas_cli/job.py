@@ -12,7 +12,7 @@ import typer
 from faas_blueprint.errors import FaaSError, InvalidRequest
 from faas_cli.console import console, note, print_json
 from faas_cli.place import BlueprintOption, RpcOption, TangleOption, find_place
-from faas_cli.run import read_language, read_text
+from faas_cli.run import read_bytes, read_language, read_text
 
 if TYPE_CHECKING:
     from faas_sdk import TangleFaaSClient, TangleResult
@@ -62,7 +62,7 @@ def submit(
         job = client.submit_job(
             code=code if code is not None else read_text(file or Path("-")),
             language=language or read_language(file or Path("-")),
-            stdin=stdin.read_bytes() if stdin else b"",
+            stdin=read_bytes(stdin) if stdin else b"",
             arguments=tuple(argument or ()),
             timeout_ms=timeout_ms,
             memory_mb=memory_mb,

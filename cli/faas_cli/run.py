@@ -49,10 +49,10 @@ def run(
     job = make_job(
         language or read_language(file),
         read_text(file),
-        stdin=stdin.read_bytes() if stdin else b"",
+        stdin=read_bytes(stdin) if stdin else b"",
         arguments=tuple(arguments or ()),
         environment=dict(_variable(text) for text in env or ()),
-        files={path.name: path.read_bytes() for path in with_file or ()},
+        files={path.name: read_bytes(path) for path in with_file or ()},
         seed=seed,
         epoch=epoch,
         limits=Limits(timeout_ms=timeout_ms, memory_mb=memory_mb),
@@ -98,6 +98,14 @@ def read_text(file: Path) -> str:
         return sys.stdin.read() if str(file) == "-" else file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"cannot read {file}: {error}") from error
+
+
+def read_bytes(file: Path) -> bytes:
+    """An input. Raises InvalidRequest when it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InvalidRequest(f"cannot read {file}: {error.strerror}") from error
 
 
 def _variable(text: str) -> tuple[str, str]:
