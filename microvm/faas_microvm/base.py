@@ -7,6 +7,7 @@ list of packages and the machine profile; anything else that changed shows in th
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from faas_microvm.profile import detect_profile
 from faas_microvm.snapshot import Measured, Snapshot, boot_snapshot, load_snapshot, save_snapshot
 
 Progress = Callable[[str], None]
+
+KEPT = 3
+"""Images and snapshots that are kept when a new one is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ async def _boot_base(home: Path, image: Image, progress: Progress) -> Snapshot:
         save_snapshot(snapshot, snapshots_folder(home))
         profile_id = snapshot.measured.profile_id.hex()
         _write_base(home, Base(recipe(), image.folder.name, profile_id, snapshot.measurement.hex()))
+        for folder in (images_folder(home), snapshots_folder(home)):
+            _prune(folder)
     except BaseException:
         snapshot.close()
         raise
@@ -112,6 +118,15 @@ def _read_base(home: Path) -> Base | None:
         return Base(**json.loads((home / "base.json").read_text()))
     except (FileNotFoundError, TypeError, ValueError):
         return None
+
+
+def _prune(folder: Path) -> None:
+    """Keep the newest few; a running engine holds its own snapshot in memory."""
+    found = sorted(
+        (path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime
+    )
+    for path in found[:-KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _write_base(home: Path, base: Base) -> None:

@@ -21,7 +21,7 @@ from typing import cast
 
 from qemu.qmp import EventListener, QMPClient, QMPError
 
-from faas_blueprint.errors import MachineFailure, MissingPrerequisite
+from faas_blueprint.errors import InsufficientResources, MachineFailure, MissingPrerequisite
 from faas_microvm import sandbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.memory import GuestMemory
@@ -135,10 +135,13 @@ class Machine:
             if cgroup is not None:
                 cgroup.add(machine.pid)
         except BaseException as error:
-            failure = machine._failure("did not start")
+            failure = InsufficientResources(
+                f"the host could not start a machine: {type(error).__name__}: {error}".rstrip(": "),
+                machine._failure("did not start").details,
+            )
             ours.close()
             await machine.close()
-            if isinstance(error, TimeoutError | QMPError | OSError):
+            if isinstance(error, TimeoutError | QMPError | OSError | MachineFailure):
                 raise failure from error
             raise
         return machine

@@ -45,18 +45,16 @@ KERNEL_COMMAND_LINE = " ".join(
 
 _MACHINE = ",".join(
     (
-        "microvm,memory-backend=ram,suppress-vmdesc=on,auto-kernel-cmdline=off",
+        "microvm,memory-backend=ram,suppress-vmdesc=on",
         # no device may have a timer pending when the machine stops: see devices.py
         "rtc=off,pit=off,pic=off,isa-serial=off",
+        "auto-kernel-cmdline=off",
     )
 )
 
 MACHINE_ARGUMENTS = (
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
-    *(
-        "-M",
-        "microvm,memory-backend=ram,suppress-vmdesc=on,rtc=off,pit=off,pic=off,isa-serial=off,auto-kernel-cmdline=off",
-    ),
+    *("-M", _MACHINE),
     *("-bios", str(FIRMWARE)),
     *("-accel", "tcg", "-icount", "shift=0,sleep=off"),
     *("-cpu", "Westmere-v1", "-smp", "1", "-m", f"{RAM_BYTES >> 20}M"),

@@ -99,9 +99,12 @@ class Cgroup:
         return cls([parent / name for parent in wanted])
 
     def add(self, pid: int) -> None:
-        """Move a process in; it must not have started others yet."""
+        """Move a process in; it must not have started others yet. Without the group it goes on, noted."""
         for folder in self._folders:
-            (folder / "cgroup.procs").write_text(str(pid))
+            try:
+                (folder / "cgroup.procs").write_text(str(pid))
+            except OSError as error:
+                _log.warning("machine runs without control group %s: %s", folder, error)
 
     def remove(self) -> None:
         """Delete the group once its processes have ended."""

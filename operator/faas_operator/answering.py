@@ -16,6 +16,7 @@ from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import (
     ChainUnavailable,
     FaaSError,
+    InsufficientResources,
     InvalidRequest,
     MachineFailure,
     ResultRefused,
@@ -93,6 +94,10 @@ class Answering:
             execution = await self._engine.run(job)
         except InvalidRequest as error:
             return await self._fail(record, Event.REJECT, error)
+        except InsufficientResources:
+            # the host's trouble, not the job's: it is not counted against the job
+            self._store.apply(record, Event.INTERRUPT)
+            raise
         except TransientError as error:
             return await self._lose(record, error)
         except asyncio.CancelledError:

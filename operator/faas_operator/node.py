@@ -68,6 +68,8 @@ async def open_node(settings: Settings, secrets: Secrets, engine: JobEngine) -> 
     """
     if settings.tangle is None:
         raise MissingPrerequisite("set FAAS_TANGLE to the address of the Tangle contract")
+    if settings.blueprint_id is None:
+        raise MissingPrerequisite("set FAAS_BLUEPRINT_ID to the id of the blueprint to serve")
     if secrets.keystore_password is None:
         raise MissingPrerequisite("set FAAS_KEYSTORE_PASSWORD to the password of the operator's keystore")
     account = keystore.load(settings.keystore_path, secrets.keystore_password.get_secret_value())

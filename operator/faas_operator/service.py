@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from faas_blueprint.errors import ChainUnavailable
+from faas_blueprint.errors import ChainUnavailable, InsufficientResources, TransientError
 from faas_operator.answering import Answering
 from faas_operator.backoff import Backoff
 from faas_operator.chain.interface import ChainAdapter
@@ -101,13 +101,18 @@ class Operator:
             except ChainUnavailable as error:
                 failures += 1
                 await self._pause(record, error, failures)
+            except InsufficientResources as error:
+                failures += 1
+                await self._pause(record, error, failures)
+                record = await asyncio.to_thread(self._store.job, number)
             except StaleRecord:
                 log.info("job starts again", extra=about(record.call))
                 return
 
-    async def _pause(self, record: JobRecord, error: ChainUnavailable, failures: int) -> None:
+    async def _pause(self, record: JobRecord, error: TransientError, failures: int) -> None:
         pause = self._backoff.pause(failures)
-        log.warning("chain unavailable", extra=about(record.call, error=error, pause=pause))
+        what = "chain unavailable" if isinstance(error, ChainUnavailable) else "no machine can be started"
+        log.warning(what, extra=about(record.call, error=error, pause=pause))
         await asyncio.sleep(pause)
 
     async def _wait(self, seconds: float) -> None:

@@ -80,7 +80,7 @@ class Settings(_Sourced):
     """Address of the Tangle contract."""
     chain_id: int | None = Field(None, ge=1)
     """Refuse to work on any other chain."""
-    blueprint_id: int = Field(0, ge=0)
+    blueprint_id: int | None = Field(None, ge=0)
     start_block: int = Field(0, ge=0)
     """Where a node without a cursor starts to look for jobs."""
     confirmations: int = Field(1, ge=1, le=10_000)

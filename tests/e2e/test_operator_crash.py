@@ -158,7 +158,7 @@ async def test_a_transaction_that_outlives_its_operator_is_not_sent_again(chain,
     try:
         first = await lives.start()
         async with asyncio.timeout(60):
-            while await lives.count_transactions("pending") == lives.transactions:  # noqa: ASYNC110
+            while await lives.count_transactions("pending") == lives.transactions:
                 await asyncio.sleep(0.05)
         first.kill()
         assert await lives.end_of(first) == -signal.SIGKILL

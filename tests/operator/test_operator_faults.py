@@ -119,14 +119,22 @@ async def test_a_call_that_ends_during_the_run_is_abandoned(node):
     assert node.chain.attempted_posts == 0
 
 
-@pytest.mark.parametrize("error", [MachineFailure("died"), InsufficientResources("full")])
-async def test_lost_machines_are_replaced(node, error):
-    node.engine.failures = [error] * 4
+async def test_lost_machines_are_replaced(node):
+    node.engine.failures = [MachineFailure("died")] * 4
     call = node.submit(0)
     await node.live_until_states({call: State.FINAL})
     assert checked_result(node, call).outcome.status is Status.EXITED
     assert len(node.engine.runs) == 5
     assert node.store.job_of_call(call).attempts == 4
+
+
+async def test_a_host_that_can_start_no_machine_waits_and_blames_no_job(node):
+    node.engine.failures = [InsufficientResources("full")] * 7
+    call = node.submit(0)
+    await node.live_until_states({call: State.FINAL})
+    assert checked_result(node, call).outcome.status is Status.EXITED
+    assert len(node.engine.runs) == 8
+    assert node.store.job_of_call(call).attempts == 0
 
 
 async def test_a_job_that_loses_every_machine_gets_an_error_result(node):

@@ -40,7 +40,9 @@ class RestApi:
             raise ValueError(f"endpoint must start with http:// or https://, got {url!r}")
         if max_retries < 0:
             raise ValueError("max_retries must not be negative")
-        return cls(url.removesuffix(API_PREFIX), api_key or os.environ.get("FAAS_API_KEY"), max_retries)
+        return cls(
+            url.removesuffix(API_PREFIX), api_key or os.environ.get("FAAS_API_KEY") or None, max_retries
+        )
 
     def execute(
         self,
