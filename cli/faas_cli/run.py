@@ -39,6 +39,10 @@ def run(
     ] = DEFAULT_EPOCH,
     timeout_ms: Annotated[int, typer.Option(help="Virtual milliseconds.")] = DEFAULT_LIMITS.timeout_ms,
     memory_mb: Annotated[int, typer.Option(help="Memory in MiB.")] = DEFAULT_LIMITS.memory_mb,
+    cached: Annotated[
+        bool,
+        typer.Option("--cached", help="Take the outcome of an earlier run of the same job, if there is one."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Run a program in the deterministic microVM.
@@ -57,7 +61,7 @@ def run(
         epoch=epoch,
         limits=Limits(timeout_ms=timeout_ms, memory_mb=memory_mb),
     )
-    execution = run_async(_run(job, passed_on=not as_json))
+    execution = run_async(_run(job, cached=cached, passed_on=not as_json))
     if as_json:
         print_json(_report(job, execution))
         return
@@ -69,19 +73,29 @@ def run(
     raise typer.Exit(outcome.exit_code)
 
 
-async def _run(job: Job, *, passed_on: bool) -> Execution:
+async def _run(job: Job, *, cached: bool, passed_on: bool) -> Execution:
     from faas_microvm.engine import Engine
     from faas_microvm.execution import Execution
 
     async with await Engine.open(progress=note) as engine:
+        if cached:
+            execution = await engine.run_cached(job)
+            if passed_on:
+                _pass_on("stdout", execution.outcome.stdout.content)
+                _pass_on("stderr", execution.outcome.stderr.content)
+            return execution
         async for event in engine.stream(job):
             if isinstance(event, Execution):
                 return event
             if passed_on:
-                target = sys.stdout if event.stream == "stdout" else sys.stderr
-                target.buffer.write(event.data)
-                target.buffer.flush()
+                _pass_on(event.stream, event.data)
     raise AssertionError("a stream ends with an execution")
+
+
+def _pass_on(stream: str, data: bytes) -> None:
+    target = sys.stdout if stream == "stdout" else sys.stderr
+    target.buffer.write(data)
+    target.buffer.flush()
 
 
 def read_language(file: Path) -> str:
@@ -129,6 +143,7 @@ def _report(job: Job, execution: Execution) -> dict[str, object]:
         "job_digest": to_hex(job_digest(job)),
         "measurement": to_hex(execution.measurement),
         "profile_id": to_hex(execution.profile_id),
+        "cached": execution.cached,
         "wall_ms": round(execution.wall_ms, 1),
     }
 

@@ -3,6 +3,7 @@
     open      image and base snapshot, built and measured when they are missing
     run       one job, one fresh machine, gone afterwards
     stream    the same, with output as it is written
+    run_cached    the same, or what an earlier run of the same job gave
 
 Calls may be concurrent; as many machines run at once as the host has processors, others wait.
 Not here: receipts (`faas_operator`), checking them (`faas_verifier`).
@@ -21,15 +22,17 @@ from types import TracebackType
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import MachineFailure
-from faas_blueprint.job import Job
+from faas_blueprint.job import Job, job_digest
 from faas_blueprint.measurement import MachineState
 from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_microvm import mailbox
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.devices import DeviceState
 from faas_microvm.execution import Execution, Output
+from faas_microvm.home import default_home
 from faas_microvm.machine import Machine
 from faas_microvm.memory import hash_pages
+from faas_microvm.outcome_cache import DEFAULT_BYTES, OutcomeCache, cache_key
 from faas_microvm.pool import MachinePool
 from faas_microvm.sandbox import HostLimits
 from faas_microvm.snapshot import Snapshot
@@ -59,6 +62,8 @@ class EngineSettings:
     watchdog_base_seconds: float = 60.0
     watchdog_factor: float = 60.0
     """Wall-clock seconds per virtual second before a machine is given up, on top of the base."""
+    cache_bytes: int = DEFAULT_BYTES
+    """Room for outcomes that `run_cached` remembers."""
     memory_bytes: int = 3 << 30
     """Host memory of one machine: guest RAM, translated code, overhead."""
 
@@ -81,7 +86,8 @@ class _Finished:
 class Engine:
     """Runs jobs on one base snapshot. Make one with `open`, end it with `close`."""
 
-    def __init__(self, snapshot: Snapshot, settings: EngineSettings) -> None:
+    def __init__(self, snapshot: Snapshot, settings: EngineSettings, cache: OutcomeCache) -> None:
+        self._cache = cache
         self._snapshot = snapshot
         self._settings = settings
         self._free = asyncio.Semaphore(settings.machines or os.cpu_count() or 1)
@@ -100,8 +106,10 @@ class Engine:
 
         Raises MissingPrerequisite (says what to install) or FatalError (says what is damaged).
         """
+        home = home or default_home()
+        settings = settings or EngineSettings()
         snapshot = await open_base_snapshot(home, progress or (lambda _: None))
-        return cls(snapshot, settings or EngineSettings())
+        return cls(snapshot, settings, OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes))
 
     @property
     def profile_id(self) -> Digest:
@@ -119,6 +127,18 @@ class Engine:
             if isinstance(event, Execution):
                 return event
         raise MachineFailure("the machine gave no outcome")
+
+    async def run_cached(self, job: Job) -> Execution:
+        """Like `run`, but an outcome that is known already is answered at once and marked `cached`."""
+        started = time.perf_counter()
+        key = cache_key(self.profile_id, self.measurement, job_digest(job))
+        outcome = await asyncio.to_thread(self._cache.get, key)
+        if outcome is None:
+            execution = await self.run(job)
+            await asyncio.to_thread(self._cache.put, key, execution.outcome)
+            return execution
+        wall_ms = (time.perf_counter() - started) * 1000
+        return Execution(outcome, self.profile_id, self.measurement, wall_ms, cached=True)
 
     async def stream(self, job: Job) -> AsyncIterator[Output | Execution]:
         """Output as it is written, then the execution. Reading does not change the run."""
@@ -187,6 +207,7 @@ class Engine:
         """End all machines and free the snapshot."""
         await self._pool.close()
         self._snapshot.close()
+        self._cache.close()
 
     async def __aenter__(self) -> Engine:
         return self

@@ -27,3 +27,5 @@ class Execution:
     """Of the snapshot that the run started from."""
     wall_ms: float
     """From call to outcome on this host; says nothing about the job."""
+    cached: bool = False
+    """Whether the outcome was known already."""
