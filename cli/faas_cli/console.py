@@ -58,7 +58,13 @@ def run_async(work: Awaitable[Result]) -> Result:
     async def main() -> Result:
         task = asyncio.ensure_future(work)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await task
+        try:
+            return await task
+        except Exception as error:
+            current = asyncio.current_task()
+            if current and current.cancelling():  # Ctrl-C also reaches the programs that it was waiting for
+                raise asyncio.CancelledError from error
+            raise
 
     try:
         return asyncio.run(main())
