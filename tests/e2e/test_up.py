@@ -1,0 +1,141 @@
+"""`faas up` as its users meet it: jobs on-chain, the API, verification, a second operator, the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+pytestmark = [pytest.mark.machine, pytest.mark.chain]
+
+FAAS = [sys.executable, "-m", "faas_cli.main"]
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def variables(own_home, monkeypatch, tmp_path):
+    """The environment of every command here."""
+    for name in ("FAAS_RPC_URL", "FAAS_TANGLE", "FAAS_BLUEPRINT_ID", "FAAS_PRIVATE_KEY", "FAAS_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    variables = {
+        "FAAS_HOME": str(own_home),
+        "FAAS_KEYSTORE": str(tmp_path / "operator.json"),
+        "FAAS_KEYSTORE_PASSWORD": PASSWORD,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    return variables
+
+
+@pytest.fixture
+def up(start_faas, variables):
+    """A running `faas up`, and what it printed."""
+    # the operator of `up` has a keystore of its own, so it must not mind these variables
+    command = start_faas("up", "--api-port", "0", "--chain-port", "0", "--json", env=variables)
+    command.await_text("stdout", "\n")
+    return command, json.loads(command.stdout)
+
+
+def faas(*arguments: str, expected: int = 0) -> dict[str, object]:
+    """A command beside it; gives its JSON."""
+    done = subprocess.run([*FAAS, *arguments, "--json"], capture_output=True, text=True, timeout=240)
+    assert done.returncode == expected, done.stderr + done.stdout
+    report: dict[str, object] = json.loads(done.stdout)
+    return report
+
+
+def test_a_job_through_the_chain(up, own_home, tmp_path):
+    _, facts = up
+    assert set(facts) >= {
+        "rpc_url",
+        "tangle",
+        "blueprint_id",
+        "service_id",
+        "operator",
+        "endpoint",
+        "api_key",
+    }
+    receipt = tmp_path / "receipt.json"
+    code = "import sys; print('got', sys.argv[1], sys.stdin.read()); sys.exit(2)"
+    (tmp_path / "input").write_text("typed")
+    result = faas(
+        *("job", "submit", "--code", code, "--language", "python", "--argument", "one"),
+        *("--stdin", str(tmp_path / "input"), "--wait", "--receipt", str(receipt)),
+    )
+    assert (result["stdout"], result["exit_code"], result["status"]) == ("got one typed\n", 2, "exited")
+    assert result["operator"] == facts["operator"]
+
+    call = str(result["call_id"])
+    shown = faas("job", "show", call)
+    assert (shown["completed"], len(shown["results"])) == (True, 1)
+    assert shown["results"][0]["result_tx"] == result["result_tx"]
+    assert faas("job", "wait", call)["receipt"] == result["receipt"]
+
+    on_chain = ("--rpc", facts["rpc_url"], "--service", str(facts["service_id"]), "--call", call)
+    for arguments in (on_chain, (*on_chain, "--tangle", facts["tangle"]), (str(receipt),)):
+        assert faas("verify", *arguments)["verified"] is True
+    lie = json.loads(receipt.read_text())
+    lie["receipt"]["virtual_ns"] += 1
+    receipt.write_text(json.dumps(lie))
+    assert faas("verify", str(receipt), expected=1)["verified"] is False
+    assert faas("verify", *on_chain[:-1], "999", expected=2)["verified"] is False
+
+
+def test_a_job_submitted_without_waiting(up, tmp_path):
+    (tmp_path / "own.js").write_text("console.log(6 * 7)")
+    submitted = faas("job", "submit", str(tmp_path / "own.js"))
+    assert set(submitted) == {"service_id", "call_id", "transaction"}
+    assert faas("job", "wait", str(submitted["call_id"]))["stdout"] == "42\n"
+
+
+def test_the_api_answers_to_the_printed_key(up):
+    _, facts = up
+    with httpx.Client(base_url=facts["endpoint"], timeout=60) as client:
+        assert client.get("/health").status_code == 200
+        body = {"language": "javascript", "code": "console.log(6 * 7)"}
+        assert client.post("/api/v1/execute", json=body).status_code == 401
+        answer = client.post("/api/v1/execute", json=body, headers={"X-API-Key": facts["api_key"]})
+    assert answer.status_code == 200
+    assert "42\n" in answer.json().values()
+
+
+def test_a_second_operator_registers(up, tmp_path):
+    _, facts = up
+    first = faas("operator", "register")
+    assert first["operator"] != facts["operator"]
+    assert (tmp_path / "operator.json").exists()
+    assert PASSWORD not in (tmp_path / "operator.json").read_text()
+    again = faas("operator", "register")
+    assert again["operator"] == first["operator"]
+    status = faas("operator", "status")
+    assert status["operator"] == first["operator"]
+    assert (status["staked"], status["registered"]) == (True, True)
+    assert status["services"] == []
+    assert int(str(status["balance_wei"])) > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminate", "ctrl-c"])
+def test_the_end(up, own_home, number):
+    command, facts = up
+    assert (own_home / "devnet.json").exists()
+    command.interrupt(number)
+    assert command.wait(15) == 130, command.stderr
+    assert "Traceback" not in command.stderr
+    assert not (own_home / "devnet.json").exists()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{facts['endpoint']}/health")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(facts["rpc_url"])
+
+
+def test_a_job_in_flight_does_not_hold_the_end_up(up):
+    command, _ = up
+    faas("job", "submit", "--code", "while True: pass", "--language", "python")
+    command.await_text("stderr", "running")
+    command.interrupt(signal.SIGTERM)
+    assert command.wait(15) == 130, command.stderr
+    assert "Traceback" not in command.stderr
