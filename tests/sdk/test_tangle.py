@@ -51,8 +51,8 @@ def test_seed_and_epoch_are_chosen_when_left_open(client):
     second = client.submit_job(code="1", language="python")
     assert first.call_id != second.call_id
     assert decode_job(first.inputs).seed != decode_job(second.inputs).seed
-    third = client.submit_job(code="1", language="python", seed=5, epoch=6)
-    assert (decode_job(third.inputs).seed, decode_job(third.inputs).epoch) == (5, 6)
+    third = client.submit_job(code="1", language="python", seed=5, epoch=86_406)
+    assert (decode_job(third.inputs).seed, decode_job(third.inputs).epoch) == (5, 86_406)
 
 
 def test_no_value_goes_to_a_service_that_is_not_event_driven(devnet):
