@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from faas_microvm.execution import Execution
 
 DEFAULT_LIMITS = Limits()
-EXTENSIONS = {".py": "python", ".js": "javascript", ".mjs": "javascript"}
+EXTENSIONS = {".py": "python", ".js": "javascript", ".mjs": "javascript", ".sh": "bash"}
 
 
 def run(
     file: Annotated[Path, typer.Argument(help="The program; - reads it from stdin.")],
     arguments: Annotated[list[str] | None, typer.Argument(help="The program's arguments.")] = None,
     language: Annotated[
-        str | None, typer.Option("--language", "-l", help="python or javascript; default: by extension.")
+        str | None,
+        typer.Option("--language", "-l", help="python, javascript or bash; default: by extension."),
     ] = None,
     stdin: Annotated[Path | None, typer.Option(help="File to give the program as standard input.")] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment variable.")] = None,

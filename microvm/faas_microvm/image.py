@@ -113,20 +113,28 @@ def load_image(folder: Path) -> Image:
 
 def _guest_files(working: Path) -> dict[str, archive.Entry]:
     sources = guest_sources()
-    agent = working / "agent"
+    files = {
+        "init": _compiled(sources / "agent.c", working),
+        "faas/exec": _compiled(sources / "runners" / "exec.c", working),
+    }
+    for runner in sorted((sources / "runners").iterdir()):
+        if runner.suffix in (".py", ".js"):
+            files[f"faas/{runner.name}"] = archive.Entry(archive.FILE | 0o644, runner.read_bytes())
+    return files
+
+
+def _compiled(source: Path, working: Path) -> archive.Entry:
     compiler = shutil.which("gcc")
     if compiler is None:
         raise MissingPrerequisite("gcc is not installed; run scripts/setup")
+    program = working / source.stem
     flags = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", "-s"]
-    command = [compiler, *flags, "-ffile-prefix-map=" + str(sources) + "=.", "-o", str(agent), "agent.c"]
-    done = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
+    mapped = f"-ffile-prefix-map={source.parent}=."
+    command = [compiler, *flags, mapped, "-o", str(program), source.name]
+    done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise FatalError(f"the guest agent does not compile: {done.stderr[:2000]}")
-    files = {"init": archive.Entry(archive.FILE | 0o755, agent.read_bytes())}
-    for runner in sorted((sources / "runners").iterdir()):
-        if runner.is_file():
-            files[f"faas/{runner.name}"] = archive.Entry(archive.FILE | 0o644, runner.read_bytes())
-    return files
+        raise FatalError(f"{source.name} does not compile: {done.stderr[:2000]}")
+    return archive.Entry(archive.FILE | 0o755, program.read_bytes())
 
 
 def _write_image(working: Path, packages: Packages, guest: Mapping[str, archive.Entry]) -> ImageManifest:

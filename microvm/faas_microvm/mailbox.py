@@ -25,7 +25,7 @@ _MAGIC = b"FAMSREQ1"
 _HEADER = struct.Struct("<8sQ")
 _FIXED = struct.Struct("<IIIIIIQQ")
 _RESULT = struct.Struct("<IIiIQQII256s")
-_LANGUAGES = (Language.PYTHON, Language.JAVASCRIPT)
+_LANGUAGES = (Language.PYTHON, Language.JAVASCRIPT, Language.BASH)
 """In the order of the agent's runners."""
 
 

@@ -16,7 +16,10 @@ from faas_blueprint.errors import FatalError, MissingPrerequisite
 from faas_microvm import archive
 
 SUITE = "bookworm"
-ROOT_PACKAGES = ("base-files", "coreutils", "dash", "libc-bin", "libc6", "nodejs", "python3")
+ROOT_PACKAGES = (
+    *("base-files", "bash", "coreutils", "dash", "diffutils", "findutils", "grep", "libc-bin", "libc6"),
+    *("mawk", "nodejs", "python3", "sed"),
+)
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 
 PRUNED = (

@@ -206,11 +206,13 @@ struct runner {
 
 static const char *const python_command[] = { "/usr/bin/python3.11", "-I", "-X", "utf8", "/faas/runner.py", NULL };
 static const char *const node_command[] = { "/usr/bin/node", "/faas/runner.js", NULL };
+static const char *const bash_command[] = { "/faas/exec", "/bin/bash", WORK "/main.sh", NULL };
 
 /* In the order of the language numbers in a request. */
 static struct runner runners[] = {
     { .name = "python", .entry = "main.py", .command = python_command },
     { .name = "javascript", .entry = "main.js", .command = node_command },
+    { .name = "bash", .entry = "main.sh", .command = bash_command },
 };
 #define RUNNER_COUNT (sizeof runners / sizeof *runners)
 

@@ -105,7 +105,7 @@ def test_paths_that_are_refused(path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"language": "cobol"}, "python, javascript"),
+        ({"language": "cobol"}, "'cobol' is not served"),
         ({"code": "\ud800"}, "Unicode"),
         ({"code": "x" * (5 << 20)}, "code is over"),
         ({"seed": -1}, "seed"),

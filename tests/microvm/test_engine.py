@@ -22,7 +22,12 @@ async def run(engine: Engine, language: str, code: str, **parts) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    ("language", "code"), [("python", "print('Hello World')"), ("javascript", "console.log('Hello World')")]
+    ("language", "code"),
+    [
+        ("python", "print('Hello World')"),
+        ("javascript", "console.log('Hello World')"),
+        ("bash", "echo Hello World"),
+    ],
 )
 async def test_hello_world(engine, language, code):
     outcome = await run(engine, language, code)
@@ -67,6 +72,17 @@ console.log(fs.readFileSync('data/nested/input.bin').length, fs.statSync('empty'
     assert outcome.stdout.content.decode() == ("[ 'a', 'b c', 'é' ] välue \"\"\n6c696e650a00ff\n256 0\n")
 
 
+async def test_inputs_reach_bash(engine):
+    code = """
+echo "$#" "$2" "$NAME" "[$EMPTY]" "$PWD" "$0"
+od -An -tx1 | tr -d ' \\n'; echo
+stat -c %s data/nested/input.bin empty; echo oops > /dev/stderr
+"""
+    outcome = await run(engine, "bash", code, **INPUTS)
+    assert outcome.stderr.content == b"oops\n"
+    assert outcome.stdout.content.decode() == ("3 b c välue [] /work /work/main.sh\n6c696e650a00ff\n256\n0\n")
+
+
 async def test_large_inputs(engine):
     code = "import sys; print(len(sys.stdin.buffer.read()), len(open('f', 'rb').read()))"
     outcome = await run(engine, "python", code, stdin=b"s" * 3_000_000, files={"f": b"f" * 10_000_000})
@@ -82,6 +98,9 @@ async def test_large_inputs(engine):
         ("python", "import atexit; atexit.register(print, 'last'); print('end')", 0, b"end\nlast\n", b""),
         ("javascript", "process.exitCode = 4; process.on('exit', (c) => console.log(c))", 4, b"4\n", b""),
         ("javascript", "process.exit(5)", 5, b"", b""),
+        ("bash", "trap 'echo bye' EXIT; echo a | sed s/a/b/; exit 6", 6, b"b\nbye\n", b""),
+        ("bash", "set -e; false; echo not reached", 1, b"", b""),
+        ("bash", "python3 -c 'print(7 * 6)'; node -e 'console.log(1)'", 0, b"42\n1\n", b""),
         ("javascript", "import('fs').then(() => console.log('later'))", 0, b"later\n", b""),
         (
             "javascript",

@@ -24,7 +24,7 @@ def test_building_twice_gives_the_same_bytes(tmp_path: Path):
         assert archive.file_sha256(image.kernel) == image.manifest.kernel_sha256
         assert load_image(image.folder) == image
         assert list_images(image.folder.parent) == [image]
-        assert set(image.manifest.guest) == {"init", "faas/runner.py", "faas/runner.js"}
+        assert set(image.manifest.guest) == {"init", "faas/exec", "faas/runner.py", "faas/runner.js"}
         assert image.manifest.packages["python3"].startswith("3.11")
     assert "writing the image" in said
     manifest = images[0].folder / "manifest.json"

@@ -19,7 +19,7 @@ from faas_blueprint.receipt import CallReference, address, make_receipt, signing
 from faas_microvm.engine import Engine
 
 GOLDEN = Path(__file__).parent / "golden"
-LANGUAGES = {".py": "python", ".js": "javascript"}
+LANGUAGES = {".py": "python", ".js": "javascript", ".sh": "bash"}
 KEY = KeyAPI().PrivateKey(b"\x42" * 32)
 OPERATOR = address(KEY.public_key.to_address())
 CALL = CallReference(31337, address("0x" + "00" * 19 + "01"), 1, 1)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from faas_sdk.errors import SubmissionRefused
 from faas_sdk.payload import LIMITS, JobInputs, encode_inputs
 
-ENTRY_FILES: Mapping[str, str] = {"python": "main.py", "javascript": "main.js"}
+ENTRY_FILES: Mapping[str, str] = {"python": "main.py", "javascript": "main.js", "bash": "main.sh"}
 """The languages, and the name under which the code stands beside the files."""
 
 MAX_CODE_BYTES = 4 << 20
