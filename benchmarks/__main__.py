@@ -20,7 +20,7 @@ from benchmarks.native import versions
 from benchmarks.setting import Setting
 from faas_blueprint.errors import FaaSError
 from faas_microvm.base import open_base_snapshot
-from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.engine import Engine
 from faas_microvm.profile import emulator_version
 
 DEFAULT_RUNS = 50
@@ -75,14 +75,14 @@ async def _measure(groups: list[Group], runs: int, console: Console) -> list[Fig
         console.print(f"  {line}", style="dim", markup=False)
 
     figures: list[Figure] = []
-    snapshot = await open_base_snapshot(None, note)
-    async with Engine(snapshot, EngineSettings()) as engine:
-        setting = Setting(snapshot, engine, runs, note)
-        for group in (group for group in GROUPS if group in groups):
-            started = time.perf_counter()
-            with console.status(f"measuring {group}"):
-                figures += await GROUPS[group](setting)
-            note(f"{group}: {time.perf_counter() - started:.1f} s")
+    async with await Engine.open(progress=note) as engine:
+        with await open_base_snapshot(None, note) as snapshot:
+            setting = Setting(snapshot, engine, runs, note)
+            for group in (group for group in GROUPS if group in groups):
+                started = time.perf_counter()
+                with console.status(f"measuring {group}"):
+                    figures += await GROUPS[group](setting)
+                note(f"{group}: {time.perf_counter() - started:.1f} s")
     return figures
 
 

@@ -15,6 +15,9 @@ GREETING = b"Hello World\n"
 JOBS_PER_RUN = 3
 """Jobs of the throughput measurement, for each asked run."""
 
+REFILL_SECONDS = 0.15
+"""The pool restores its next machine while nothing is measured."""
+
 LOOPS = {
     "python": (
         "t = 0\nfor i in range(3_000_000):\n    t = (t * 31 + i) & 0xFFFFFFFF\nprint(t)",
@@ -31,14 +34,18 @@ LOOPS = {
 async def hello(setting: Setting) -> list[Figure]:
     """Each language's smallest program in a machine and natively, in turns: the noise is shared."""
     times: dict[str, list[float]] = {}
-    for number in range(setting.runs + 1):
-        for language, elapsed in (await _hello_round(setting)).items():
-            if number:  # the first round warms the page cache
-                times.setdefault(language, []).append(elapsed)
+    async with setting.pooled() as pooled:
+        for number in range(setting.runs + 1):
+            for name, elapsed in (await _hello_round(setting, pooled)).items():
+                if number:  # the first round warms the page cache
+                    times.setdefault(name, []).append(elapsed)
     figures = [
         spread(f"hello_{language}_cold_ms", f"whole engine call, {HELLO[language]}", times[language])
         for language in HELLO
     ]
+    for language in HELLO:
+        name = f"hello_{language}_ms"
+        figures.append(spread(name, "the same, in a machine that waited restored and paused", times[name]))
     for program in (*NATIVE.values(), SANDBOXED):
         name = f"native_{program.name}_ms"
         figures.append(spread(name, f"this host, {program.meaning}", times[name]))
@@ -50,8 +57,13 @@ async def hello(setting: Setting) -> list[Figure]:
     return figures
 
 
-async def _hello_round(setting: Setting) -> dict[str, float]:
-    times = {language: await milliseconds(setting.run(hello_job(language), GREETING)) for language in HELLO}
+async def _hello_round(setting: Setting, pooled: Setting) -> dict[str, float]:
+    times = {}
+    for language in HELLO:
+        times[language] = await milliseconds(setting.run(hello_job(language), GREETING))
+        await asyncio.sleep(REFILL_SECONDS)
+        times[f"hello_{language}_ms"] = await milliseconds(pooled.run(hello_job(language), GREETING))
+        await asyncio.sleep(REFILL_SECONDS)
     for language, program in NATIVE.items():
         times[f"native_{program.name}_ms"] = program.milliseconds(HELLO[language], GREETING)
     times[f"native_{SANDBOXED.name}_ms"] = SANDBOXED.milliseconds(HELLO["python"], GREETING)

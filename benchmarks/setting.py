@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faas_blueprint.job import Job, Limits, make_job
 from faas_blueprint.outcome import Outcome
@@ -39,6 +39,12 @@ class Setting:
             self.snapshot.ram_fd, self.snapshot.devices, MACHINE_LIMITS
         ) as machine:
             yield machine
+
+    @asynccontextmanager
+    async def pooled(self) -> AsyncIterator[Setting]:
+        """The same with a machine that waits, restored and paused, for the next job."""
+        async with await Engine.open(settings=EngineSettings(waiting=1)) as engine:
+            yield replace(self, engine=engine)
 
     async def run(self, job: Job, stdout: bytes) -> Outcome:
         """The outcome of a job that must print this: what is wrong must not be measured."""
