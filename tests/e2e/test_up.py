@@ -135,7 +135,7 @@ def test_the_end(up, own_home, number):
 def test_a_job_in_flight_does_not_hold_the_end_up(up):
     command, _ = up
     faas("job", "submit", "--code", "while True: pass", "--language", "python")
-    command.await_text("stderr", "running")
+    command.await_text("stderr", "job running")
     command.interrupt(signal.SIGTERM)
     assert command.wait(15) == 130, command.stderr
     assert "Traceback" not in command.stderr
