@@ -13,7 +13,9 @@ from faas_cli.console import console, note, run_async
 
 
 def devnet(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8545,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8545,
     tangle_fixture: Annotated[
         Path | None, typer.Option(help="A recorded deployment of Tangle to replay, not the pinned one.")
     ] = None,

@@ -13,8 +13,12 @@ from faas_cli.console import Steps, console, note, print_json, run_async
 
 
 def up(
-    api_port: Annotated[int, typer.Option(help="Port of the API; 0 takes a free one.")] = 8080,
-    chain_port: Annotated[int, typer.Option(help="Port of the chain; 0 takes a free one.")] = 8545,
+    api_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the API; 0 takes a free one.")
+    ] = 8080,
+    chain_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the chain; 0 takes a free one.")
+    ] = 8545,
     api_key: Annotated[
         str | None, typer.Option(envvar="FAAS_API_KEY", help="Key that the API accepts; default: a new one.")
     ] = None,
