@@ -5,6 +5,7 @@ None of their scripts runs; only the image's own Python compiles its library, in
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +72,8 @@ def _extract(
     """What some packages and all they depend on hold, and their versions."""
     _run(
         *("mmdebstrap", "--quiet", "--variant=extract", f"--include={','.join(packages)}"),
+        # nothing is executed, so an ordinary user needs no namespace of their own
+        "--mode=" + ("root" if os.geteuid() == 0 else "chrootless"),
         f'--extract-hook=ls "$1"/var/cache/apt/archives > "$1"/{_PACKAGE_LIST}',
         *(SUITE, str(tar), str(sources)),
     )
