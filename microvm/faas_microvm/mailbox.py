@@ -6,7 +6,6 @@ The guest's side is `microvm/guest/mailbox.h`; change both together.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -81,9 +80,7 @@ def encode_request(job: Job) -> bytes:
                 job.seed,
                 job.epoch,
             ),
-            _blobs(argument.encode() for argument in job.arguments),
-            _number(len(job.environment)),
-            *(_blob(text.encode()) for pair in job.environment for text in pair),
+            _blob(_context(job)),
             _number(len(job.files)),
             *(part for file in job.files for part in (_blob(file.path.encode()), _blob(file.content))),
             _blob(job.stdin),
@@ -122,6 +119,7 @@ def _blob(data: bytes) -> bytes:
     return _number(len(data)) + data
 
 
-def _blobs(items: Iterable[bytes]) -> bytes:
-    blobs = [_blob(item) for item in items]
-    return _number(len(blobs)) + b"".join(blobs)
+def _context(job: Job) -> bytes:
+    """What the runner gets; none of the texts holds a zero byte."""
+    texts = (str(len(job.arguments)), *job.arguments, *(text for pair in job.environment for text in pair))
+    return b"".join(text.encode() + b"\0" for text in texts)

@@ -571,12 +571,7 @@ static void run_job(void)
     seed_random(request.seed);
     apply_limits(runner, &request);
 
-    const uint8_t *context = reader.next; /* arguments and variables go to the runner as they are */
-    for (uint32_t n = take_number(&reader); n; n--)
-        take_blob(&reader);
-    for (uint32_t n = take_number(&reader); n; n--)
-        take_blob(&reader), take_blob(&reader);
-    uint32_t context_size = reader.next - context;
+    struct blob context = take_blob(&reader); /* goes to the runner as it is */
     for (uint32_t n = take_number(&reader); n; n--) {
         struct blob name = take_blob(&reader), content = take_blob(&reader);
         lay_file(&name, &content);
@@ -586,8 +581,8 @@ static void run_job(void)
     lay_file(&entry, &code);
 
     int64_t deadline = now_ns() + request.timeout_ms * 1000000LL;
-    send_request(runner, &context_size, sizeof context_size);
-    send_request(runner, context, context_size);
+    send_request(runner, &context.size, sizeof context.size);
+    send_request(runner, context.data, context.size);
     watch(runner, input, request.output_bytes, deadline);
     result()->state = STATE_FINISHED;
 }

@@ -22,10 +22,11 @@ struct request_header {
 };
 
 /*
- * The request body: these fixed fields, then
- *   u32 argument count, each a string; u32 variable count, each two strings (name, value);
- *   u32 file count, each a string (path) and a blob; a blob (stdin); a blob (code).
- * A string or blob is a u32 length and its bytes.
+ * The request body: these fixed fields, then a blob (context), a u32 file count with a string (path)
+ * and a blob for each, a blob (stdin), a blob (code). A string or blob is a u32 length and its bytes.
+ *
+ * The context is what the runner gets: texts that each end in a zero byte. First the number of
+ * arguments in decimal, then the arguments, then names and values of variables in turn.
  */
 struct request {
     uint32_t language;

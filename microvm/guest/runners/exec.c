@@ -24,22 +24,11 @@ static void read_exactly(void *data, size_t size)
     }
 }
 
-static uint32_t take_number(const uint8_t **next)
+/* The texts of the context each end in a zero byte, so they can stay where they are. */
+static char *take_text(char **next)
 {
-    uint32_t number;
-    memcpy(&number, *next, sizeof number);
-    *next += sizeof number;
-    return number;
-}
-
-/* A copy that ends in a zero byte; the host has checked that there is none within. */
-static char *take_text(const uint8_t **next)
-{
-    uint32_t size = take_number(next);
-    char *text = malloc(size + 1);
-    memcpy(text, *next, size);
-    text[size] = 0;
-    *next += size;
+    char *text = *next;
+    *next += strlen(text) + 1;
     return text;
 }
 
@@ -49,18 +38,17 @@ int main(int count, char **prefix)
     if (count < 2 || write(ANSWER, "R", 1) != 1)
         return 1;
     read_exactly(&size, sizeof size);
-    uint8_t *body = malloc(size);
-    read_exactly(body, size);
+    char *context = malloc(size), *next = context;
+    read_exactly(context, size);
 
-    const uint8_t *next = body;
-    uint32_t given = take_number(&next);
+    int given = atoi(take_text(&next));
     char **arguments = calloc(count + given, sizeof *arguments);
     memcpy(arguments, prefix + 1, (count - 1) * sizeof *arguments);
-    for (uint32_t n = 0; n < given; n++)
+    for (int n = 0; n < given; n++)
         arguments[count - 1 + n] = take_text(&next);
-    for (uint32_t n = take_number(&next); n; n--) {
-        char *name = take_text(&next), *value = take_text(&next);
-        setenv(name, value, 1);
+    while (next < context + size) {
+        char *name = take_text(&next);
+        setenv(name, take_text(&next), 1);
     }
     close(REQUEST);
     close(ANSWER);

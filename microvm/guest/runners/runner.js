@@ -33,14 +33,12 @@ function readExactly(size) {
   return data;
 }
 
-/** The job's arguments and environment. */
+/** The job's arguments and environment: see mailbox.h. */
 function receive() {
-  const body = readExactly(readExactly(4).readUInt32LE(0));
-  let position = 0;
-  const number = () => { position += 4; return body.readUInt32LE(position - 4); };
-  const text = () => { const size = number(); position += size; return body.toString('utf8', position - size, position); };
-  const args = Array.from({ length: number() }, text);
-  const variables = Array.from({ length: number() }, () => [text(), text()]);
+  const [count, ...texts] = readExactly(readExactly(4).readUInt32LE(0)).toString('utf8').split('\0').slice(0, -1);
+  const args = texts.splice(0, Number(count));
+  const variables = [];
+  for (let n = 0; n < texts.length; n += 2) variables.push([texts[n], texts[n + 1]]);
   return { args, variables };
 }
 

@@ -11,7 +11,6 @@ import importlib
 import linecache
 import os
 import random
-import struct
 import sys
 import threading
 import types
@@ -20,7 +19,7 @@ LIBRARY = """
 argparse array ast asyncio base64 bisect calendar cmath collections.abc concurrent.futures contextlib copy
 csv ctypes dataclasses datetime decimal difflib enum fractions functools glob gzip hashlib heapq hmac html
 inspect io itertools json logging math multiprocessing numbers operator pathlib pickle platform pprint queue
-re secrets shutil signal socket sqlite3 statistics string subprocess tempfile textwrap time traceback typing
+re secrets shutil signal socket sqlite3 statistics string struct subprocess tempfile textwrap time traceback typing
 unicodedata unittest urllib.parse urllib.request uuid warnings weakref xml.etree.ElementTree zipfile zlib
 """.split()
 """What programs commonly import; ready in the snapshot, so that no job spends its time on it."""
@@ -73,28 +72,15 @@ def exit_code(value):
 
 
 def receive():
-    """The job's arguments and environment."""
-    (size,) = struct.unpack("<I", read_exactly(4))
-    body = memoryview(read_exactly(size))
-    position = 0
-
-    def number():
-        nonlocal position
-        position += 4
-        return int.from_bytes(body[position - 4 : position], "little")
-
-    def text():
-        nonlocal position
-        size = number()
-        position += size
-        return str(body[position - size : position], "utf-8")
-
-    arguments = [text() for _ in range(number())]
-    return arguments, [(text(), text()) for _ in range(number())]
+    """The job's arguments and environment: see mailbox.h."""
+    size = int.from_bytes(read_exactly(4), "little")
+    count, *texts = read_exactly(size).decode().split("\0")[:-1]
+    split = int(count)
+    return texts[:split], dict(zip(texts[split::2], texts[split + 1 :: 2]))
 
 
 def read_exactly(size):
-    data = b""
+    data = os.read(REQUEST, size)
     while len(data) < size:
         part = os.read(REQUEST, size - len(data))
         if not part:
@@ -133,7 +119,8 @@ def main():
         os.set_inheritable(descriptor, False)
     os.write(ANSWER, b"R")
     arguments, variables = receive()
-    os.environ.update(variables)
+    if variables:
+        os.environ.update(variables)
     sys.argv[:] = ["main.py", *arguments]
     random.seed()
     descriptor = os.open(ENTRY, os.O_RDONLY)
