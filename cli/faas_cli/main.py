@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from faas_blueprint.errors import FaaSError
+from faas_blueprint.errors import FaaSError, MissingPrerequisite
 from faas_cli import demo, devnet, image, job, operator, run, snapshot, up
 from faas_cli.console import console, report_error
 from faas_verifier.command import verify
@@ -56,6 +56,15 @@ def main() -> None:
         if os.environ.get("FAAS_TRACEBACK"):
             raise
         report_error(error, "--json" in sys.argv)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("faas_") and error.name != "faas_sdk":
+            raise
+        missing = MissingPrerequisite(
+            f"this command needs {error.name}, which the bare installation leaves out: "
+            "pip install 'tangle-faas[api]' tangle-faas-sdk"
+        )
+        report_error(missing, "--json" in sys.argv)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print("interrupted; everything that was started has been stopped")
