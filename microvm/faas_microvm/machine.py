@@ -21,7 +21,7 @@ from typing import cast
 
 from qemu.qmp import EventListener, QMPClient, QMPError
 
-from faas_blueprint.errors import InsufficientResources, MachineFailure, MissingPrerequisite
+from faas_blueprint.errors import FaaSError, InsufficientResources, MachineFailure, MissingPrerequisite
 from faas_microvm import sandbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.memory import GuestMemory
@@ -90,6 +90,23 @@ class Machine:
 
     @classmethod
     async def _start(
+        cls,
+        arguments: Sequence[str],
+        descriptors: Sequence[int],
+        limits: sandbox.HostLimits,
+        cgroup: sandbox.Cgroup | None = None,
+    ) -> Machine:
+        """Start to the end, even when cancelled: a sandbox killed half made leaves its inner process."""
+        starting = asyncio.ensure_future(cls._start_unhurried(arguments, descriptors, limits, cgroup))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            with contextlib.suppress(FaaSError):
+                await (await starting).close()
+            raise
+
+    @classmethod
+    async def _start_unhurried(
         cls,
         arguments: Sequence[str],
         descriptors: Sequence[int],

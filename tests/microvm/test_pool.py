@@ -46,13 +46,27 @@ async def test_a_machine_that_died_waiting_is_replaced(faas_home: Path):
 
 async def test_closing_ends_those_that_wait_and_those_that_start(faas_home: Path):
     before, groups = set(os.listdir("/proc/self/fd")), control_groups()
-    for pause in (0, 0.01, 0.05, 0.5):
+    for pause in (0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.5):
         engine = await Engine.open(faas_home, settings=EngineSettings(waiting=3))
         await asyncio.sleep(pause)
         await engine.close()
         assert not engine._pool.machines
+        assert not orphans()
         assert set(os.listdir("/proc/self/fd")) == before
     assert control_groups() <= groups
+
+
+def orphans() -> list[str]:
+    """Emulators that outlived whoever started them."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = status.read_text().splitlines()
+        except OSError:
+            continue
+        if "qemu-system" in lines[0] and "PPid:\t1" in lines:
+            found.append(status.parent.name)
+    return found
 
 
 def control_groups() -> set[Path]:
