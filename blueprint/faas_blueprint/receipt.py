@@ -136,11 +136,6 @@ def signing_digest(receipt: Receipt) -> Digest:
     return keccak256(b"\x19\x01" + domain + struct)
 
 
-def receipt_digest(receipt: Receipt) -> Digest:
-    """Names a receipt: its signing digest."""
-    return signing_digest(receipt)
-
-
 def recover_signer(receipt: Receipt, signature: bytes) -> Address:
     """Who signed: r ‖ s ‖ v, v being 27 or 28, s in the lower half. Raises InvalidRequest."""
     if len(signature) != 65 or signature[64] not in (27, 28):

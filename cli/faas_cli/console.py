@@ -6,12 +6,10 @@ import asyncio
 import contextlib
 import json
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 
@@ -86,9 +84,3 @@ def report_error(error: FaaSError, as_json: bool) -> None:
 
 def _plain(value: object) -> object:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
-def fail(message: str) -> typer.Exit:
-    """Print an error; raise what this gives."""
-    print(f"error: {message}", file=sys.stderr)
-    return typer.Exit(1)

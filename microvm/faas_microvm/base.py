@@ -68,7 +68,13 @@ async def open_base_snapshot(home: Path | None, progress: Progress) -> Snapshot:
             if folder.is_dir():
                 progress("loading the base snapshot")
                 return load_snapshot(folder)
-        return await _boot_base(home, image, progress)
+        snapshot = await boot_snapshot(image, progress)
+        try:
+            _keep_base(home, image, snapshot)
+        except BaseException:
+            snapshot.close()
+            raise
+        return snapshot
 
 
 async def measure_base(home: Path | None, progress: Progress) -> Measured:
@@ -79,30 +85,26 @@ async def measure_base(home: Path | None, progress: Progress) -> Measured:
     home = home or default_home()
     with exclusive(home, "base"):
         image = _base_image(home, _read_base(home), progress)
-        before = _read_base(home)
-        snapshot = await _boot_base(home, image, progress)
-        snapshot.close()
-    new = snapshot.measured
-    if before and before.profile_id == new.profile_id.hex() and before.measurement != new.measurement.hex():
-        raise Divergence(
-            "the same image on the same machine profile measured differently",
-            {"before": before.measurement, "now": new.measurement.hex()},
-        )
-    return new
+        known = _read_base(home)
+        with await boot_snapshot(image, progress) as snapshot:
+            measured = snapshot.measured
+            same_profile = known is not None and known.profile_id == measured.profile_id.hex()
+            if known and same_profile and known.measurement != measured.measurement.hex():
+                raise Divergence(
+                    "the same image on the same machine profile measured differently",
+                    {"before": known.measurement, "now": measured.measurement.hex()},
+                )
+            _keep_base(home, image, snapshot)
+    return measured
 
 
-async def _boot_base(home: Path, image: Image, progress: Progress) -> Snapshot:
-    snapshot = await boot_snapshot(image, progress)
-    try:
-        save_snapshot(snapshot, snapshots_folder(home))
-        profile_id = snapshot.measured.profile_id.hex()
-        _write_base(home, Base(recipe(), image.folder.name, profile_id, snapshot.measurement.hex()))
-        for folder in (images_folder(home), snapshots_folder(home)):
-            _prune(folder)
-    except BaseException:
-        snapshot.close()
-        raise
-    return snapshot
+def _keep_base(home: Path, image: Image, snapshot: Snapshot) -> None:
+    """Store a snapshot as the base; the oldest images and snapshots make room."""
+    save_snapshot(snapshot, snapshots_folder(home))
+    profile_id = snapshot.measured.profile_id.hex()
+    _write_base(home, Base(recipe(), image.folder.name, profile_id, snapshot.measurement.hex()))
+    for folder in (images_folder(home), snapshots_folder(home)):
+        _prune(folder)
 
 
 def _base_image(home: Path, base: Base | None, progress: Progress) -> Image:
