@@ -27,7 +27,7 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
         console.print(_line(finding), soft_wrap=True)
         for item in finding.differences:
             claimed, found = plain(str(item.claimed)), plain(str(item.found))
-            console.print(f"       {item.field}: claimed {claimed}", soft_wrap=True)
+            console.print(f"       {plain(item.field)}: claimed {claimed}", soft_wrap=True)
             console.print(f"       {' ' * len(item.field)}    found {found}", soft_wrap=True)
     console.print(f"{_LAST[verdict.conclusion]}: {plain(verdict.reason)}", soft_wrap=True)
 
