@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -278,3 +280,9 @@ def test_json_is_read_strictly(kept, change, reason):
 def test_json_that_is_no_proof(data):
     with pytest.raises(InvalidRequest, match="is no proof"):
         proof_from_json(data)
+
+
+def test_the_contracts_vectors_are_reproduced():
+    folder = Path(__file__).parents[1] / "vectors"
+    made = runpy.run_path(str(folder / "make_page_proofs.py"))["vectors"]()
+    assert json.loads((folder / "page_proofs.json").read_text()) == made
