@@ -1,9 +1,11 @@
-"""The engine: takes a job, restores the base snapshot, runs it there, and hands back what came out.
+"""The engine: takes a job, restores a snapshot, runs it there, and hands back what came out.
 
     open      image and base snapshot, built and measured when they are missing
-    run       one job, one fresh machine, gone afterwards
-    stream    the same, with output as it is written
+    run       one job, one fresh machine; kept as a snapshot where the job says so, else gone
+    stream    the same, with output and progress as they come
     run_cached    the same, or what an earlier run of the same job gave
+    fork      a snapshot that differs from another by a declared record
+    snapshot_at   the machine amid or after a run, by running it again
 
 Calls may be concurrent; as many machines run at once as the host has processors, others wait.
 Not here: receipts (`faas_operator`), checking them (`faas_verifier`).
@@ -22,32 +24,27 @@ from types import TracebackType
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import MachineFailure
-from faas_blueprint.job import Job, job_digest
-from faas_blueprint.measurement import MachineState
-from faas_blueprint.outcome import Outcome, Status, Stream
-from faas_microvm import mailbox
+from faas_blueprint.job import Job, Language, job_digest
 from faas_microvm.base import open_base_snapshot
-from faas_microvm.devices import DeviceState
-from faas_microvm.execution import Execution, Output
+from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.home import default_home
 from faas_microvm.machine import Machine
-from faas_microvm.memory import hash_pages
+from faas_microvm.mailbox import Program, Runner, encode_request
 from faas_microvm.outcome_cache import DEFAULT_BYTES, OutcomeCache, cache_key
 from faas_microvm.pool import MachinePool
+from faas_microvm.running import Stopped, run_to_stop
 from faas_microvm.sandbox import HostLimits
 from faas_microvm.snapshot import Snapshot
 
-Progress = Callable[[str], None]
+Note = Callable[[str], None]
 
-STREAM_INTERVAL_SECONDS = 0.02
 _CPU_SECONDS = 7 * 24 * 3600
 """A backstop only: the watchdog ends a machine long before."""
 
-_STATUS = {
-    mailbox.Reason.EXITED: Status.EXITED,
-    mailbox.Reason.SIGNALED: Status.SIGNALED,
-    mailbox.Reason.TIMEOUT: Status.TIMEOUT,
-    mailbox.Reason.OUT_OF_MEMORY: Status.OUT_OF_MEMORY,
+_RUNNERS = {
+    Language.PYTHON: Runner.PYTHON,
+    Language.JAVASCRIPT: Runner.JAVASCRIPT,
+    Language.BASH: Runner.BASH,
 }
 
 
@@ -72,17 +69,6 @@ class EngineSettings:
         return self.watchdog_base_seconds + self.watchdog_factor * job.limits.timeout_ms / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """What is taken off a stopped machine before it is ended."""
-
-    result: mailbox.Result
-    stdout: bytes
-    stderr: bytes
-    devices: DeviceState
-    pages: dict[int, bytes]
-
-
 class Engine:
     """Runs jobs on one base snapshot. Make one with `open`, end it with `close`."""
 
@@ -99,7 +85,7 @@ class Engine:
     async def open(
         cls,
         home: Path | None = None,
-        progress: Progress | None = None,
+        progress: Note | None = None,
         settings: EngineSettings | None = None,
     ) -> Engine:
         """Load the base snapshot of this host's profile; build and measure what is missing.
@@ -121,87 +107,44 @@ class Engine:
         """Of the base snapshot."""
         return self._snapshot.measurement
 
-    async def run(self, job: Job) -> Execution:
-        """Run one job. Raises MachineFailure when there is no outcome; then it may be tried again."""
-        async for event in self.stream(job):
+    async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
+        """Run one job, on the base snapshot or on another.
+
+        Raises MachineFailure when there is no outcome; then it may be tried again.
+        """
+        async for event in self.stream(job, snapshot):
             if isinstance(event, Execution):
                 return event
         raise MachineFailure("the machine gave no outcome")
 
-    async def run_cached(self, job: Job) -> Execution:
-        """Like `run`, but an outcome that is known already is answered at once and marked `cached`."""
+    async def stream(
+        self, job: Job, snapshot: Digest | None = None
+    ) -> AsyncIterator[Output | Progress | Execution]:
+        """Output and progress as they come, then the execution. Reading does not change the run."""
         started = time.perf_counter()
-        key = cache_key(self.profile_id, self.measurement, job_digest(job))
-        outcome = await asyncio.to_thread(self._cache.get, key)
-        if outcome is None:
-            execution = await self.run(job)
-            await asyncio.to_thread(self._cache.put, key, execution.outcome)
-            return execution
+        start = self._snapshot
+        program = Program(_RUNNERS[job.language], job.code.encode())
+        request = encode_request(job, program)
+        seconds = self._settings.watchdog_seconds(job)
+        async with self._machine(start) as machine:
+            async for event in run_to_stop(machine, request, seconds):
+                if isinstance(event, Stopped):
+                    stopped = event
+                else:
+                    yield event
+        end = await asyncio.to_thread(stopped.snapshot, start)
+        outcome = stopped.outcome(start, end)
         wall_ms = (time.perf_counter() - started) * 1000
-        return Execution(outcome, self.profile_id, self.measurement, wall_ms, cached=True)
-
-    async def stream(self, job: Job) -> AsyncIterator[Output | Execution]:
-        """Output as it is written, then the execution. Reading does not change the run."""
-        started = time.perf_counter()
-        request = mailbox.encode_request(job)
-        async with self._machine() as machine:
-            machine.memory.write(mailbox.PHYSICAL, request)
-            await machine.resume()
-            reader = _StreamReader(machine)
-            stop = asyncio.create_task(machine.await_stop(self._settings.watchdog_seconds(job)))
-            try:
-                while not (await asyncio.wait({stop}, timeout=STREAM_INTERVAL_SECONDS))[0]:
-                    for output in reader.fresh():
-                        yield output
-                await stop
-            finally:
-                stop.cancel()
-            finished = await self._take(machine)
-            for output in reader.fresh():
-                yield output
-        outcome = await asyncio.to_thread(self._outcome, finished)
-        wall_ms = (time.perf_counter() - started) * 1000
-        yield Execution(outcome, self.profile_id, self.measurement, wall_ms)
+        yield Execution(outcome, self.profile_id, start.measurement, wall_ms)
 
     @asynccontextmanager
-    async def _machine(self) -> AsyncIterator[Machine]:
+    async def _machine(self, snapshot: Snapshot) -> AsyncIterator[Machine]:
         async with self._free:
-            machine = await self._pool.take()
+            machine = await self._pool.take(snapshot)
             try:
                 yield machine
             finally:
                 await self._pool.end(machine)
-
-    async def _take(self, machine: Machine) -> _Finished:
-        memory = machine.memory
-        report = memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
-        try:
-            result = mailbox.decode_result(report)
-        except ValueError as error:
-            raise MachineFailure(f"the guest's report cannot be read: {error}") from error
-        if result.state is not mailbox.State.FINISHED:
-            raise MachineFailure(f"the guest gave up: {result.message or result.state.name}")
-        return _Finished(
-            result,
-            memory.read(mailbox.PHYSICAL + mailbox.STDOUT_OFFSET, result.stdout_length),
-            memory.read(mailbox.PHYSICAL + mailbox.STDERR_OFFSET, result.stderr_length),
-            await machine.device_state(),
-            memory.read_pages(memory.changed_pages()),
-        )
-
-    def _outcome(self, finished: _Finished) -> Outcome:
-        result = finished.result
-        ram_root = self._snapshot.tree.changed_root(hash_pages(finished.pages))
-        state = MachineState(self.profile_id, ram_root, finished.devices.digest())
-        return Outcome(
-            _STATUS[result.reason],
-            result.exit_code,
-            result.signal,
-            finished.devices.virtual_ns - self._snapshot.devices.virtual_ns,
-            Stream(finished.stdout, result.stdout_truncated),
-            Stream(finished.stderr, result.stderr_truncated),
-            state.measurement(),
-        )
 
     async def close(self) -> None:
         """End all machines and free the snapshot."""
@@ -216,30 +159,3 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-class _StreamReader:
-    """Reads what has been added to a running machine's streams."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._done = {"stdout": 0, "stderr": 0}
-
-    def fresh(self) -> list[Output]:
-        memory = self._machine.memory
-        report = memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
-        try:
-            result = mailbox.decode_result(report)
-        except ValueError:
-            return []  # half written; the final reading is exact
-        outputs = []
-        for name, offset, length in (
-            ("stdout", mailbox.STDOUT_OFFSET, result.stdout_length),
-            ("stderr", mailbox.STDERR_OFFSET, result.stderr_length),
-        ):
-            done = self._done[name]
-            if length > done:
-                data = memory.read(mailbox.PHYSICAL + offset + done, length - done)
-                outputs.append(Output("stdout" if name == "stdout" else "stderr", data))
-                self._done[name] = length
-        return outputs

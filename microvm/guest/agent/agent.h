@@ -14,7 +14,7 @@
 #define JOB_USER 1000
 #define JOB_DISK "/run/disk"
 #define WORK     "/work"
-#define INPUTS   "/run/inputs" /* the named pipes of later jobs' standard input */
+#define INPUTS   "/run/inputs" /* standard input of jobs after the first, a file for each runner */
 
 /* machine.c: the guest as a whole. */
 extern volatile uint8_t *mailbox;

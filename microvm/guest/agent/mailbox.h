@@ -49,7 +49,12 @@ struct runner_header {
 
 #define RUNNER_KEEP   1 /* stay, with all that the program leaves behind */
 #define RUNNER_FORKED 2 /* this machine is a new fork: draw new random numbers */
-#define RUNNER_STDIN  4 /* not the first job: its standard input is the named pipe */
+#define RUNNER_STDIN  4 /* not its first job: standard input is the file under /run/inputs */
+
+/* What a runner says: R when it is warm; then, with the exit code, that its program is done. */
+#define RUNNER_READY  'R'
+#define RUNNER_STAYS  'E' /* and takes another job */
+#define RUNNER_LEAVES 'X'
 
 /* Guest to host. The lengths grow while the job runs; `state` changes last. */
 #define RESULT_OFFSET     (16UL << 20)

@@ -82,9 +82,6 @@ static void make_group(const struct runner *runner)
     char path[64];
     cgroup_path(path, sizeof path, runner, "");
     CHECK(mkdir(path, 0755));
-    snprintf(path, sizeof path, INPUTS "/%s", runner->name);
-    CHECK(mkfifo(path, 0600));
-    CHECK(chown(path, JOB_USER, JOB_USER));
 }
 
 static void start_runner(struct runner *runner)
@@ -122,7 +119,7 @@ static int await_runner(struct runner *runner, int milliseconds)
     static char buffer[65536];
     char answer = 0;
     poll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, milliseconds);
-    if (read(runner->answer, &answer, 1) != 1 || answer != 'R')
+    if (read(runner->answer, &answer, 1) != 1 || answer != RUNNER_READY)
         return -1;
     while (read(runner->standard_output, buffer, sizeof buffer) > 0)
         ;
