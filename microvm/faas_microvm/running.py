@@ -7,17 +7,17 @@ output files, the device state and the pages that differ from the base snapshot.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import InvalidRequest, MachineFailure
-from faas_blueprint.job import Job
+from faas_blueprint.job import Job, job_digest
 from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
 from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.execution import Output, Progress
 from faas_microvm.machine import Machine
-from faas_microvm.mailbox import Program
 from faas_microvm.memory import GuestMemory, hash_pages
 from faas_microvm.snapshot import Snapshot
 
@@ -63,7 +63,9 @@ class Stopped:
         )
 
 
-async def run_to_stop(machine: Machine, request: bytes, seconds: float) -> AsyncIterator[Output | Progress | Stopped]:
+async def run_to_stop(
+    machine: Machine, request: bytes, seconds: float
+) -> AsyncGenerator[Output | Progress | Stopped]:
     """Output and progress on the way, then the stopped machine; reading does not change the run.
 
     An empty request lets a paused job go on. `seconds` of wall clock are the host's protection.
@@ -87,10 +89,18 @@ async def run_to_stop(machine: Machine, request: bytes, seconds: float) -> Async
     yield stopped
 
 
+def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:
+    """What a snapshot's record says of the job that made it."""
+    origin = {"job_digest": to_hex(job_digest(job))}
+    return origin if virtual_ms is None else {**origin, "virtual_ms": str(virtual_ms)}
+
+
 async def _take(machine: Machine) -> Stopped:
     memory = machine.memory
     try:
-        result = mailbox.decode_result(memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE))
+        result = mailbox.decode_result(
+            memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
+        )
     except ValueError as error:
         raise MachineFailure(f"the guest's report cannot be read: {error}") from error
     if result.state not in (mailbox.State.FINISHED, mailbox.State.PAUSED):

@@ -27,7 +27,7 @@ from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.image import Image
 from faas_microvm.machine import Machine
-from faas_microvm.memory import RAM_NAME, hash_memory
+from faas_microvm.memory import RAM_NAME, hash_memory, hash_pages
 from faas_microvm.profile import KERNEL_COMMAND_LINE, RAM_BYTES, MachineProfile, detect_profile
 from faas_microvm.sandbox import HostLimits
 
@@ -88,6 +88,16 @@ class Snapshot:
         """Another stopped machine on the same base: `pages` are all that differ from the base."""
         base = self.base
         return Snapshot(base.profile, base.ram_fd, devices, base.tree.with_changes(hashes), pages, base)
+
+    def with_bytes(self, offset: int, data: bytes) -> Snapshot:
+        """The same machine with other bytes at a guest-physical address, inside one page."""
+        index, start = divmod(offset, PAGE_SIZE)
+        page = self.page(index)
+        pages = {**self.overlay, index: page[:start] + data + page[start + len(data) :]}
+        hashes = {number: self.tree.leaf(number) for number in self.overlay} | hash_pages(
+            {index: pages[index]}
+        )
+        return self.derived(pages, hashes, self.devices)
 
     def changed_from(self, parent: Snapshot) -> dict[int, bytes]:
         """The pages of this snapshot that are not those of `parent`, another on the same base."""
