@@ -9,7 +9,7 @@ import pytest
 
 from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import FatalError, InvalidRequest, NotFound
-from faas_blueprint.file_manifest import FileManifest
+#from faas_blueprint.file_manifest import FileManifest
 from faas_blueprint.job import Job, Limits, job_digest, make_job
 from faas_blueprint.outcome import Outcome, Status
 from faas_microvm import mailbox

@@ -53,7 +53,7 @@ static void open_request(struct reader *reader, struct request *request)
     reader->next = (const uint8_t *)mailbox + sizeof header;
     reader->end = reader->next + header.length;
     memcpy(request, take(reader, sizeof *request), sizeof *request);
-    if (request->language >= runner_count || request->output_bytes > STREAM_CAPACITY)
+    if (request->output_bytes > STREAM_CAPACITY)
         broken("the request is out of range");
 }
 
@@ -395,7 +395,7 @@ static int lay_entry(const struct runner *runner, struct blob code)
     return -1;
 }
 
-static void run_request(struct runner *runner, const struct request *request, struct reader *reader, uint32_t flags)
+static void hand_over(struct runner *runner, const struct request *request, struct reader *reader, uint32_t flags)
 {
     struct blob context = take_blob(reader); /* goes to the runner as it is */
     if (lay_files(reader) < 0)
@@ -416,23 +416,58 @@ static void run_request(struct runner *runner, const struct request *request, st
     watch(runner, input, request, deadline);
 }
 
-void run_job(void)
+static void run_job(const struct request *request, struct reader *reader)
+{
+    struct runner *runner = &runners[request->language];
+    uint64_t epoch = request->epoch;
+    jobs++;
+    uint32_t flags = (request->keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
+    set_clock(epoch);
+    seed_job(request->seed);
+    apply_limits(runner, request);
+    hand_over(runner, request, reader, flags);
+    collect_output();
+    if (request->keep)
+        write_manifest();
+}
+
+/* ---- the disk alone ---- */
+
+static void export_files(struct reader *reader)
+{
+    start_export();
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct blob path = take_blob(reader);
+        if (export_file(&path) < 0)
+            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
+    }
+}
+
+static void apply_changes(struct reader *reader)
+{
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct change change;
+        memcpy(&change, take(reader, sizeof change), sizeof change);
+        struct blob path = take_blob(reader), content = take_blob(reader);
+        if (apply_change(&change, &path, &content) < 0)
+            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
+    }
+    write_manifest();
+}
+
+void serve_request(void)
 {
     struct request request;
     struct reader reader;
     open_request(&reader, &request);
-    struct runner *runner = &runners[request.language];
-    jobs++;
     clear_result();
-
-    uint64_t epoch = request.epoch;
-    uint32_t flags = (request.keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
-    set_clock(epoch);
-    seed_job(request.seed);
-    apply_limits(runner, &request);
-    run_request(runner, &request, &reader, flags);
-    collect_output();
-    if (request.keep)
-        write_manifest();
+    if (request.language == REQUEST_EXPORT)
+        export_files(&reader);
+    else if (request.language == REQUEST_APPLY)
+        apply_changes(&reader);
+    else if (request.language < runner_count)
+        run_job(&request, &reader);
+    else
+        broken("the request is out of range");
     result()->state = STATE_FINISHED;
 }

@@ -41,6 +41,17 @@ struct request {
     uint32_t pause_tick; /* stop once, this many ticks into the job; 0: never */
 } __attribute__((packed));
 
+/* In the place of a language: requests for the disk of a kept machine, which run no program. */
+#define REQUEST_EXPORT 0x100 /* after the fixed fields: a u32 count, and for each file its path (a blob) */
+#define REQUEST_APPLY  0x101 /* after the fixed fields: a u32 count, and for each change these, path and content */
+
+enum change_kind { CHANGE_DELETE = 0, CHANGE_FILE = 1, CHANGE_LINK = 2, CHANGE_FOLDER = 3 };
+
+struct change {
+    uint32_t kind;
+    uint32_t mode;
+} __attribute__((packed));
+
 /* What goes to the runner before the context. */
 struct runner_header {
     uint32_t flags;
