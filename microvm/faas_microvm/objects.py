@@ -39,6 +39,7 @@ _TIMEOUTS: ClientConfig = {"connect_timeout": timedelta(seconds=10), "timeout": 
 _REFUSALS = (PermissionDeniedError, UnauthenticatedError, PermissionError)
 _REFUSED_STATUS = ("status code: 401", "status code: 403")
 """What a listing says instead of raising one of these."""
+_MISSING_STATUS = "status code: 404"
 _DISK_FULL = "os error 28"
 _ENDPOINT_OPTIONS = ("endpoint", "aws_endpoint", "endpoint_url", "aws_endpoint_url")
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -149,7 +150,7 @@ def _error_of(error: BaseError | OSError, what: str) -> FaaSError:
     message = f"{what}: {_first_line(error)}"
     if isinstance(error, _REFUSALS) or any(status in message for status in _REFUSED_STATUS):
         return FatalError(f"{message}; check its credentials and permissions")
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or _MISSING_STATUS in message:
         return FatalError(f"{message}; check that the folder or bucket exists")
     return (InsufficientResources if _DISK_FULL in message else TransientError)(message)
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FatalError
 from faas_microvm.objects import DamagedObject, ObjectEntry, Objects
+from faas_microvm.page_table import PageTable
 from faas_microvm.snapshot_pages import PACKS, TABLES, SnapshotPages, pack_object, table_object
 from faas_microvm.snapshot_record import SnapshotRecord, damaged_snapshot
 from faas_microvm.snapshot_tree import Records, measurement_of, record_name
@@ -51,7 +52,10 @@ class Garbage:
         graves = await self._objects.entries(DELETED)
         stored = [*await self._objects.entries(PACKS), *await self._objects.entries(TABLES)]
         young = [entry for entry in graves if started - entry.modified < grace_seconds]
-        needed = await self._needed(await self._records.all(), await self._buried(young))
+        needed = await self._needed(
+            {record.table: record.measurement for record in await self._records.all()}
+        )
+        needed |= await self._needed({record.table: None for record in await self._buried(young)})
         freed = [
             entry
             for entry in [*stored, *graves]
@@ -73,28 +77,30 @@ class Garbage:
                 continue
         return found
 
-    async def _needed(self, records: list[SnapshotRecord], buried: list[SnapshotRecord]) -> set[str]:
+    async def _needed(self, owners: dict[Digest, Digest | None]) -> set[str]:
+        """Names of tables, of those before them and of their packs; `owners` says whose a table is."""
         needed: set[str] = set()
-        for part in await asyncio.gather(
-            *(self._needed_by(record, whole=True) for record in records),
-            *(self._needed_by(record, whole=False) for record in buried),
-        ):
-            needed |= part
+        waiting = list(owners)
+        while waiting:
+            found = await asyncio.gather(*(self._table(name, owners[name]) for name in waiting))
+            needed.update(map(table_object, waiting))
+            tables = [(name, table) for name, table in zip(waiting, found, strict=True) if table]
+            waiting = []
+            for name, table in tables:
+                needed.update(map(pack_object, table.placement.packs))
+                earlier = [previous for previous in table.previous if previous not in owners]
+                owners.update(dict.fromkeys(earlier, owners[name]))
+                waiting.extend(earlier)
         return needed
 
-    async def _needed_by(self, record: SnapshotRecord, *, whole: bool) -> set[str]:
-        needed = {table_object(record.table)}
+    async def _table(self, name: Digest, owner: Digest | None) -> PageTable | None:
+        """A table; None when it is damaged and only deleted snapshots need it. Raises FatalError."""
         try:
-            table = await self._pages.table(record.table)
-            needed.update(pack_object(pack) for pack in table.placement.packs)
-            for name in table.previous:
-                needed.add(table_object(name))
-                earlier = await self._pages.table(name)
-                needed.update(pack_object(pack) for pack in earlier.placement.packs)
+            return await self._pages.table(name)
         except DamagedObject as error:
-            if whole:
-                raise damaged_snapshot(record.measurement, str(error)) from error
-        return needed
+            if owner is None:
+                return None
+            raise damaged_snapshot(owner, str(error)) from error
 
 
 def _grave(measurement: Digest, now_ns: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import FatalError, InvalidRequest, NotFound
-#from faas_blueprint.file_manifest import FileManifest
+from faas_blueprint.file_manifest import decode_manifest
 from faas_blueprint.job import Job, Limits, job_digest, make_job
 from faas_blueprint.outcome import Outcome, Status
 from faas_microvm import mailbox
@@ -256,7 +256,7 @@ async def test_a_kept_machine_says_what_is_on_its_disk(engine: Engine):
     code = "mkdir -p a/b empty; printf abc > a/b/file; chmod 600 a/b/file; ln -s a/b/file link; mkfifo pipe"
     record = (await engine.run(kept("bash", code))).snapshot
     snapshot = await engine.library.get(record)
-    manifest = FileManifest.decode(
+    manifest = decode_manifest(
         snapshot.read(mailbox.PHYSICAL + mailbox.MANIFEST_OFFSET, mailbox.MANIFEST_CAPACITY)
     )
     entries = {entry.path: entry for entry in manifest.entries}
