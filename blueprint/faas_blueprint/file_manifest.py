@@ -31,6 +31,7 @@ MANIFEST_PAGE = MANIFEST_PHYSICAL // PAGE_SIZE
 """Index of the first page."""
 
 MAGIC = b"FAMSMAN1"
+HEADER_SIZE = 32
 _HEADER = struct.Struct("<8sIIQ8s")
 _ENTRY = struct.Struct("<BBHIQ32s")
 _MAX_MODE = 0o7777
@@ -78,7 +79,7 @@ class ManifestHeader:
     @property
     def end(self) -> int:
         """Offset behind the last entry."""
-        return _HEADER.size + self.size
+        return HEADER_SIZE + self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,28 +103,28 @@ def decode_manifest(data: bytes) -> FileManifest:
     header = decode_header(data)
     if header.end > len(data):
         raise ValueError(f"file manifest: {header.end} bytes, {len(data)} are there")
-    return FileManifest(tuple(read_entries(data, header)), header.incomplete)
+    return FileManifest(tuple(entry for entry, _ in read_entries(data, header)), header.incomplete)
 
 
 def decode_header(data: bytes) -> ManifestHeader:
     """The header at the start of `data`. Raises ValueError."""
-    if len(data) < _HEADER.size:
-        raise ValueError(f"file manifest: a header has {_HEADER.size} bytes, {len(data)} are there")
+    if len(data) < HEADER_SIZE:
+        raise ValueError(f"file manifest: a header has {HEADER_SIZE} bytes, {len(data)} are there")
     magic, count, incomplete, size, zero = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise ValueError("there is no file manifest: the machine was not kept")
-    if incomplete > 1 or any(zero) or _HEADER.size + size > MANIFEST_CAPACITY:
+    if incomplete > 1 or any(zero) or HEADER_SIZE + size > MANIFEST_CAPACITY:
         raise ValueError("file manifest: the header is not valid")
     return ManifestHeader(count, bool(incomplete), size)
 
 
-def read_entries(data: bytes, header: ManifestHeader) -> Iterator[FileEntry]:
-    """The entries one after the other, up to the last that is whole within `data`.
+def read_entries(data: bytes, header: ManifestHeader) -> Iterator[tuple[FileEntry, int]]:
+    """The entries one after the other and where each ends, up to the last that is whole within `data`.
 
     Raises ValueError when one is not valid, and behind the last when they are not as long as the header says.
     """
     within = memoryview(data)[: header.end]
-    offset = _HEADER.size
+    offset = HEADER_SIZE
     order = _Order()
     for _ in range(header.count):
         found = _read_entry(within, offset)
@@ -133,7 +134,7 @@ def read_entries(data: bytes, header: ManifestHeader) -> Iterator[FileEntry]:
             raise ValueError(f"file manifest: the entry at byte {offset} does not end within the manifest")
         entry, offset = found
         order.check(entry)
-        yield entry
+        yield entry, offset
     if offset != header.end:
         raise ValueError(f"file manifest: entries end at byte {offset}, the header says {header.end}")
 
@@ -176,17 +177,17 @@ def _read_entry(data: memoryview, offset: int) -> tuple[FileEntry, int] | None:
         raise ValueError(f"file manifest: the entry at byte {offset} is not valid")
     if following > len(data):
         return None
-    path = _checked_path(bytes(data[start:end]), offset)
+    try:
+        path = checked_path(str(data[start:end], "utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"file manifest: the path at byte {offset} is not UTF-8") from error
     if any(data[end:following]):
         raise ValueError(f"file manifest: the entry at byte {offset} is not padded with zeros")
     return FileEntry(path, FileKind(kind), mode, size, Digest(digest)), following
 
 
-def _checked_path(raw: bytes, offset: int) -> str:
-    try:
-        path = raw.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"file manifest: the path at byte {offset} is not UTF-8") from error
+def checked_path(path: str) -> str:
+    """A path as a manifest may list it. Raises ValueError."""
     if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
         raise ValueError(f"file manifest: {path!r} is not a path within the work folder")
     return path

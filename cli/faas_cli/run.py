@@ -86,10 +86,10 @@ def run(
     if output is not None:
         output_folder.write(output, execution.outcome.files)
     if as_json:
-        print_json(_report(job, execution))
+        print_json(report(job, execution))
         return
     outcome = execution.outcome
-    _tell_of_files(outcome, output)
+    tell_of_files(outcome, output)
     if outcome.status is Status.TIMEOUT:
         console.print(f"stopped at its limit of {job.limits.timeout_ms} virtual milliseconds")
     elif outcome.status is Status.OUT_OF_MEMORY:
@@ -116,7 +116,8 @@ async def _run(job: Job, *, cached: bool, passed_on: bool) -> Execution:
     raise AssertionError("a stream ends with an execution")
 
 
-def _tell_of_files(outcome: Outcome, folder: Path | None) -> None:
+def tell_of_files(outcome: Outcome, folder: Path | None) -> None:
+    """Say on stderr that there are output files, and where."""
     if outcome.files:
         where = "--output FOLDER writes them out" if folder is None else f"now in {folder}"
         note(f"{len(outcome.files)} output files, {where}")
@@ -161,7 +162,8 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _report(job: Job, execution: Execution) -> dict[str, object]:
+def report(job: Job, execution: Execution) -> dict[str, object]:
+    """The object that `--json` prints."""
     outcome = execution.outcome
     return {
         "status": outcome.status.name.lower(),

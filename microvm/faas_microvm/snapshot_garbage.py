@@ -49,12 +49,12 @@ class Garbage:
     async def collect(self, grace_seconds: float) -> int:
         """Remove what nothing refers to; returns bytes. Raises FatalError while a record is damaged."""
         started = time.time()
-        graves = await self._objects.entries(DELETED)
         stored = [*await self._objects.entries(PACKS), *await self._objects.entries(TABLES)]
+        records = await self._records.all()
+        # after the records: what moves from one list to the other meanwhile is in one of them
+        graves = await self._objects.entries(DELETED)
         young = [entry for entry in graves if started - entry.modified < grace_seconds]
-        needed = await self._needed(
-            {record.table: record.measurement for record in await self._records.all()}
-        )
+        needed = await self._needed({record.table: record.measurement for record in records})
         needed |= await self._needed({record.table: None for record in await self._buried(young)})
         freed = [
             entry

@@ -17,14 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from faas_blueprint.digests import Digest, sha256, to_hex
-from faas_blueprint.errors import (
-    FatalError,
-    InsufficientResources,
-    InvalidRequest,
-    NotFound,
-    RequestError,
-    TransientError,
-)
+from faas_blueprint.errors import FatalError, InvalidRequest, NotFound, RequestError, TransientError
 from faas_blueprint.merkle import PAGE_SIZE
 from faas_microvm.home import default_home
 from faas_microvm.objects import DamagedObject, Objects
@@ -43,9 +36,7 @@ from faas_microvm.snapshot_tree import (
     record_name,
     tree_order,
 )
-
-COUNTED_SECONDS = 600.0
-"""How long a count of used bytes is believed; other hosts' writes are seen that late."""
+from faas_microvm.storage_quota import StorageQuota
 
 
 class SnapshotNeeded(RequestError):
@@ -72,7 +63,7 @@ class SnapshotStore:
     def __init__(self, objects: Objects, index: PageIndex, quota_bytes: int | None) -> None:
         self._objects = objects
         self._index = index
-        self._quota = quota_bytes
+        self._quota = StorageQuota(index, quota_bytes, self._used_bytes)
         self._records = Records(objects)
         self._branches = Branches(objects)
         self._pages = SnapshotPages(objects, index)
@@ -134,13 +125,13 @@ class SnapshotStore:
             raise damaged_snapshot(new.parent, str(error)) from error
         record = _record(measurement, new, prepared)
         content = record.encode()
-        await self._reserve(measurement, prepared.size + len(content))
+        await self._quota.reserve(measurement, prepared.size + len(content))
         try:
             await self._pages.write(prepared)
             await self._objects.write(record_name(measurement), content)
             await self._check_parent_stayed(record)
         except BaseException:
-            self._index.set_used_bytes(None)
+            self._quota.forget()
             raise
         fresh = {pack.name: pack.hashes for pack in prepared.packs}
         need = Need(measurement, record.table)
@@ -169,28 +160,14 @@ class SnapshotStore:
             )
 
     async def _is_needed(self, need: Need) -> bool:
-        record = await self._records.find(need.snapshot)
+        try:
+            record = await self._records.find(need.snapshot)
+        except FatalError:
+            return False
         return record is not None and record.table == need.table
 
-    async def _reserve(self, measurement: Digest, needed: int) -> None:
-        if self._quota is None:
-            return
-        if self._index.used_bytes(COUNTED_SECONDS) is None:
-            await self._count()
-        if self._index.reserve(needed, self._quota):
-            return
-        used = await self._count()
-        if not self._index.reserve(needed, self._quota):
-            raise InsufficientResources(
-                f"the snapshot store has no room for snapshot {to_hex(measurement)}: {used} bytes used, "
-                f"{needed} needed, {self._quota} allowed; delete snapshots and collect garbage",
-                {"used_bytes": used, "needed_bytes": needed, "allowed_bytes": self._quota},
-            )
-
-    async def _count(self) -> int:
-        used = (await self.usage()).used_bytes
-        self._index.set_used_bytes(used)
-        return used
+    async def _used_bytes(self) -> int:
+        return (await self.usage()).used_bytes
 
     async def get(self, measurement: Digest) -> SnapshotRecord:
         """One record. Raises NotFound."""
@@ -233,12 +210,12 @@ class SnapshotStore:
         doomed = [measurement, *(record.measurement for record in descendants_of(measurement, records))]
         await self._check_unneeded(doomed)
         taken: dict[Digest, bytes] = {}
-        for name in reversed(doomed):
-            if (raw := await self._garbage.bury(name)) is not None:
-                taken[name] = raw
         try:
+            for name in reversed(doomed):
+                if (raw := await self._garbage.bury(name)) is not None:
+                    taken[name] = raw
             await self._check_unneeded(doomed)
-        except SnapshotNeeded:
+        except BaseException:
             for name, raw in reversed(taken.items()):
                 await self._objects.write(record_name(name), raw)
             raise
@@ -267,7 +244,7 @@ class SnapshotStore:
         A grace period under `PUT_SECONDS` is safe only while nobody stores a snapshot.
         """
         freed = await self._garbage.collect(grace_seconds)
-        self._index.set_used_bytes(None)
+        self._quota.forget()
         return freed
 
     async def usage(self) -> Usage:
@@ -275,7 +252,7 @@ class SnapshotStore:
         folders = (RECORDS, TABLES, PACKS, BRANCHES, DELETED)
         found = await asyncio.gather(*map(self._objects.entries, folders))
         sizes = [entry.size for entries in found for entry in entries]
-        return Usage(len(found[0]), len(sizes), sum(sizes), self._quota)
+        return Usage(len(found[0]), len(sizes), sum(sizes), self._quota.allowed)
 
     async def rebuild_index(self) -> None:
         """Learn anew where every page lies, from the store itself. Reads all of it."""

@@ -28,7 +28,7 @@ RUN_KEYS = {
     "wall_ms",
 }
 COMMANDS = {
-    "demo", "up", "devnet", "run", "verify", "image build", "image list", "snapshot measure",
+    "demo", "up", "devnet", "run", "verify", "verify-proof", "image build", "image list", "snapshot measure",
     "job submit", "job wait", "job show", "operator register", "operator run", "operator status",
 }  # fmt: skip
 

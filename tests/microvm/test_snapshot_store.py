@@ -342,6 +342,15 @@ async def test_a_damaged_snapshot_stops_listing_and_collecting_until_it_is_delet
         await store.load(parent)
 
 
+async def test_a_damaged_snapshot_does_not_stop_others_from_being_stored(tmp_path: Path):
+    _, child = await two_generations(tmp_path)
+    (tmp_path / "store" / "snapshots" / f"{child.hex()}.json").write_text("{")
+    async with await open_store(tmp_path) as store:
+        pages = fresh_pages(10, 2)
+        record = await store.put(new(pages, devices=b"shares the damaged one's pages"))
+        assert (await store.load(record.measurement)).pages == pages
+
+
 async def test_a_damaged_branch_is_named(tmp_path: Path):
     parent, _ = await two_generations(tmp_path)
     async with await open_store(tmp_path) as store:
