@@ -161,13 +161,12 @@ class Engine:
         """
         started = time.perf_counter()
         start = await self.library.get(snapshot)
-        async with self.machine(start) as machine:
-            async with aclosing(self.run_in(machine, job)) as events:
-                async for event in events:
-                    if isinstance(event, Stopped):
-                        stopped = event
-                    else:
-                        yield event
+        async with self.machine(start) as machine, aclosing(self.run_in(machine, job)) as events:
+            async for event in events:
+                if isinstance(event, Stopped):
+                    stopped = event
+                else:
+                    yield event
         end = await asyncio.to_thread(stopped.snapshot, start)
         outcome = stopped.outcome(start, end)
         if job.keep:

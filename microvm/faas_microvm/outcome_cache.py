@@ -41,7 +41,9 @@ class OutcomeCache:
     def get(self, key: Digest) -> Outcome | None:
         """The outcome under a key, if it is there and whole."""
         with self._lock, self._rows:
-            row = self._rows.execute("select content, digest from known_outcome where key = ?", (key,)).fetchone()
+            row = self._rows.execute(
+                "select content, digest from known_outcome where key = ?", (key,)
+            ).fetchone()
             if row is None:
                 return None
             if sha256(row[0]) != row[1]:
@@ -57,7 +59,8 @@ class OutcomeCache:
             return
         with self._lock, self._rows:
             self._rows.execute(
-                f"insert or replace into known_outcome values (?, ?, ?, ({_NEXT}))", (key, content, sha256(content))
+                f"insert or replace into known_outcome values (?, ?, ?, ({_NEXT}))",
+                (key, content, sha256(content)),
             )
             self._evict()
 
