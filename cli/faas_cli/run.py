@@ -99,7 +99,7 @@ def run(
 
 async def _run(job: Job, *, cached: bool, passed_on: bool) -> Execution:
     from faas_microvm.engine import Engine
-    from faas_microvm.execution import Execution
+    from faas_microvm.execution import Execution, Output
 
     async with await Engine.open(progress=note) as engine:
         if cached:
@@ -111,7 +111,7 @@ async def _run(job: Job, *, cached: bool, passed_on: bool) -> Execution:
         async for event in engine.stream(job):
             if isinstance(event, Execution):
                 return event
-            if passed_on:
+            if passed_on and isinstance(event, Output):
                 _pass_on(event.stream, event.data)
     raise AssertionError("a stream ends with an execution")
 
