@@ -110,9 +110,8 @@ def verify_proof(
 ) -> None:
     """Check a proof that a snapshot holds a file (or a page of memory), offline, without a machine.
 
-    From the pages in the proof follow the root of the memory tree and the snapshot's measurement; from
-    the file manifest in these pages follow the file's kind, permission bits, size and SHA-256, or that
-    there is no such file.
+    It shows a file's kind, permission bits, size and SHA-256, or that there is none.
+    Give --measurement: without it the proof is held against what it names itself.
 
     Exit code 0: it holds. 1: it does not, and what differs. 2: it cannot be read.
     """
