@@ -6,6 +6,7 @@ The guest's side is `microvm/guest/agent/mailbox.h`; change both together.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -33,6 +34,8 @@ _FIXED = struct.Struct("<IIIIIIQQII")
 _RESULT = struct.Struct("<IIiIQQIIQIIQ256s")
 _FORK = struct.Struct("<8sQQ32s")
 _FILE = struct.Struct("<IIQ")
+_EXPORT = 0x100
+_APPLY = 0x101
 
 
 class Runner(IntEnum):
@@ -42,6 +45,25 @@ class Runner(IntEnum):
     JAVASCRIPT = 1
     BASH = 2
     PROGRAM = 3
+
+
+class ChangeKind(IntEnum):
+    """What a change to the job's disk does to its path."""
+
+    DELETE = 0
+    FILE = 1
+    LINK = 2
+    FOLDER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class DiskChange:
+    """One step: a file's bytes or a link's target, and permission bits."""
+
+    kind: ChangeKind
+    path: str
+    content: bytes = b""
+    mode: int = 0
 
 
 class State(IntEnum):
@@ -121,6 +143,29 @@ def encode_request(job: Job, program: Program, pause_tick: int = 0) -> bytes:
     )
     if _HEADER.size + len(body) > REQUEST_CAPACITY:
         raise InvalidRequest(f"inputs are {len(body)} bytes, {REQUEST_CAPACITY} at the most")
+    return _HEADER.pack(_MAGIC, len(body)) + body
+
+
+def encode_export(paths: Sequence[str]) -> bytes:
+    """A request for files of the job's disk, which come back like output files."""
+    return _disk_request(_EXPORT, [_blob(path.encode()) for path in paths])
+
+
+def encode_changes(changes: Sequence[DiskChange]) -> bytes:
+    """A request to change the job's disk, in this order. Raises InvalidRequest when it does not fit."""
+    return _disk_request(
+        _APPLY,
+        [
+            _number(change.kind) + _number(change.mode) + _blob(change.path.encode()) + _blob(change.content)
+            for change in changes
+        ],
+    )
+
+
+def _disk_request(request: int, items: Sequence[bytes]) -> bytes:
+    body = _FIXED.pack(request, *(0 for _ in range(9))) + _number(len(items)) + b"".join(items)
+    if _HEADER.size + len(body) > REQUEST_CAPACITY:
+        raise InvalidRequest(f"the changes are {len(body)} bytes, {REQUEST_CAPACITY} at the most")
     return _HEADER.pack(_MAGIC, len(body)) + body
 
 

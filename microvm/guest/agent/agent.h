@@ -70,6 +70,7 @@ void collect_output(void);
 void start_export(void);
 int export_file(const struct blob *name);
 void write_manifest(void);
+void void_manifest(void);
 
 /* sha256.c */
 struct sha256 {

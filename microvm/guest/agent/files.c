@@ -303,6 +303,22 @@ static struct walk export;
 
 void start_export(void) { begin_files(&export); }
 
+static void take_link(struct walk *walk, int folder, const char *name)
+{
+    char target[4096];
+    ssize_t count = readlinkat(folder, name, target, sizeof target);
+    struct file_header header = { walk->length, 0, count };
+    if (count < 0 || sizeof header + walk->length + count > (size_t)(walk->end - walk->next)) {
+        walk->incomplete = 1;
+        return;
+    }
+    memcpy((void *)walk->next, &header, sizeof header);
+    memcpy((void *)(walk->next + sizeof header), walk->path, walk->length);
+    memcpy((void *)(walk->next + sizeof header + walk->length), target, count);
+    walk->next += sizeof header + walk->length + count;
+    walk->count++;
+}
+
 static int take_here(int folder, const char *name, const struct blob *path, mode_t mode)
 {
     struct stat about;
@@ -312,7 +328,10 @@ static int take_here(int folder, const char *name, const struct blob *path, mode
     memcpy(export.path, path->data, path->size);
     export.length = path->size;
     setfsuid(0);
-    take_file(&export, folder, name, &about);
+    if (S_ISLNK(about.st_mode))
+        take_link(&export, folder, name);
+    else
+        take_file(&export, folder, name, &about);
     setfsuid(JOB_USER);
     end_files(&export);
     return 0;
@@ -402,6 +421,9 @@ static void sort_entries(const uint8_t *entries, uint32_t count, volatile uint8_
     }
     free(order);
 }
+
+/* What the manifest says is no longer so. */
+void void_manifest(void) { *(volatile uint64_t *)(mailbox + MANIFEST_OFFSET) = 0; }
 
 void write_manifest(void)
 {

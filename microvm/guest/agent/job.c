@@ -421,6 +421,7 @@ static void run_job(const struct request *request, struct reader *reader)
     struct runner *runner = &runners[request->language];
     uint64_t epoch = request->epoch;
     jobs++;
+    void_manifest();
     uint32_t flags = (request->keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
     set_clock(epoch);
     seed_job(request->seed);

@@ -29,6 +29,7 @@ int main(void)
     await_runners();
     set_usual_limits();
     open_disk();
+    write_manifest();
     finish_machine();
     /* what it does with files from here on, it does as the job would */
     setfsgid(JOB_USER);
