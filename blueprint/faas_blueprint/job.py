@@ -47,6 +47,21 @@ COMPILED_LANGUAGES = frozenset({Language.RUST, Language.GO, Language.TYPESCRIPT}
 """Compiled on a toolchain snapshot first; the others have a runner in the base snapshot."""
 
 
+class Mode(StrEnum):
+    """What a job starts on and what becomes of its machine; `faas_microvm.modes` runs them."""
+
+    EPHEMERAL = "ephemeral"
+    CACHED = "cached"
+    CHECKPOINTED = "checkpointed"
+    BRANCHED = "branched"
+    PERSISTENT = "persistent"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the machine is kept, which is part of the job and of its digest."""
+        return self in (Mode.CHECKPOINTED, Mode.BRANCHED, Mode.PERSISTENT)
+
+
 ENTRY_FILES: Mapping[Language, str] = {
     Language.PYTHON: "main.py",
     Language.JAVASCRIPT: "main.js",

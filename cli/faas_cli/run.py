@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import sys
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +14,11 @@ import typer
 from faas_blueprint.bundle import manifest_to_json
 from faas_blueprint.digests import ZERO_DIGEST, to_hex
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import DEFAULT_EPOCH, Job, Language, Limits, job_digest, make_job
+from faas_blueprint.job import DEFAULT_EPOCH, Job, Language, Limits, Mode, job_digest, make_job
 from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_cli import output_folder
 from faas_cli.console import console, note, print_json, run_async
+from faas_cli.snapshots import find_snapshot
 
 if TYPE_CHECKING:
     from faas_microvm.execution import Execution
@@ -51,10 +54,33 @@ def run(
     ] = DEFAULT_EPOCH,
     timeout_ms: Annotated[int, typer.Option(help="Virtual milliseconds.")] = DEFAULT_LIMITS.timeout_ms,
     memory_mb: Annotated[int, typer.Option(help="Memory in MiB.")] = DEFAULT_LIMITS.memory_mb,
-    cached: Annotated[
-        bool,
-        typer.Option("--cached", help="Take the outcome of an earlier run of the same job, if there is one."),
-    ] = False,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="ephemeral: the machine is gone afterwards; cached: an earlier run's outcome will do; "
+            "checkpointed: it is kept as a snapshot; branched: a fork of a snapshot runs and is kept; "
+            "persistent: a session's machine goes on.",
+        ),
+    ] = Mode.EPHEMERAL,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(
+            "--snapshot", "-s", metavar="ID", help="Start on this snapshot; the first digits will do."
+        ),
+    ] = None,
+    branch: Annotated[
+        str | None,
+        typer.Option(
+            "--branch",
+            "-b",
+            metavar="NAME",
+            help="Start on this branch; what is kept becomes its head. In mode persistent: the session.",
+        ),
+    ] = None,
+    identity: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="Tells a fork from others of the same snapshot, with its seed."),
+    ] = "",
     output: Annotated[
         Path | None,
         typer.Option(
@@ -79,10 +105,12 @@ def run(
         seed=seed,
         epoch=epoch,
         limits=Limits(timeout_ms=timeout_ms, memory_mb=memory_mb),
+        keep=mode.keeps,
     )
     if output is not None:
         output_folder.prepare(output)
-    execution = run_async(_run(job, cached=cached, passed_on=not as_json))
+    place = Place(mode, snapshot, branch, identity.encode())
+    execution = run_async(_run(job, place, passed_on=not as_json))
     if output is not None:
         output_folder.write(output, execution.outcome.files)
     if as_json:
@@ -90,6 +118,8 @@ def run(
         return
     outcome = execution.outcome
     tell_of_files(outcome, output)
+    if execution.snapshot is not None:
+        note(f"kept as snapshot {execution.snapshot.hex()[:16]}")
     if outcome.status is Status.TIMEOUT:
         console.print(f"stopped at its limit of {job.limits.timeout_ms} virtual milliseconds")
     elif outcome.status is Status.OUT_OF_MEMORY:
@@ -97,22 +127,33 @@ def run(
     raise typer.Exit(outcome.exit_code)
 
 
-async def _run(job: Job, *, cached: bool, passed_on: bool) -> Execution:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and how, as the options say."""
+
+    mode: Mode
+    snapshot: str | None
+    branch: str | None
+    identity: bytes
+
+
+async def _run(job: Job, place: Place, *, passed_on: bool) -> Execution:
+    from faas_microvm import modes
     from faas_microvm.engine import Engine
     from faas_microvm.execution import Execution, Output
 
     async with await Engine.open(progress=note) as engine:
-        if cached:
-            execution = await engine.run_cached(job)
-            if passed_on:
-                _pass_on("stdout", execution.outcome.stdout.content)
-                _pass_on("stderr", execution.outcome.stderr.content)
-            return execution
-        async for event in engine.stream(job):
-            if isinstance(event, Execution):
-                return event
-            if passed_on and isinstance(event, Output):
-                _pass_on(event.stream, event.data)
+        start = await find_snapshot(engine, place.snapshot) if place.snapshot else None
+        setting = modes.Setting(place.mode, start, place.branch, place.identity)
+        async with aclosing(modes.stream(engine, job, setting)) as events:
+            async for event in events:
+                if passed_on and isinstance(event, Output):
+                    pass_on(event.stream, event.data)
+                elif isinstance(event, Execution):
+                    if event.cached and passed_on:
+                        pass_on("stdout", event.outcome.stdout.content)
+                        pass_on("stderr", event.outcome.stderr.content)
+                    return event
     raise AssertionError("a stream ends with an execution")
 
 
@@ -125,7 +166,8 @@ def tell_of_files(outcome: Outcome, folder: Path | None) -> None:
         note("not everything in the output folder could be taken")
 
 
-def _pass_on(stream: str, data: bytes) -> None:
+def pass_on(stream: str, data: bytes) -> None:
+    """Write to our own stdout or stderr, at once."""
     target = sys.stdout if stream == "stdout" else sys.stderr
     target.buffer.write(data)
     target.buffer.flush()

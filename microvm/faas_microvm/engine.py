@@ -22,12 +22,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from faas_blueprint.digests import Digest, to_hex
+from faas_blueprint.digests import Digest, sha256, to_hex
 from faas_blueprint.errors import InvalidRequest, MachineFailure, NotFound
 from faas_blueprint.job import MAX_EPOCH, U64_MAX, Job, Language, job_digest
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.execution import Execution, Output, Progress
-from faas_microvm.home import default_home
+from faas_microvm.home import default_home, default_store
 from faas_microvm.library import SnapshotLibrary
 from faas_microvm.machine import Machine
 from faas_microvm.mailbox import (
@@ -80,7 +80,7 @@ class EngineSettings:
     cache_bytes: int = DEFAULT_BYTES
     """Room for outcomes that `run_cached` remembers."""
     store: str = ""
-    """Where snapshots are kept: a folder or `s3://bucket/prefix`; by default `store` in the home."""
+    """Where snapshots are kept: a folder or `s3://bucket/prefix`; by default as `home.default_store` says."""
     store_bytes: int | None = 20 << 30
     """The store's quota."""
     snapshot_bytes: int = 512 << 20
@@ -95,6 +95,14 @@ class EngineSettings:
     def watchdog_seconds(self, job: Job) -> float:
         """Wall-clock time after which a job has no result; a protection of the host, not a limit."""
         return self.watchdog_base_seconds + self.watchdog_factor * job.limits.timeout_ms / 1000
+
+
+async def open_store(home: Path | None = None, settings: EngineSettings | None = None) -> SnapshotStore:
+    """The store of snapshots alone, for what needs no machine."""
+    home, settings = home or default_home(), settings or EngineSettings()
+    location = settings.store or default_store(home)
+    name = sha256(location.encode()).hex()[:16]
+    return await SnapshotStore.open(location, home / "stores" / f"{name}.db", settings.store_bytes)
 
 
 class Engine:
@@ -123,9 +131,7 @@ class Engine:
         settings = settings or EngineSettings()
         base = await open_base_snapshot(home, progress or (lambda _: None))
         try:
-            store = await SnapshotStore.open(
-                settings.store or home / "store", home / "store.db", settings.store_bytes
-            )
+            store = await open_store(home, settings)
         except BaseException:
             base.close()
             raise

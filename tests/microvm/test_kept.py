@@ -12,7 +12,7 @@ from faas_blueprint.errors import FatalError, InvalidRequest, NotFound
 from faas_blueprint.file_manifest import decode_manifest
 from faas_blueprint.job import Job, Limits, job_digest, make_job
 from faas_blueprint.outcome import Status
-from faas_microvm import mailbox
+from faas_microvm.disk import manifest_bytes
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Execution, Progress
 
@@ -263,18 +263,24 @@ async def test_progress_is_told_while_a_job_runs(engine: Engine):
 
 
 async def test_a_kept_machine_says_what_is_on_its_disk(engine: Engine):
-    code = "mkdir -p a/b empty; printf abc > a/b/file; chmod 600 a/b/file; ln -s a/b/file link; mkfifo pipe"
+    code = "mkdir -p a/b empty; printf abc > a/b/file; chmod 600 a/b/file\n"
+    code += "ln -s a/b/file link; mkfifo pipe; echo > $'not\\xffutf8'"
     record = (await engine.run(kept("bash", code))).snapshot
     snapshot = await engine.library.get(record)
-    manifest = decode_manifest(
-        snapshot.read(mailbox.PHYSICAL + mailbox.MANIFEST_OFFSET, mailbox.MANIFEST_CAPACITY)
-    )
+    manifest = decode_manifest(manifest_bytes(snapshot))
     entries = {entry.path: entry for entry in manifest.entries}
     assert list(entries) == ["a", "a/b", "a/b/file", "empty", "link", "main.sh", "output"]
     assert (entries["a/b/file"].size, entries["a/b/file"].sha256) == (3, sha256(b"abc"))
     assert entries["a/b/file"].mode == 0o600
     assert entries["link"].sha256 == sha256(b"a/b/file")
-    assert manifest.incomplete  # the pipe
+    assert manifest.incomplete  # the pipe, and a name that is no text
+
+
+async def test_a_manifest_does_not_outlive_what_it_says(engine: Engine):
+    start = (await engine.run(kept("bash", "echo one > file"))).snapshot
+    after = await engine.snapshot_at(make_job("bash", "echo two > file"), start)
+    with pytest.raises(ValueError, match="not kept"):
+        decode_manifest(manifest_bytes(await engine.library.get(after.measurement)))
 
 
 async def test_unknown_snapshots_are_refused(engine: Engine):

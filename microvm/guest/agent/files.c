@@ -371,12 +371,31 @@ static int hash_link(int folder, const char *name, uint64_t *size, uint8_t diges
     return 0;
 }
 
+/* Well-formed and shortest, without surrogates: as every decoder takes it. */
+static int is_utf8(const char *text)
+{
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    for (const uint8_t *next = (const uint8_t *)text; *next;) {
+        int size = *next < 0x80 ? 1 : *next < 0xc0 ? 0 : *next < 0xe0 ? 2 : *next < 0xf0 ? 3 : *next < 0xf8 ? 4 : 0;
+        uint32_t value = size == 1 ? *next : *next & (0x7f >> size);
+        for (int i = 1; i < size; i++) {
+            if ((next[i] & 0xc0) != 0x80)
+                return 0;
+            value = value << 6 | (next[i] & 0x3f);
+        }
+        if (size == 0 || (size > 1 && value < least[size]) || value > 0x10ffff || (value & 0xfffff800) == 0xd800)
+            return 0;
+        next += size;
+    }
+    return 1;
+}
+
 static void list_entry(struct walk *walk, int folder, const char *name, const struct stat *about)
 {
     struct manifest_entry entry = { .mode = about->st_mode & 07777, .path_size = walk->length };
     size_t padded = (sizeof entry + entry.path_size + 7) & ~7UL;
     int done = -1;
-    if (padded <= (size_t)(walk->end - walk->next)) {
+    if (padded <= (size_t)(walk->end - walk->next) && is_utf8(walk->path)) {
         entry.kind = S_ISDIR(about->st_mode) ? ENTRY_FOLDER : S_ISLNK(about->st_mode) ? ENTRY_LINK : ENTRY_FILE;
         if (S_ISREG(about->st_mode))
             done = hash_file(folder, name, &entry.size, entry.sha256);

@@ -311,6 +311,7 @@ static void pause_machine(void)
     write_manifest();
     result()->state = STATE_PAUSED;
     stop_machine();
+    void_manifest();
     result()->state = STATE_RUNNING;
 }
 
