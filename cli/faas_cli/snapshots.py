@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.table import Table
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from faas_microvm.engine import Engine
     from faas_microvm.snapshot_record import SnapshotRecord
     from faas_microvm.snapshot_store import SnapshotStore
+
+_NUMBERS = ("pages", "stored", "age", "virtual")
 
 SHOWN = 16
 """Hexadecimal digits of a measurement in what people read."""
@@ -57,8 +59,9 @@ async def find_stored(store: SnapshotStore, text: str) -> Digest:
 def table_of(records: Iterable[SnapshotRecord], branches: dict[str, Digest]) -> Table:
     """The tree, each snapshot below its parent."""
     table = Table(box=None, header_style="bold")
-    for name in ("snapshot", "kind", "pages", "stored", "age", "virtual", "label and branches"):
-        table.add_column(name, justify="right" if name in ("pages", "stored", "age", "virtual") else "left")
+    for name in ("snapshot", "kind", "pages", "stored", "age", "virtual", "names"):
+        side: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
+        table.add_column(name, justify=side, no_wrap=True)
     depths: dict[Digest, int] = {}
     for record in records:
         depth = depths.get(record.parent, -1) + 1

@@ -15,6 +15,7 @@ from faas_blueprint.outcome import Status
 from faas_microvm.disk import manifest_bytes
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Execution, Progress
+from faas_microvm.home import default_store
 
 pytestmark = [pytest.mark.machine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -292,7 +293,7 @@ async def test_a_flipped_bit_is_never_run(faas_home: Path):
     async with await Engine.open(faas_home) as engine:
         kept_snapshot = (await engine.run(kept("bash", "echo flipped"))).snapshot
         assert kept_snapshot is not None
-    packs = sorted((faas_home / "store" / "packs").iterdir(), key=lambda path: path.stat().st_mtime)
+    packs = sorted(Path(default_store(faas_home), "packs").iterdir(), key=lambda path: path.stat().st_mtime)
     content = packs[-1].read_bytes()
     try:
         packs[-1].write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
