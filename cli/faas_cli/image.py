@@ -19,9 +19,10 @@ def build(
     from faas_microvm.base import images_folder
     from faas_microvm.home import default_home, exclusive
     from faas_microvm.image import build_image
+    from faas_microvm.recipe import RECIPES
 
     with exclusive(default_home(), "base"):
-        image = build_image(images_folder(), note)
+        image = build_image(RECIPES["base"], images_folder(), note)
     if as_json:
         print_json({"image_id": image.folder.name, "folder": str(image.folder), **_parts(image.manifest)})
     else:

@@ -198,6 +198,7 @@ static void clear_free_memory(void)
 struct runner {
     const char *name;
     const char *entry; /* the code's file name in the working directory */
+    mode_t mode;       /* and its mode, if not the usual one */
     const char *const *command;
     pid_t pid;
     int request, answer; /* the job's context to the runner; the runner's "warm" and "done" back */
@@ -207,18 +208,35 @@ struct runner {
 static const char *const python_command[] = { "/usr/bin/python3.11", "-I", "-X", "utf8", "/faas/runner.py", NULL };
 static const char *const node_command[] = { "/usr/bin/node", "/faas/runner.js", NULL };
 static const char *const bash_command[] = { "/faas/exec", "/bin/bash", WORK "/main.sh", NULL };
+static const char *const program_command[] = { "/faas/exec", WORK "/main", NULL };
+static const char *const rust_command[] = { "/faas/compile", "/usr/bin/rustc", NULL };
+static const char *const go_command[] = { "/faas/compile", "/usr/lib/go-1.19/pkg/tool/linux_amd64/compile", NULL };
+static const char *const typescript_command[] = { "/usr/bin/node", "/faas/compile.js", NULL };
 
-/* In the order of the language numbers in a request. */
+/* In the order of the language numbers in a request. An image has the programs of some of them. */
 static struct runner runners[] = {
     { .name = "python", .entry = "main.py", .command = python_command },
     { .name = "javascript", .entry = "main.js", .command = node_command },
     { .name = "bash", .entry = "main.sh", .command = bash_command },
+    { .name = "program", .entry = "main", .mode = 0755, .command = program_command },
+    { .name = "compile-rust", .entry = "main.rs", .command = rust_command },
+    { .name = "compile-go", .entry = "main.go", .command = go_command },
+    { .name = "compile-typescript", .entry = "main.ts", .command = typescript_command },
 };
 #define RUNNER_COUNT (sizeof runners / sizeof *runners)
 
 static const char *const runner_environment[] = {
     "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" WORK, "LANG=C.UTF-8", "TMPDIR=/tmp", "USER=job", NULL
 };
+
+/* Whether all of its files that do not come with the job are in this image. */
+static int is_present(const struct runner *runner)
+{
+    for (const char *const *word = runner->command; *word; word++)
+        if (**word == '/' && strncmp(*word, WORK "/", sizeof WORK) != 0 && access(*word, F_OK) < 0)
+            return 0;
+    return 1;
+}
 
 static void limit(int resource, rlim_t value)
 {
@@ -355,7 +373,7 @@ static void send_request(const struct runner *runner, const void *data, size_t s
 }
 
 /* Parents are made as needed; the host has checked that a path stays below the directory. */
-static void lay_file(const struct blob *name, const struct blob *content)
+static void lay_file(const struct blob *name, const struct blob *content, mode_t mode)
 {
     char path[1280];
     int length = snprintf(path, sizeof path, WORK "/%.*s", (int)name->size, (const char *)name->data);
@@ -367,7 +385,7 @@ static void lay_file(const struct blob *name, const struct blob *content)
             CHECK(chown(path, JOB_USER, JOB_USER));
         *slash = '/';
     }
-    int fd = CHECK(open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+    int fd = CHECK(open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
     for (uint32_t done = 0; done < content->size;) {
         ssize_t count = write(fd, content->data + done, content->size - done);
         if (count < 0)
@@ -562,7 +580,7 @@ static void run_job(void)
     const uint8_t *body = (const uint8_t *)mailbox + sizeof header;
     struct reader reader = { body, body + header.length };
     memcpy(&request, take(&reader, sizeof request), sizeof request);
-    if (request.language >= RUNNER_COUNT || request.output_bytes > STREAM_CAPACITY)
+    if (request.language >= RUNNER_COUNT || !runners[request.language].pid || request.output_bytes > STREAM_CAPACITY)
         broken("the request is out of range");
     struct runner *runner = &runners[request.language];
     result()->state = STATE_RUNNING;
@@ -574,11 +592,11 @@ static void run_job(void)
     struct blob context = take_blob(&reader); /* goes to the runner as it is */
     for (uint32_t n = take_number(&reader); n; n--) {
         struct blob name = take_blob(&reader), content = take_blob(&reader);
-        lay_file(&name, &content);
+        lay_file(&name, &content, 0644);
     }
     struct blob input = take_blob(&reader), code = take_blob(&reader);
     struct blob entry = { (const uint8_t *)runner->entry, strlen(runner->entry) };
-    lay_file(&entry, &code);
+    lay_file(&entry, &code, runner->mode ? runner->mode : 0644);
 
     int64_t deadline = now_ns() + request.timeout_ms * 1000000LL;
     send_request(runner, &context.size, sizeof context.size);
@@ -600,12 +618,16 @@ int main(void)
     seed_random(0);
     write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids");
     for (size_t i = 0; i < RUNNER_COUNT; i++)
-        start_runner(&runners[i]);
+        if (is_present(&runners[i]))
+            start_runner(&runners[i]);
     map_hardware();
     harden();
     for (size_t i = 0; i < RUNNER_COUNT; i++)
-        await_runner(&runners[i]);
+        if (runners[i].pid)
+            await_runner(&runners[i]);
     for (size_t i = 0; i < RUNNER_COUNT; i++) {
+        if (!runners[i].pid)
+            continue;
         set_memory(&runners[i], standing.memory_mb);
         set_processes(&runners[i], standing.processes);
     }
