@@ -62,7 +62,7 @@ class Recipe:
 
     def digest(self, sources: Path) -> str:
         """Hash of everything that this says and of our own files below `sources`, in hexadecimal."""
-        ours = ["agent.c", "mailbox.h"]
+        ours = [f"agent/{path.name}" for path in sorted((sources / "agent").iterdir())]
         ours += [f"runners/{name}" for name in (*(f"{name}.c" for name in self.programs), *self.scripts)]
         ours += [f"runners/{path.name}" for path in sorted((sources / "runners").glob("*.h"))]
         parts = [f"{SUITE} {KERNEL_PACKAGE} {self}".encode()]

@@ -173,7 +173,5 @@ int main(int count, char **arguments)
     start(&toolchain->linker, toolchain->environment);
     if (write(ANSWER, "R", 1) != 1 || read(REQUEST, context, sizeof context) <= 0)
         return 1;
-    if (mkdir(OUTPUT, 0755) < 0 && errno != EEXIST)
-        broken(OUTPUT);
     leave(compile(toolchain));
 }

@@ -1,0 +1,317 @@
+/*
+ * What goes onto the job's disk and comes off it. The disk is the job's: it may have put links,
+ * pipes or folders anywhere, so nothing here follows a link, and files are laid with the job's rights.
+ */
+#include "agent.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define OUTPUT        "output"
+#define PATH_CAPACITY 1024
+#define MOST_FILES    10000
+#define MOST_DEPTH    64
+
+static int work;
+
+void open_disk(void) { work = CHECK(open(WORK, O_PATH | O_DIRECTORY | O_CLOEXEC)); }
+
+static int open_beneath(int folder, const char *path, int flags, mode_t mode)
+{
+    struct open_how how = {
+        .flags = flags | O_CLOEXEC,
+        .mode = flags & O_CREAT ? mode : 0,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+    return syscall(SYS_openat2, folder, path, &how, sizeof how);
+}
+
+/* ---- onto the disk ---- */
+
+/* The folder of a path, made as needed, and the rest of the path. */
+static int open_parent(char *path, char **name)
+{
+    int folder = work;
+    for (char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+        *slash = 0;
+        mkdirat(folder, path, 0755);
+        int next = open_beneath(folder, path, O_PATH | O_DIRECTORY, 0);
+        int error = errno;
+        if (folder != work)
+            close(folder);
+        errno = error;
+        if (next < 0)
+            return -1;
+        folder = next;
+    }
+    *name = path;
+    return folder;
+}
+
+static int create(int folder, const char *name, mode_t mode)
+{
+    int fd = open_beneath(folder, name, O_WRONLY | O_CREAT | O_EXCL, mode);
+    if (fd < 0 && errno == EEXIST && unlinkat(folder, name, 0) == 0)
+        fd = open_beneath(folder, name, O_WRONLY | O_CREAT | O_EXCL, mode);
+    return fd;
+}
+
+/* In place of what lies there; the host has checked that a path stays below the directory. 0 or -1 and errno. */
+int lay_file(const struct blob *name, const struct blob *content, mode_t mode)
+{
+    char path[PATH_CAPACITY + 1], *last;
+    if (name->size > PATH_CAPACITY)
+        broken("a file path is too long");
+    memcpy(path, name->data, name->size);
+    path[name->size] = 0;
+    int folder = open_parent(path, &last);
+    int fd = folder < 0 ? -1 : create(folder, last, mode);
+    if (fd < 0)
+        return -1;
+    ssize_t count = 0;
+    for (uint32_t done = 0; done < content->size && count >= 0; done += count)
+        count = write(fd, content->data + done, content->size - done);
+    int error = errno;
+    close(fd);
+    if (folder != work)
+        close(folder);
+    errno = error;
+    return count < 0 ? -1 : 0;
+}
+
+/* ---- off the disk: every folder's names in order ---- */
+
+struct walk {
+    char path[PATH_CAPACITY + 1];
+    size_t length;
+    int depth, incomplete;
+    void (*visit)(struct walk *walk, int folder, const char *name, const struct stat *about);
+    volatile uint8_t *next, *end;
+    uint32_t count;
+};
+
+static int in_order(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+static size_t read_names(struct walk *walk, int folder, char **names)
+{
+    size_t count = 0;
+    DIR *entries = fdopendir(folder);
+    for (struct dirent *entry; (entry = readdir(entries));) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (count == MOST_FILES) {
+            walk->incomplete = 1;
+            break;
+        }
+        names[count++] = strdup(entry->d_name);
+    }
+    qsort(names, count, sizeof *names, in_order);
+    return count;
+}
+
+static void walk_folder(struct walk *walk, int folder);
+
+static void walk_entry(struct walk *walk, int folder, const char *name)
+{
+    struct stat about;
+    size_t before = walk->length, size = strlen(name);
+    if (before + size > PATH_CAPACITY || fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW) < 0) {
+        walk->incomplete = 1;
+        return;
+    }
+    memcpy(walk->path + before, name, size + 1);
+    walk->length += size;
+    walk->visit(walk, folder, name, &about);
+    if (S_ISDIR(about.st_mode)) {
+        int inner = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (inner >= 0 && walk->depth < MOST_DEPTH && walk->length < PATH_CAPACITY) {
+            walk->path[walk->length++] = '/';
+            walk_folder(walk, inner);
+        } else {
+            walk->incomplete = 1;
+            close(inner);
+        }
+    }
+    walk->length = before;
+    walk->path[before] = 0;
+}
+
+static void walk_folder(struct walk *walk, int folder)
+{
+    char **names = malloc(MOST_FILES * sizeof *names);
+    int again = dup(folder); /* reading the names closes theirs */
+    size_t count = read_names(walk, folder, names);
+    walk->depth++;
+    for (size_t i = 0; i < count; i++) {
+        walk_entry(walk, again, names[i]);
+        free(names[i]);
+    }
+    walk->depth--;
+    free(names);
+    close(again);
+}
+
+static int open_file(int folder, const char *name)
+{
+    return openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* ---- the output folder ---- */
+
+static void take_output(struct walk *walk, int folder, const char *name, const struct stat *about)
+{
+    if (S_ISDIR(about->st_mode))
+        return;
+    struct file_header header = { walk->length, 0, about->st_size };
+    uint64_t needed = sizeof header + header.path_size + header.size;
+    int fd = S_ISREG(about->st_mode) && walk->count < MOST_FILES && needed <= (uint64_t)(walk->end - walk->next)
+                 ? open_file(folder, name) : -1;
+    if (fd < 0) {
+        walk->incomplete = 1;
+        return;
+    }
+    volatile uint8_t *content = walk->next + sizeof header + header.path_size;
+    uint64_t done = 0;
+    for (ssize_t count; done < header.size && (count = read(fd, (void *)(content + done), header.size - done)) > 0;)
+        done += count;
+    close(fd);
+    header.size = done;
+    memcpy((void *)walk->next, &header, sizeof header);
+    memcpy((void *)(walk->next + sizeof header), walk->path, header.path_size);
+    walk->next = content + done;
+    walk->count++;
+}
+
+/* The names in the output folder take up no room when there are none. */
+void collect_output(void)
+{
+    struct stat about;
+    struct result *out = result();
+    if (fstatat(work, OUTPUT, &about, AT_SYMLINK_NOFOLLOW) < 0)
+        return;
+    if (!S_ISDIR(about.st_mode)) {
+        out->files_truncated = 1;
+        return;
+    }
+    if (about.st_size == 0)
+        return;
+    volatile uint8_t *start = mailbox + FILES_OFFSET;
+    struct walk walk = { .visit = take_output, .next = start, .end = start + FILES_CAPACITY };
+    setfsuid(0); /* to read what the job has shut even to itself */
+    int folder = openat(work, OUTPUT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder >= 0)
+        walk_folder(&walk, folder);
+    setfsuid(JOB_USER);
+    out->files_length = walk.next - start;
+    out->files_count = walk.count;
+    out->files_truncated = walk.incomplete;
+}
+
+/* ---- the manifest of a kept machine ---- */
+
+static int hash_file(int folder, const char *name, uint64_t *size, uint8_t digest[32])
+{
+    static uint8_t buffer[65536];
+    struct sha256 hash;
+    int fd = open_file(folder, name);
+    if (fd < 0)
+        return -1;
+    sha256_start(&hash);
+    for (ssize_t count; (count = read(fd, buffer, sizeof buffer)) > 0;)
+        sha256_add(&hash, buffer, count);
+    close(fd);
+    *size = hash.size;
+    sha256_finish(&hash, digest);
+    return 0;
+}
+
+static int hash_link(int folder, const char *name, uint64_t *size, uint8_t digest[32])
+{
+    char target[4096];
+    struct sha256 hash;
+    ssize_t count = readlinkat(folder, name, target, sizeof target);
+    if (count < 0)
+        return -1;
+    sha256_start(&hash);
+    sha256_add(&hash, target, count);
+    *size = count;
+    sha256_finish(&hash, digest);
+    return 0;
+}
+
+static void list_entry(struct walk *walk, int folder, const char *name, const struct stat *about)
+{
+    struct manifest_entry entry = { .mode = about->st_mode & 07777, .path_size = walk->length };
+    size_t padded = (sizeof entry + entry.path_size + 7) & ~7UL;
+    int done = -1;
+    if (padded <= (size_t)(walk->end - walk->next)) {
+        entry.kind = S_ISDIR(about->st_mode) ? ENTRY_FOLDER : S_ISLNK(about->st_mode) ? ENTRY_LINK : ENTRY_FILE;
+        if (S_ISREG(about->st_mode))
+            done = hash_file(folder, name, &entry.size, entry.sha256);
+        else if (S_ISLNK(about->st_mode))
+            done = hash_link(folder, name, &entry.size, entry.sha256);
+        else
+            done = S_ISDIR(about->st_mode) ? 0 : -1;
+    }
+    if (done < 0) {
+        walk->incomplete = 1;
+        return;
+    }
+    memcpy((void *)walk->next, &entry, sizeof entry);
+    memcpy((void *)(walk->next + sizeof entry), walk->path, entry.path_size);
+    memset((void *)(walk->next + sizeof entry + entry.path_size), 0, padded - sizeof entry - entry.path_size);
+    walk->next += padded;
+    walk->count++;
+}
+
+static int by_path(const void *left, const void *right)
+{
+    const struct manifest_entry *a = *(const struct manifest_entry *const *)left;
+    const struct manifest_entry *b = *(const struct manifest_entry *const *)right;
+    uint32_t size = a->path_size < b->path_size ? a->path_size : b->path_size;
+    int order = memcmp(a + 1, b + 1, size);
+    return order ? order : (a->path_size > b->path_size) - (a->path_size < b->path_size);
+}
+
+/* The walk goes folder by folder; the manifest is in the order of whole paths. */
+static void sort_entries(const uint8_t *entries, uint32_t count, volatile uint8_t *target)
+{
+    const struct manifest_entry **order = malloc((count + 1) * sizeof *order);
+    for (uint32_t i = 0; i < count; i++) {
+        order[i] = (const struct manifest_entry *)entries;
+        entries += (sizeof **order + order[i]->path_size + 7) & ~7UL;
+    }
+    qsort(order, count, sizeof *order, by_path);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t padded = (sizeof **order + order[i]->path_size + 7) & ~7UL;
+        memcpy((void *)target, order[i], padded);
+        target += padded;
+    }
+    free(order);
+}
+
+void write_manifest(void)
+{
+    struct manifest_header header = { .magic = MANIFEST_MAGIC };
+    volatile uint8_t *target = mailbox + MANIFEST_OFFSET;
+    uint8_t *entries = malloc(MANIFEST_CAPACITY);
+    struct walk walk = { .visit = list_entry, .next = entries, .end = entries + MANIFEST_CAPACITY - sizeof header };
+    setfsuid(0);
+    walk_folder(&walk, CHECK(open(WORK, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    setfsuid(JOB_USER);
+    header.count = walk.count;
+    header.incomplete = walk.incomplete;
+    header.size = walk.next - entries;
+    sort_entries(entries, header.count, target + sizeof header);
+    memcpy((void *)target, &header, sizeof header);
+    free(entries);
+}
