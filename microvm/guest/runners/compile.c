@@ -39,7 +39,7 @@ struct toolchain {
 
 static const char *const rustc_command[] = {
     "/usr/bin/rustc", "--edition=2021", "--crate-type=bin", "--crate-name=main", "--color=never",
-    "-Copt-level=1", "-Ccodegen-units=1", "-Cdebuginfo=0", "-Cstrip=symbols",
+    "-Copt-level=2", "-Ccodegen-units=1", "-Cdebuginfo=0", "-Cstrip=symbols",
     "-Ctarget-feature=+crt-static", "-Crelocation-model=static",
     "-Clinker-flavor=ld.lld", "-Clinker=/faas/link", "-o", OUTPUT "/main", "main.rs", NULL
 };
