@@ -18,6 +18,14 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running job is."""
+
+    virtual_ms: int
+    """Guest time since its start."""
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """A finished run."""
 

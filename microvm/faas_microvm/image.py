@@ -121,7 +121,6 @@ def _guest_files(recipe: Recipe, working: Path) -> dict[str, archive.Entry]:
         content = (sources / "runners" / name).read_bytes()
         files[f"faas/{name}"] = archive.Entry(archive.FILE | 0o644, content)
     return files
-    return files
 
 
 def _compiled(working: Path, *sources: Path) -> archive.Entry:

@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from types import TracebackType
 from typing import cast
@@ -71,8 +71,12 @@ class Machine:
         devices: DeviceState,
         limits: sandbox.HostLimits,
         cgroup: sandbox.Cgroup | None = None,
+        overlay: Mapping[int, bytes] | None = None,
     ) -> Machine:
-        """A machine paused where the snapshot was taken; its RAM is a private view of the file."""
+        """A machine paused where the snapshot was taken; its RAM is a private view of the file.
+
+        `overlay` are the pages in which the snapshot differs from that file.
+        """
         incoming = os.memfd_create("faas-devices", os.MFD_CLOEXEC)
         try:
             os.write(incoming, devices.stream)
@@ -83,6 +87,8 @@ class Machine:
             os.close(incoming)
         try:
             await machine._await_restored()
+            if overlay:
+                await asyncio.to_thread(machine.memory.write_pages, overlay)
         except BaseException:
             await machine.close()
             raise

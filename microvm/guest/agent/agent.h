@@ -14,7 +14,7 @@
 #define JOB_USER 1000
 #define JOB_DISK "/run/disk"
 #define WORK     "/work"
-#define INPUTS   "/run/inputs" /* the named pipes of later jobs' standard input */
+#define INPUTS   "/run/inputs" /* standard input of jobs after the first, a file for each runner */
 
 /* machine.c: the guest as a whole. */
 extern volatile uint8_t *mailbox;
@@ -60,12 +60,15 @@ struct blob {
     uint32_t size;
 };
 void set_usual_limits(void);
-void run_job(void);
+void serve_request(void);
 
 /* files.c: what goes onto the job's disk and comes off it. */
 int lay_file(const struct blob *name, const struct blob *content, mode_t mode);
+int apply_change(const struct change *change, const struct blob *name, const struct blob *content);
 void open_disk(void);
 void collect_output(void);
+void start_export(void);
+int export_file(const struct blob *name);
 void write_manifest(void);
 
 /* sha256.c */

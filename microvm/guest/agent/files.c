@@ -62,16 +62,30 @@ static int create(int folder, const char *name, mode_t mode)
     return fd;
 }
 
-/* In place of what lies there; the host has checked that a path stays below the directory. 0 or -1 and errno. */
-int lay_file(const struct blob *name, const struct blob *content, mode_t mode)
+/* Something to do to one name in a folder: 0, or -1 and errno. */
+typedef int (*action)(int folder, const char *name, const struct blob *content, mode_t mode);
+
+static int at_path(const struct blob *path, action act, const struct blob *content, mode_t mode)
 {
-    char path[PATH_CAPACITY + 1], *last;
-    if (name->size > PATH_CAPACITY)
+    char text[PATH_CAPACITY + 1], *name;
+    if (path->size > PATH_CAPACITY)
         broken("a file path is too long");
-    memcpy(path, name->data, name->size);
-    path[name->size] = 0;
-    int folder = open_parent(path, &last);
-    int fd = folder < 0 ? -1 : create(folder, last, mode);
+    memcpy(text, path->data, path->size);
+    text[path->size] = 0;
+    int folder = open_parent(text, &name);
+    if (folder < 0)
+        return -1;
+    int done = act(folder, name, content, mode);
+    int error = errno;
+    if (folder != work)
+        close(folder);
+    errno = error;
+    return done;
+}
+
+static int write_here(int folder, const char *name, const struct blob *content, mode_t mode)
+{
+    int fd = create(folder, name, mode);
     if (fd < 0)
         return -1;
     ssize_t count = 0;
@@ -79,10 +93,61 @@ int lay_file(const struct blob *name, const struct blob *content, mode_t mode)
         count = write(fd, content->data + done, content->size - done);
     int error = errno;
     close(fd);
-    if (folder != work)
-        close(folder);
     errno = error;
     return count < 0 ? -1 : 0;
+}
+
+/* In place of what lies there; the host has checked that a path stays below the directory. 0 or -1 and errno. */
+int lay_file(const struct blob *path, const struct blob *content, mode_t mode)
+{
+    return at_path(path, write_here, content, mode);
+}
+
+static int delete_here(int folder, const char *name, const struct blob *content, mode_t mode)
+{
+    (void)content, (void)mode;
+    return unlinkat(folder, name, 0) == 0 ? 0 : errno == EISDIR ? unlinkat(folder, name, AT_REMOVEDIR) : -1;
+}
+
+static int write_and_mode_here(int folder, const char *name, const struct blob *content, mode_t mode)
+{
+    return write_here(folder, name, content, 0600) < 0 ? -1 : fchmodat(folder, name, mode, 0);
+}
+
+static int link_here(int folder, const char *name, const struct blob *content, mode_t mode)
+{
+    char target[4096];
+    (void)mode;
+    if (content->size >= sizeof target) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(target, content->data, content->size);
+    target[content->size] = 0;
+    unlinkat(folder, name, 0);
+    return symlinkat(target, folder, name);
+}
+
+static int folder_here(int folder, const char *name, const struct blob *content, mode_t mode)
+{
+    (void)content;
+    if (mkdirat(folder, name, 0700) < 0 && errno != EEXIST)
+        return -1;
+    return fchmodat(folder, name, mode, 0);
+}
+
+/* One step of a merge. */
+int apply_change(const struct change *change, const struct blob *path, const struct blob *content)
+{
+    static const action actions[] = {
+        [CHANGE_DELETE] = delete_here,
+        [CHANGE_FILE] = write_and_mode_here,
+        [CHANGE_LINK] = link_here,
+        [CHANGE_FOLDER] = folder_here,
+    };
+    if (change->kind >= sizeof actions / sizeof *actions)
+        broken("the request is out of range");
+    return at_path(path, actions[change->kind], content, change->mode);
 }
 
 /* ---- off the disk: every folder's names in order ---- */
@@ -167,10 +232,8 @@ static int open_file(int folder, const char *name)
 
 /* ---- the output folder ---- */
 
-static void take_output(struct walk *walk, int folder, const char *name, const struct stat *about)
+static void take_file(struct walk *walk, int folder, const char *name, const struct stat *about)
 {
-    if (S_ISDIR(about->st_mode))
-        return;
     struct file_header header = { walk->length, 0, about->st_size };
     uint64_t needed = sizeof header + header.path_size + header.size;
     int fd = S_ISREG(about->st_mode) && walk->count < MOST_FILES && needed <= (uint64_t)(walk->end - walk->next)
@@ -191,6 +254,26 @@ static void take_output(struct walk *walk, int folder, const char *name, const s
     walk->count++;
 }
 
+static void take_output(struct walk *walk, int folder, const char *name, const struct stat *about)
+{
+    if (!S_ISDIR(about->st_mode))
+        take_file(walk, folder, name, about);
+}
+
+static void begin_files(struct walk *walk)
+{
+    volatile uint8_t *start = mailbox + FILES_OFFSET;
+    *walk = (struct walk){ .visit = take_output, .next = start, .end = start + FILES_CAPACITY };
+}
+
+static void end_files(const struct walk *walk)
+{
+    struct result *out = result();
+    out->files_length = walk->next - (mailbox + FILES_OFFSET);
+    out->files_count = walk->count;
+    out->files_truncated = walk->incomplete;
+}
+
 /* The names in the output folder take up no room when there are none. */
 void collect_output(void)
 {
@@ -204,17 +287,38 @@ void collect_output(void)
     }
     if (about.st_size == 0)
         return;
-    volatile uint8_t *start = mailbox + FILES_OFFSET;
-    struct walk walk = { .visit = take_output, .next = start, .end = start + FILES_CAPACITY };
+    struct walk walk;
+    begin_files(&walk);
     setfsuid(0); /* to read what the job has shut even to itself */
     int folder = openat(work, OUTPUT, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (folder >= 0)
         walk_folder(&walk, folder);
     setfsuid(JOB_USER);
-    out->files_length = walk.next - start;
-    out->files_count = walk.count;
-    out->files_truncated = walk.incomplete;
+    end_files(&walk);
 }
+
+/* ---- files that the host asks for ---- */
+
+static struct walk export;
+
+void start_export(void) { begin_files(&export); }
+
+static int take_here(int folder, const char *name, const struct blob *path, mode_t mode)
+{
+    struct stat about;
+    (void)mode;
+    if (fstatat(folder, name, &about, AT_SYMLINK_NOFOLLOW) < 0)
+        return -1;
+    memcpy(export.path, path->data, path->size);
+    export.length = path->size;
+    setfsuid(0);
+    take_file(&export, folder, name, &about);
+    setfsuid(JOB_USER);
+    end_files(&export);
+    return 0;
+}
+
+int export_file(const struct blob *path) { return at_path(path, take_here, path, 0); }
 
 /* ---- the manifest of a kept machine ---- */
 

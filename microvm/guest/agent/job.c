@@ -53,7 +53,7 @@ static void open_request(struct reader *reader, struct request *request)
     reader->next = (const uint8_t *)mailbox + sizeof header;
     reader->end = reader->next + header.length;
     memcpy(request, take(reader, sizeof *request), sizeof *request);
-    if (request->language >= runner_count || !runners[request->language].started || request->output_bytes > STREAM_CAPACITY)
+    if (request->output_bytes > STREAM_CAPACITY)
         broken("the request is out of range");
 }
 
@@ -218,14 +218,18 @@ static void feed(struct runner *runner, struct blob *input)
     runner->standard_input = -1;
 }
 
-/* A later job's standard input: the runner opens the other end when it finds the flag in its header. */
-static void renew_input(struct runner *runner)
+/* A later job's standard input is a file, which the runner opens when it finds the flag in its header. */
+static void lay_input(struct runner *runner, struct blob *input)
 {
     char path[64];
     snprintf(path, sizeof path, INPUTS "/%s", runner->name);
     if (runner->standard_input >= 0)
         close(runner->standard_input);
-    runner->standard_input = CHECK(open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC));
+    setfsuid(0);
+    runner->standard_input = CHECK(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    setfsuid(JOB_USER);
+    for (ssize_t count; input->size; input->data += count, input->size -= count)
+        count = CHECK(write(runner->standard_input, input->data, input->size));
 }
 
 /* ---- the end ---- */
@@ -266,6 +270,7 @@ static int is_done(struct runner *runner)
     }
     if (size != sizeof answer)
         return 0;
+    runner->spent = answer[0] == RUNNER_LEAVES;
     result()->reason = END_EXITED;
     result()->exit_code = answer[1];
     return 1;
@@ -353,7 +358,7 @@ static void clear_result(void)
 }
 
 /* A runner that can take a job, and what it must be told; -1 if there is none to be had. */
-static int ready_runner(struct runner *runner, uint32_t *flags)
+static int ready_runner(struct runner *runner, struct blob *input, uint32_t *flags)
 {
     if (jobs == 1)
         return 0;
@@ -363,7 +368,7 @@ static int ready_runner(struct runner *runner, uint32_t *flags)
     if (runner->late || runner->spent || !runner->pid)
         return revive_runner(runner);
     if (runner->used) {
-        renew_input(runner);
+        lay_input(runner, input);
         *flags |= RUNNER_STDIN;
     }
     return 0;
@@ -390,7 +395,7 @@ static int lay_entry(const struct runner *runner, struct blob code)
     return -1;
 }
 
-static void run_request(struct runner *runner, const struct request *request, struct reader *reader, uint32_t flags)
+static void hand_over(struct runner *runner, const struct request *request, struct reader *reader, uint32_t flags)
 {
     struct blob context = take_blob(reader); /* goes to the runner as it is */
     if (lay_files(reader) < 0)
@@ -398,7 +403,7 @@ static void run_request(struct runner *runner, const struct request *request, st
     struct blob input = take_blob(reader), code = take_blob(reader);
     if (lay_entry(runner, code) < 0)
         return;
-    if (ready_runner(runner, &flags) < 0) {
+    if (ready_runner(runner, &input, &flags) < 0) {
         refuse("faas: the %s interpreter did not start again\n", runner->name);
         return;
     }
@@ -411,24 +416,58 @@ static void run_request(struct runner *runner, const struct request *request, st
     watch(runner, input, request, deadline);
 }
 
-void run_job(void)
+static void run_job(const struct request *request, struct reader *reader)
+{
+    struct runner *runner = &runners[request->language];
+    uint64_t epoch = request->epoch;
+    jobs++;
+    uint32_t flags = (request->keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
+    set_clock(epoch);
+    seed_job(request->seed);
+    apply_limits(runner, request);
+    hand_over(runner, request, reader, flags);
+    collect_output();
+    if (request->keep)
+        write_manifest();
+}
+
+/* ---- the disk alone ---- */
+
+static void export_files(struct reader *reader)
+{
+    start_export();
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct blob path = take_blob(reader);
+        if (export_file(&path) < 0)
+            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
+    }
+}
+
+static void apply_changes(struct reader *reader)
+{
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct change change;
+        memcpy(&change, take(reader, sizeof change), sizeof change);
+        struct blob path = take_blob(reader), content = take_blob(reader);
+        if (apply_change(&change, &path, &content) < 0)
+            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
+    }
+    write_manifest();
+}
+
+void serve_request(void)
 {
     struct request request;
     struct reader reader;
     open_request(&reader, &request);
-    struct runner *runner = &runners[request.language];
-    jobs++;
     clear_result();
-
-    uint64_t epoch = request.epoch;
-    uint32_t flags = (request.keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
-    set_clock(epoch);
-    seed_job(request.seed);
-    apply_limits(runner, &request);
-    run_request(runner, &request, &reader, flags);
-    runner->spent = !request.keep;
-    collect_output();
-    if (request.keep)
-        write_manifest();
+    if (request.language == REQUEST_EXPORT)
+        export_files(&reader);
+    else if (request.language == REQUEST_APPLY)
+        apply_changes(&reader);
+    else if (request.language < runner_count && runners[request.language].started)
+        run_job(&request, &reader);
+    else
+        broken("the request is out of range");
     result()->state = STATE_FINISHED;
 }

@@ -81,6 +81,7 @@ static void mount_file_systems(void)
     CHECK(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
     CHECK(mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755"));
     CHECK(mkdir(INPUTS, 0755));
+    CHECK(mount("tmpfs", INPUTS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=16m,mode=0755"));
     CHECK(mkdir(JOB_DISK, 0755));
     CHECK(mount("tmpfs", JOB_DISK, "tmpfs", MS_NOSUID | MS_NODEV, "size=128m,mode=0755"));
     CHECK(mkdir(JOB_DISK "/work", 0755));

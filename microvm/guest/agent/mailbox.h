@@ -41,6 +41,17 @@ struct request {
     uint32_t pause_tick; /* stop once, this many ticks into the job; 0: never */
 } __attribute__((packed));
 
+/* In the place of a language: requests for the disk of a kept machine, which run no program. */
+#define REQUEST_EXPORT 0x100 /* after the fixed fields: a u32 count, and for each file its path (a blob) */
+#define REQUEST_APPLY  0x101 /* after the fixed fields: a u32 count, and for each change these, path and content */
+
+enum change_kind { CHANGE_DELETE = 0, CHANGE_FILE = 1, CHANGE_LINK = 2, CHANGE_FOLDER = 3 };
+
+struct change {
+    uint32_t kind;
+    uint32_t mode;
+} __attribute__((packed));
+
 /* What goes to the runner before the context. */
 struct runner_header {
     uint32_t flags;
@@ -49,7 +60,12 @@ struct runner_header {
 
 #define RUNNER_KEEP   1 /* stay, with all that the program leaves behind */
 #define RUNNER_FORKED 2 /* this machine is a new fork: draw new random numbers */
-#define RUNNER_STDIN  4 /* not the first job: its standard input is the named pipe */
+#define RUNNER_STDIN  4 /* not its first job: standard input is the file under /run/inputs */
+
+/* What a runner says: R when it is warm; then, with the exit code, that its program is done. */
+#define RUNNER_READY  'R'
+#define RUNNER_STAYS  'E' /* and takes another job */
+#define RUNNER_LEAVES 'X'
 
 /* Guest to host. The lengths grow while the job runs; `state` changes last. */
 #define RESULT_OFFSET     (16UL << 20)

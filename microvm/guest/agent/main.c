@@ -36,6 +36,6 @@ int main(void)
     result()->state = STATE_READY;
     for (;;) {
         stop_machine();
-        run_job();
+        serve_request();
     }
 }

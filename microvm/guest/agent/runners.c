@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
+#include <sys/io.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -66,6 +67,7 @@ static void become_job(const struct runner *runner, const int *descriptors)
     sigemptyset(&none);
     for (int i = 0; i < RUNNER_DESCRIPTORS; i++)
         CHECK(dup2(descriptors[i], i));
+    CHECK(ioperm(STOP_PORT, 1, 0)); /* the agent's alone */
     CHECK(sigprocmask(SIG_SETMASK, &none, NULL));
     CHECK(setsid());
     CHECK(chdir(WORK));
@@ -97,9 +99,6 @@ static void make_group(const struct runner *runner)
     char path[64];
     cgroup_path(path, sizeof path, runner, "");
     CHECK(mkdir(path, 0755));
-    snprintf(path, sizeof path, INPUTS "/%s", runner->name);
-    CHECK(mkfifo(path, 0600));
-    CHECK(chown(path, JOB_USER, JOB_USER));
 }
 
 static void start_runner(struct runner *runner)
@@ -137,7 +136,7 @@ static int await_runner(struct runner *runner, int milliseconds)
     static char buffer[65536];
     char answer = 0;
     poll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, milliseconds);
-    if (read(runner->answer, &answer, 1) != 1 || answer != 'R')
+    if (read(runner->answer, &answer, 1) != 1 || answer != RUNNER_READY)
         return -1;
     while (read(runner->standard_output, buffer, sizeof buffer) > 0)
         ;

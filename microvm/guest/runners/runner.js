@@ -125,8 +125,8 @@ function warmUp() {
   fs.unlinkSync(file);
 }
 
-function answer(code) {
-  fs.writeSync(ANSWER, Buffer.from(['E'.charCodeAt(0), code & 0xff]));
+function answer(word, code) {
+  fs.writeSync(ANSWER, Buffer.from([word.charCodeAt(0), code & 0xff]));
 }
 
 /*
@@ -140,7 +140,7 @@ function leaveQuickly() {
   process.emit = function (name, ...values) {
     const answered = Reflect.apply(emit, this, [name, ...values]);
     if (name === 'exit' && !failed) {
-      answer(process.exitCode ?? values[0] ?? 0);
+      answer('X', process.exitCode ?? values[0] ?? 0);
       fs.readSync(REQUEST, Buffer.alloc(1), 0, 1, null);
     }
     return answered;
@@ -151,12 +151,13 @@ function leaveQuickly() {
 function stay() {
   process.on('beforeExit', () => {
     if (!kept) return;
-    answer(process.exitCode ?? 0);
+    answer('E', process.exitCode ?? 0);
     next();
   });
   process.setUncaughtExceptionCaptureCallback((error) => {
     const text = error instanceof Error ? error.stack : `Uncaught ${require('util').inspect(error)}`;
-    fs.writeSync(2, `${text}\n`);
+    const lines = text.split('\n').filter((line) => !/\/faas\/runner\.js|node:vm:|node:internal/.test(line));
+    fs.writeSync(2, `${lines.join('\n')}\n`);
     process.exitCode = 1;
   });
 }
@@ -171,12 +172,10 @@ function renewRandomness(again) {
   if (again) Math.random = vm.runInNewContext('Math.random');
 }
 
+/* Standard input of a job that is not the first is a file; it takes the place of descriptor 0. */
 function renewInput() {
-  const descriptor = fs.openSync(INPUT, 'r');
   fs.closeSync(0);
-  const lowest = fs.openSync(`/proc/self/fd/${descriptor}`, 'r');
-  fs.closeSync(descriptor);
-  if (lowest !== 0) throw new Error('standard input could not be renewed');
+  if (fs.openSync(INPUT, 'r') !== 0) throw new Error('standard input could not be renewed');
   const stream = new fs.ReadStream(null, { fd: 0, autoClose: false });
   Object.defineProperty(process, 'stdin', { configurable: true, enumerable: true, get: () => stream });
 }
