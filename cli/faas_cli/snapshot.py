@@ -1,4 +1,4 @@
-"""`faas snapshot measure`."""
+"""`faas snapshot measure [NAME]`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ app = typer.Typer(help="Measured machines that jobs start from.", no_args_is_hel
 
 @app.command()
 def measure(
+    name: Annotated[str, typer.Argument(help="base, rust, go or typescript.")] = "base",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Boot the base image from power-on and print its measurement.
+    """Boot an image from power-on and print its measurement.
 
     Anyone who boots the same image on the same machine profile gets the same one.
     """
-    from faas_microvm.base import measure_base
+    from faas_microvm import base
 
     started = time.perf_counter()
-    measured = run_async(measure_base(None, note))
+    measured = run_async(base.measure(name, None, note))
     seconds = round(time.perf_counter() - started, 1)
     if as_json:
         print_json({**measured.to_json(), "seconds": seconds})

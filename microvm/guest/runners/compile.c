@@ -95,6 +95,7 @@ static void start(struct stage *stage, const char *const *environment)
     stage->pid = fork();
     if (stage->pid == 0) {
         close(REQUEST), close(ANSWER);
+        dup2(STDERR_FILENO, STDOUT_FILENO); /* Go's compiler tells its errors there */
         execve(stage->command[0], (char *const *)stage->command, (char *const *)environment);
         perror(stage->command[0]);
         _exit(127);
