@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import hashing, jobs, machine
+from benchmarks import compiling, hashing, jobs, machine
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.setting import Setting
@@ -36,6 +36,7 @@ class Group(StrEnum):
     THROUGHPUT = "throughput"
     HASH = "hash"
     CPU = "cpu"
+    COMPILE = "compile"
     MEMORY = "memory"
     PAGES = "pages"
 
@@ -48,6 +49,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.THROUGHPUT: jobs.throughput,
     Group.HASH: hashing.hashing,
     Group.CPU: jobs.cpu,
+    Group.COMPILE: compiling.compiling,
     Group.MEMORY: machine.memory,
     Group.PAGES: machine.pages,
 }

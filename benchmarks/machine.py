@@ -86,7 +86,10 @@ async def _changed(setting: Setting, language: str) -> float:
     counts = []
     for _ in range(setting.few):
         async with setting.machine() as machine:
-            async for event in setting.engine.run_in(machine, hello_job(language)):
+            job = hello_job(language)
+            program = (await setting.engine.prepare(job)).program
+            assert program is not None
+            async for event in setting.engine.run_in(machine, job, program):
                 if isinstance(event, Stopped):
                     counts.append(len(event.pages))
     return statistics.median(counts)

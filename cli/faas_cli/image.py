@@ -1,4 +1,4 @@
-"""`faas image build | list`."""
+"""`faas image build [NAME] | list`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ import typer
 
 from faas_cli.console import console, note, print_json
 
-app = typer.Typer(help="The guest image: kernel and root file system.", no_args_is_help=True)
+app = typer.Typer(help="Guest images: kernel and root file system.", no_args_is_help=True)
+
+
+Name = Annotated[str, typer.Argument(help="base, rust, go or typescript.")]
 
 
 @app.command()
 def build(
+    name: Name = "base",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Build the image from Debian packages; the same packages give the same bytes."""
-    from faas_microvm.base import images_folder
-    from faas_microvm.home import default_home, exclusive
+    """Build an image from Debian packages; the same packages give the same bytes."""
+    from faas_microvm.base import find_recipe, images_folder, recipe_home
+    from faas_microvm.home import exclusive
     from faas_microvm.image import build_image
 
-    with exclusive(default_home(), "base"):
-        image = build_image(images_folder(), note)
+    home = recipe_home(name)
+    with exclusive(home, name):
+        image = build_image(find_recipe(name), images_folder(home), note)
     if as_json:
         print_json({"image_id": image.folder.name, "folder": str(image.folder), **_parts(image.manifest)})
     else:
@@ -33,18 +38,20 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Show the images that were built on this machine."""
-    from faas_microvm.base import images_folder
+    from faas_microvm.base import images_folder, recipe_home
     from faas_microvm.image import list_images
+    from faas_microvm.recipe import RECIPES
 
-    images = list_images(images_folder())
+    images = [(name, image) for name in RECIPES for image in list_images(images_folder(recipe_home(name)))]
     if as_json:
-        print_json({"images": [{"image_id": i.folder.name, **_parts(i.manifest)} for i in images]})
+        rows = [{"name": name, "image_id": i.folder.name, **_parts(i.manifest)} for name, i in images]
+        print_json({"images": rows})
         return
     if not images:
         console.print("no image yet: `faas image build` makes one")
-    for image in images:
+    for name, image in images:
         size = sum(path.stat().st_size for path in image.folder.iterdir()) >> 20
-        print(f"{image.folder.name}  {size} MiB  {len(image.manifest.packages)} packages")
+        print(f"{image.folder.name}  {name}  {size} MiB  {len(image.manifest.packages)} packages")
 
 
 def _parts(manifest: object) -> dict[str, object]:

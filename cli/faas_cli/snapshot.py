@@ -40,20 +40,21 @@ def _with_engine(work: Callable[[Engine], Awaitable[Result]]) -> Result:
 
 @app.command()
 def measure(
+    name: Annotated[str, typer.Argument(help="base, rust, go or typescript.")] = "base",
     compare: Annotated[
         str | None, typer.Option(metavar="ID", help="A measurement that this one must equal.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Boot the base image from power-on and print its measurement.
+    """Boot an image from power-on and print its measurement.
 
     Anyone who boots the same image on the same machine profile gets the same one: with --compare two
     strangers see whether they have the same machine.
     """
-    from faas_microvm.base import measure_base
+    from faas_microvm import base
 
     started = time.perf_counter()
-    measured = run_async(measure_base(None, note))
+    measured = run_async(base.measure(name, None, note))
     seconds = round(time.perf_counter() - started, 1)
     if compare is not None and compare.removeprefix("0x").lower() != measured.measurement.hex():
         raise Divergence(
@@ -63,8 +64,8 @@ def measure(
     if as_json:
         print_json({**measured.to_json(), "equal": compare is not None, "seconds": seconds})
         return
-    for name, value in measured.to_json().items():
-        print(f"{name:12} {value}")
+    for part, value in measured.to_json().items():
+        print(f"{part:12} {value}")
     console.print(f"booted and measured in {seconds} s" + ("; it is the same machine" if compare else ""))
 
 

@@ -1,7 +1,8 @@
-"""Which image and snapshot are the base on this host, and making them when they are not there.
+"""Which image and snapshot of each recipe are in use on this host, and making them when they are not there.
 
-`base.json` in the home names them. It is keyed by what could change them: the guest's sources, the
-list of packages and the machine profile; anything else that changed shows in the measurement.
+The base's are in the home, those of toolchain NAME in `toolchains/NAME` below it. `NAME.json` there
+names them. It is keyed by what could change them: the recipe and the machine profile; anything else
+that changed shows in the measurement.
 """
 
 from __future__ import annotations
@@ -12,23 +13,22 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from faas_blueprint.digests import sha256
-from faas_blueprint.errors import Divergence
+from faas_blueprint.errors import Divergence, InvalidRequest
 from faas_microvm.home import default_home, exclusive
 from faas_microvm.image import Image, build_image, guest_sources, load_image
-from faas_microvm.packages import KERNEL_PACKAGE, PRUNED, ROOT_PACKAGES, SUITE
 from faas_microvm.profile import detect_profile
+from faas_microvm.recipe import BASE, RECIPES, Recipe
 from faas_microvm.snapshot import Measured, Snapshot, boot_snapshot, load_snapshot, save_snapshot
 
 Progress = Callable[[str], None]
 
 KEPT = 3
-"""Images and snapshots that are kept when a new one is made."""
+"""Images and snapshots of a recipe that are kept when a new one is made."""
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """What `base.json` says."""
+class InUse:
+    """What `NAME.json` says."""
 
     recipe: str
     image: str
@@ -37,40 +37,52 @@ class Base:
 
 
 def images_folder(home: Path | None = None) -> Path:
-    """Where images are kept."""
+    """Where a home's images are kept."""
     return (home or default_home()) / "images"
 
 
 def snapshots_folder(home: Path | None = None) -> Path:
-    """Where snapshots are kept."""
+    """Where a home's snapshots are kept."""
     return (home or default_home()) / "snapshots"
 
 
-def recipe() -> str:
-    """Hash of what an image is made from: our guest files and the list of packages."""
-    sources = guest_sources()
-    parts = [f"{SUITE} {ROOT_PACKAGES} {KERNEL_PACKAGE} {PRUNED}".encode()]
-    for path in sorted(sources.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            parts.append(str(path.relative_to(sources)).encode() + b"\0" + path.read_bytes())
-    return sha256(b"\0".join(parts)).hex()
+def recipe_home(name: str, home: Path | None = None) -> Path:
+    """Where a recipe's images and snapshots are, with their lock. Raises InvalidRequest."""
+    home = home or default_home()
+    return home if find_recipe(name).name == BASE else home / "toolchains" / name
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of this name. Raises InvalidRequest."""
+    if name not in RECIPES:
+        raise InvalidRequest(f"there is no image {name!r}, only {', '.join(RECIPES)}")
+    return RECIPES[name]
 
 
 async def open_base_snapshot(home: Path | None, progress: Progress) -> Snapshot:
     """The base snapshot of this host's profile; builds and measures what is missing, once."""
-    home = home or default_home()
-    with exclusive(home, "base"):
-        base = _read_base(home)
-        image = _base_image(home, base, progress)
-        profile_id = detect_profile(image.manifest.kernel_sha256).profile_id.hex()
-        if base and (base.image, base.profile_id) == (image.folder.name, profile_id):
-            folder = snapshots_folder(home) / base.measurement
+    return await _open(BASE, home, progress)
+
+
+async def open_toolchain(name: str, home: Path | None, progress: Progress) -> Snapshot:
+    """The snapshot in which a toolchain waits; builds and measures what is missing, once."""
+    return await _open(name, home, progress)
+
+
+async def _open(name: str, home: Path | None, progress: Progress) -> Snapshot:
+    recipe, home = find_recipe(name), recipe_home(name, home)
+    with exclusive(home, name):
+        used = _read(home, name)
+        image = _image(recipe, home, used, progress)
+        profile = detect_profile(image.manifest.kernel_sha256, recipe.kernel_arguments)
+        if used and (used.image, used.profile_id) == (image.folder.name, profile.profile_id.hex()):
+            folder = snapshots_folder(home) / used.measurement
             if folder.is_dir():
-                progress("loading the base snapshot")
+                progress(f"loading the {name} snapshot")
                 return load_snapshot(folder)
-        snapshot = await boot_snapshot(image, progress)
+        snapshot = await boot_snapshot(image, recipe.kernel_arguments, progress)
         try:
-            _keep_base(home, image, snapshot)
+            _keep(recipe, home, image, snapshot)
         except BaseException:
             snapshot.close()
             raise
@@ -78,15 +90,20 @@ async def open_base_snapshot(home: Path | None, progress: Progress) -> Snapshot:
 
 
 async def measure_base(home: Path | None, progress: Progress) -> Measured:
-    """Boot the base image anew and measure it; kept as the base snapshot if there is none yet.
+    """Boot the base image anew and measure it: see `measure`."""
+    return await measure(BASE, home, progress)
+
+
+async def measure(name: str, home: Path | None, progress: Progress) -> Measured:
+    """Boot a recipe's image anew and measure it; kept as its snapshot if there is none yet.
 
     Raises Divergence when an earlier boot of the same image on the same profile measured otherwise.
     """
-    home = home or default_home()
-    with exclusive(home, "base"):
-        image = _base_image(home, _read_base(home), progress)
-        known = _read_base(home)
-        with await boot_snapshot(image, progress) as snapshot:
+    recipe, home = find_recipe(name), recipe_home(name, home)
+    with exclusive(home, name):
+        image = _image(recipe, home, _read(home, name), progress)
+        known = _read(home, name)
+        with await boot_snapshot(image, recipe.kernel_arguments, progress) as snapshot:
             measured = snapshot.measured
             same_profile = known is not None and known.profile_id == measured.profile_id.hex()
             if known and same_profile and known.measurement != measured.measurement.hex():
@@ -94,32 +111,42 @@ async def measure_base(home: Path | None, progress: Progress) -> Measured:
                     "the same image on the same machine profile measured differently",
                     {"before": known.measurement, "now": measured.measurement.hex()},
                 )
-            _keep_base(home, image, snapshot)
+            _keep(recipe, home, image, snapshot)
     return measured
 
 
-def _keep_base(home: Path, image: Image, snapshot: Snapshot) -> None:
-    """Store a snapshot as the base; the oldest images and snapshots make room."""
+def _keep(recipe: Recipe, home: Path, image: Image, snapshot: Snapshot) -> None:
+    """Store a snapshot as the recipe's; the oldest images and snapshots make room."""
     save_snapshot(snapshot, snapshots_folder(home))
-    profile_id = snapshot.measured.profile_id.hex()
-    _write_base(home, Base(recipe(), image.folder.name, profile_id, snapshot.measurement.hex()))
+    profile_id, measurement = snapshot.measured.profile_id.hex(), snapshot.measurement.hex()
+    _write(home, recipe, InUse(_digest(recipe), image.folder.name, profile_id, measurement))
     for folder in (images_folder(home), snapshots_folder(home)):
         _prune(folder)
 
 
-def _base_image(home: Path, base: Base | None, progress: Progress) -> Image:
-    if base and base.recipe == recipe() and (images_folder(home) / base.image).is_dir():
-        return load_image(images_folder(home) / base.image)
-    image = build_image(images_folder(home), progress)
-    _write_base(home, Base(recipe(), image.folder.name, "", ""))
+def _image(recipe: Recipe, home: Path, used: InUse | None, progress: Progress) -> Image:
+    if used and used.recipe == _digest(recipe) and (images_folder(home) / used.image).is_dir():
+        return load_image(images_folder(home) / used.image)
+    image = build_image(recipe, images_folder(home), progress)
+    _write(home, recipe, InUse(_digest(recipe), image.folder.name, "", ""))
     return image
 
 
-def _read_base(home: Path) -> Base | None:
+def _digest(recipe: Recipe) -> str:
+    return recipe.digest(guest_sources())
+
+
+def _read(home: Path, name: str) -> InUse | None:
     try:
-        return Base(**json.loads((home / "base.json").read_text()))
+        return InUse(**json.loads((home / f"{name}.json").read_text()))
     except (FileNotFoundError, TypeError, ValueError):
         return None
+
+
+def _write(home: Path, recipe: Recipe, used: InUse) -> None:
+    temporary = home / f".{recipe.name}.json"
+    temporary.write_text(json.dumps(asdict(used), indent=2) + "\n")
+    temporary.rename(home / f"{recipe.name}.json")
 
 
 def _prune(folder: Path) -> None:
@@ -129,9 +156,3 @@ def _prune(folder: Path) -> None:
     )
     for path in found[:-KEPT]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _write_base(home: Path, base: Base) -> None:
-    temporary = home / ".base.json"
-    temporary.write_text(json.dumps(asdict(base), indent=2) + "\n")
-    temporary.rename(home / "base.json")

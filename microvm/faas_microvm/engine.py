@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from faas_blueprint.digests import Digest, sha256, to_hex
+from faas_blueprint.digests import ZERO_DIGEST, Digest, sha256, to_hex
 from faas_blueprint.errors import InvalidRequest, MachineFailure, NotFound
-from faas_blueprint.job import MAX_EPOCH, U64_MAX, Job, Language, job_digest
+from faas_blueprint.job import COMPILED_LANGUAGES, MAX_EPOCH, U64_MAX, Job, Language, job_digest
+from faas_blueprint.outcome import Outcome
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.home import default_home, default_store
@@ -45,12 +46,14 @@ from faas_microvm.mailbox import (
 )
 from faas_microvm.outcome_cache import DEFAULT_BYTES, OutcomeCache, cache_key
 from faas_microvm.pool import MachinePool
-from faas_microvm.running import Stopped, origin_of, run_to_stop
+from faas_microvm.program_cache import ProgramCache
+from faas_microvm.running import Stopped, origin_of, run_to_outcome, run_to_stop
 from faas_microvm.sandbox import HostLimits
 from faas_microvm.sessions import Sessions
 from faas_microvm.snapshot import Snapshot
 from faas_microvm.snapshot_record import SnapshotRecord
 from faas_microvm.snapshot_store import SnapshotStore
+from faas_microvm.toolchain import Toolchains
 
 Note = Callable[[str], None]
 
@@ -79,6 +82,8 @@ class EngineSettings:
     """Wall-clock seconds per virtual second before a machine is given up, on top of the base."""
     cache_bytes: int = DEFAULT_BYTES
     """Room for outcomes that `run_cached` remembers."""
+    program_bytes: int = 1 << 30
+    """Room for compiled programs."""
     store: str = ""
     """Where snapshots are kept: a folder or `s3://bucket/prefix`; by default as `home.default_store` says."""
     store_bytes: int | None = 20 << 30
@@ -97,6 +102,18 @@ class EngineSettings:
         return self.watchdog_base_seconds + self.watchdog_factor * job.limits.timeout_ms / 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job's program, compiled where its language is."""
+
+    program: Program | None
+    """None when it does not compile."""
+    toolchain: Digest
+    """What compiled it; zero for languages that are not compiled."""
+    compiling: Outcome | None
+    """Of the compile job, if one was run."""
+
+
 async def open_store(home: Path | None = None, settings: EngineSettings | None = None) -> SnapshotStore:
     """The store of snapshots alone, for what needs no machine."""
     home, settings = home or default_home(), settings or EngineSettings()
@@ -109,9 +126,15 @@ class Engine:
     """Runs jobs on snapshots. Make one with `open`, end it with `close`."""
 
     def __init__(
-        self, base: Snapshot, store: SnapshotStore, settings: EngineSettings, cache: OutcomeCache
+        self,
+        base: Snapshot,
+        store: SnapshotStore,
+        toolchains: Toolchains,
+        settings: EngineSettings,
+        cache: OutcomeCache,
     ) -> None:
         self._cache = cache
+        self._toolchains = toolchains
         self._settings = settings
         self.processors = asyncio.Semaphore(settings.machines or os.cpu_count() or 1)
         self.library = SnapshotLibrary(base, store, settings.snapshot_bytes)
@@ -129,13 +152,17 @@ class Engine:
         """
         home = home or default_home()
         settings = settings or EngineSettings()
-        base = await open_base_snapshot(home, progress or (lambda _: None))
+        note = progress or (lambda _: None)
+        base = await open_base_snapshot(home, note)
         try:
             store = await open_store(home, settings)
         except BaseException:
             base.close()
             raise
-        return cls(base, store, settings, OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes))
+        programs = ProgramCache(home / "programs.sqlite", settings.program_bytes)
+        toolchains = Toolchains(home, programs, note)
+        cache = OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes)
+        return cls(base, store, toolchains, settings, cache)
 
     @property
     def profile_id(self) -> Digest:
@@ -167,7 +194,14 @@ class Engine:
         """
         started = time.perf_counter()
         start = await self.library.get(snapshot)
-        async with self.machine(start) as machine, aclosing(self.run_in(machine, job)) as events:
+        prepared = await self.prepare(job)
+        if prepared.program is None:
+            yield self.refused(prepared, start, started)
+            return
+        async with (
+            self.machine(start) as machine,
+            aclosing(self.run_in(machine, job, prepared.program)) as events,
+        ):
             async for event in events:
                 if isinstance(event, Stopped):
                     stopped = event
@@ -179,13 +213,21 @@ class Engine:
             await self.library.keep(end, start, "checkpoint", origin=origin_of(job))
         wall_ms = (time.perf_counter() - started) * 1000
         kept = end.measurement if job.keep else None
-        yield Execution(outcome, self.profile_id, start.measurement, wall_ms, snapshot=kept)
+        yield Execution(
+            outcome,
+            self.profile_id,
+            start.measurement,
+            wall_ms,
+            snapshot=kept,
+            toolchain=prepared.toolchain,
+        )
 
     async def run_cached(self, job: Job, snapshot: Digest | None = None) -> Execution:
         """Like `run`, but an outcome that is known already is answered at once and marked `cached`."""
         started = time.perf_counter()
         measurement = snapshot or self.measurement
-        key = cache_key(self.profile_id, measurement, job_digest(job))
+        toolchain = await self._toolchain(job)
+        key = cache_key(self.profile_id, measurement, toolchain, job_digest(job))
         outcome = await asyncio.to_thread(self._cache.get, key)
         if outcome is None or (job.keep and not await self._is_kept(outcome.state_root)):
             execution = await self.run(job, snapshot)
@@ -193,7 +235,12 @@ class Engine:
             return execution
         wall_ms = (time.perf_counter() - started) * 1000
         kept = outcome.state_root if job.keep else None
-        return Execution(outcome, self.profile_id, measurement, wall_ms, cached=True, snapshot=kept)
+        return Execution(outcome, self.profile_id, measurement, wall_ms, True, kept, toolchain)
+
+    async def _toolchain(self, job: Job) -> Digest:
+        if job.language not in COMPILED_LANGUAGES:
+            return ZERO_DIGEST
+        return (await self._toolchains.open(job.language)).measurement
 
     async def _is_kept(self, measurement: Digest) -> bool:
         try:
@@ -234,8 +281,11 @@ class Engine:
         """
         start = await self.library.get(snapshot)
         tick = 0 if virtual_ms is None else max(1, virtual_ms // TICK_MS)
+        prepared = await self.prepare(job)
+        if prepared.program is None:
+            raise InvalidRequest("the program does not compile", {"field": "code"})
         async with self.machine(start) as machine:
-            async for event in self.run_in(machine, job, tick):
+            async for event in self.run_in(machine, job, prepared.program, tick):
                 if isinstance(event, Stopped):
                     stopped = event
         if virtual_ms is not None and stopped.result.state is not State.PAUSED:
@@ -262,18 +312,35 @@ class Engine:
         wall_ms = (time.perf_counter() - started) * 1000
         return Execution(stopped.outcome(start, end), self.profile_id, start.measurement, wall_ms)
 
+    async def prepare(self, job: Job) -> Prepared:
+        """What a machine is to run for a job; a language that is compiled is compiled here, if need be."""
+        if job.language not in COMPILED_LANGUAGES:
+            return Prepared(Program(_RUNNERS[job.language], job.code.encode()), ZERO_DIGEST, None)
+        compiled = await self._toolchains.compile(job, self._run_compiler)
+        return Prepared(compiled.program, compiled.toolchain, compiled.outcome)
+
+    async def _run_compiler(self, toolchain: Snapshot, job: Job, compiler: Program) -> Outcome:
+        seconds = self._settings.watchdog_seconds(job)
+        async with self.machine(toolchain) as machine:
+            return await run_to_outcome(machine, toolchain, encode_request(job, compiler), seconds)
+
+    def refused(self, prepared: Prepared, start: Snapshot, started: float) -> Execution:
+        """The execution of a program that does not compile: the compiler's outcome."""
+        assert prepared.compiling is not None
+        wall_ms = (time.perf_counter() - started) * 1000
+        return Execution(
+            prepared.compiling, self.profile_id, start.measurement, wall_ms, toolchain=prepared.toolchain
+        )
+
     async def run_in(
-        self, machine: Machine, job: Job, pause_tick: int = 0
+        self, machine: Machine, job: Job, program: Program, pause_tick: int = 0
     ) -> AsyncGenerator[Output | Progress | Stopped]:
         """Hand a job to a paused machine and watch it until it stops."""
-        request = encode_request(job, await self._program(job), pause_tick)
+        request = encode_request(job, program, pause_tick)
         seconds = self._settings.watchdog_seconds(job)
         async with aclosing(run_to_stop(machine, request, seconds)) as events:
             async for event in events:
                 yield event
-
-    async def _program(self, job: Job) -> Program:
-        return Program(_RUNNERS[job.language], job.code.encode())
 
     @asynccontextmanager
     async def machine(self, snapshot: Snapshot) -> AsyncIterator[Machine]:
@@ -289,6 +356,7 @@ class Engine:
         """Checkpoint the sessions, end all machines and free the snapshot."""
         await self.sessions.close()
         await self.pool.close()
+        self._toolchains.close()
         self.library.base.close()
         self.library.store.close()
         self._cache.close()

@@ -20,6 +20,7 @@ from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import FatalError, MissingPrerequisite
 from faas_microvm import archive
 from faas_microvm.packages import Packages, fetch_packages
+from faas_microvm.recipe import Recipe
 
 Progress = Callable[[str], None]
 
@@ -76,14 +77,14 @@ def guest_sources() -> Path:
     raise FatalError("the guest's source files are missing from this installation")
 
 
-def build_image(folder: Path, progress: Progress) -> Image:
-    """Build the image below `folder`; returns the existing one if the same bytes are there."""
+def build_image(recipe: Recipe, folder: Path, progress: Progress) -> Image:
+    """Build a recipe's image below `folder`; returns the existing one if the same bytes are there."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".image-", dir=folder) as name:
         working = Path(name)
-        packages = fetch_packages(working, progress)
+        packages = fetch_packages(recipe, working, progress)
         progress("compiling the guest agent")
-        guest = _guest_files(working)
+        guest = _guest_files(recipe, working)
         progress("writing the image")
         manifest = _write_image(working, packages, guest)
         target = folder / manifest.image_id().hex()
@@ -111,15 +112,14 @@ def load_image(folder: Path) -> Image:
     return Image(folder, manifest)
 
 
-def _guest_files(working: Path) -> dict[str, archive.Entry]:
+def _guest_files(recipe: Recipe, working: Path) -> dict[str, archive.Entry]:
     sources = guest_sources()
-    files = {
-        "init": _compiled(working, *sorted((sources / "agent").glob("*.c"))),
-        "faas/exec": _compiled(working, sources / "runners" / "exec.c"),
-    }
-    for runner in sorted((sources / "runners").iterdir()):
-        if runner.suffix in (".py", ".js"):
-            files[f"faas/{runner.name}"] = archive.Entry(archive.FILE | 0o644, runner.read_bytes())
+    files = {"init": _compiled(working, *sorted((sources / "agent").glob("*.c")))}
+    for name in recipe.programs:
+        files[f"faas/{name}"] = _compiled(working, sources / "runners" / f"{name}.c")
+    for name in recipe.scripts:
+        content = (sources / "runners" / name).read_bytes()
+        files[f"faas/{name}"] = archive.Entry(archive.FILE | 0o644, content)
     return files
 
 

@@ -37,12 +37,15 @@ _APPLY = 0x101
 
 
 class Runner(IntEnum):
-    """The waiting processes of the base image, in the order of the agent's table."""
+    """The waiting processes, in the order of the agent's table; an image has some of them."""
 
     PYTHON = 0
     JAVASCRIPT = 1
     BASH = 2
     PROGRAM = 3
+    COMPILE_RUST = 4
+    COMPILE_GO = 5
+    COMPILE_TYPESCRIPT = 6
 
 
 class ChangeKind(IntEnum):

@@ -91,9 +91,9 @@ class OutcomeCache:
 _NEXT = "select coalesce(max(used), 0) + 1 from known_outcome"
 
 
-def cache_key(profile_id: Digest, measurement: Digest, job_digest: Digest) -> Digest:
-    """All that an outcome is a function of."""
-    return sha256(profile_id + measurement + job_digest)
+def cache_key(profile_id: Digest, measurement: Digest, toolchain: Digest, job_digest: Digest) -> Digest:
+    """All that an outcome is a function of; `toolchain` is zero for languages that are not compiled."""
+    return sha256(profile_id + measurement + toolchain + job_digest)
 
 
 def _encode(outcome: Outcome) -> bytes:

@@ -97,12 +97,15 @@ class MachineProfile:
         return sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode())
 
 
-def detect_profile(kernel_sha256: str) -> MachineProfile:
-    """The profile that this host's emulator gives. Raises MissingPrerequisite."""
+def detect_profile(kernel_sha256: str, kernel_arguments: str = "") -> MachineProfile:
+    """The profile that this host's emulator gives. Raises MissingPrerequisite.
+
+    `kernel_arguments` are those of the image's recipe, on top of everyone's.
+    """
     return MachineProfile(
         emulator=emulator_version(),
         arguments=MACHINE_ARGUMENTS,
-        kernel_command_line=KERNEL_COMMAND_LINE,
+        kernel_command_line=f"{KERNEL_COMMAND_LINE} {kernel_arguments}".rstrip(),
         kernel_sha256=kernel_sha256,
         firmware_sha256=_firmware_sha256(),
         libm_vector=libm_vector(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from faas_blueprint.digests import to_hex
@@ -87,6 +88,15 @@ async def run_to_stop(
     for event in reader.fresh():
         yield event
     yield stopped
+
+
+async def run_to_outcome(machine: Machine, start: Snapshot, request: bytes, seconds: float) -> Outcome:
+    """The outcome of a request in a machine that was restored from `start`: see `run_to_stop`."""
+    async with aclosing(run_to_stop(machine, request, seconds)) as events:
+        async for event in events:
+            if isinstance(event, Stopped):
+                return event.outcome(start, await asyncio.to_thread(event.snapshot, start))
+    raise MachineFailure("the machine gave no outcome")
 
 
 def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:

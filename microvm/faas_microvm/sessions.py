@@ -22,6 +22,7 @@ from faas_blueprint.errors import FaaSError, MachineFailure, NotFound
 from faas_blueprint.job import Job
 from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.machine import Machine
+from faas_microvm.mailbox import Program
 from faas_microvm.running import Stopped, origin_of
 from faas_microvm.snapshot import Snapshot
 
@@ -65,11 +66,15 @@ class Sessions:
         """The same, with output and progress as they come."""
         started = time.perf_counter()
         job = replace(job, keep=True)
+        prepared = await self._engine.prepare(job)
         async with self._locked(name) as session:
             start = session.point
+            if prepared.program is None:
+                yield self._engine.refused(prepared, start, started)
+                return
             stopped: Stopped | None = None
             try:
-                async with aclosing(self._run(session, job)) as events:
+                async with aclosing(self._run(session, job, prepared.program)) as events:
                     async for event in events:
                         if isinstance(event, Stopped):
                             stopped = event
@@ -85,13 +90,17 @@ class Sessions:
             session.origin = origin_of(job)
             outcome = stopped.outcome(start, session.point)
         wall_ms = (time.perf_counter() - started) * 1000
-        yield Execution(outcome, self._engine.profile_id, start.measurement, wall_ms)
+        yield Execution(
+            outcome, self._engine.profile_id, start.measurement, wall_ms, toolchain=prepared.toolchain
+        )
 
-    async def _run(self, session: _Session, job: Job) -> AsyncGenerator[Output | Progress | Stopped]:
+    async def _run(
+        self, session: _Session, job: Job, program: Program
+    ) -> AsyncGenerator[Output | Progress | Stopped]:
         async with self._engine.processors:
             if session.machine is None:
                 session.machine = await self._engine.pool.take(session.point)
-            async with aclosing(self._engine.run_in(session.machine, job)) as events:
+            async with aclosing(self._engine.run_in(session.machine, job, program)) as events:
                 async for event in events:
                     yield event
 

@@ -28,7 +28,7 @@ from faas_microvm.devices import DeviceState
 from faas_microvm.image import Image
 from faas_microvm.machine import Machine
 from faas_microvm.memory import RAM_NAME, hash_memory, hash_pages
-from faas_microvm.profile import KERNEL_COMMAND_LINE, RAM_BYTES, MachineProfile, detect_profile
+from faas_microvm.profile import RAM_BYTES, MachineProfile, detect_profile
 from faas_microvm.sandbox import HostLimits
 
 BOOT_SECONDS = 900.0
@@ -133,14 +133,14 @@ class Snapshot:
             os.close(self.ram_fd)
 
 
-async def boot_snapshot(image: Image, progress: Progress) -> Snapshot:
+async def boot_snapshot(image: Image, kernel_arguments: str, progress: Progress) -> Snapshot:
     """Boot an image under the instruction counter until its agent stops the machine."""
-    profile = detect_profile(image.manifest.kernel_sha256)
+    profile = detect_profile(image.manifest.kernel_sha256, kernel_arguments)
     ram_fd = os.memfd_create(RAM_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(ram_fd, RAM_BYTES)
         progress("booting the guest under the instruction counter (about a minute)")
-        devices = await _boot(image, ram_fd, progress)
+        devices = await _boot(image, profile.kernel_command_line, ram_fd, progress)
         progress("measuring memory")
         tree = await asyncio.to_thread(_hash_file, ram_fd)
         _seal(ram_fd)
@@ -150,11 +150,11 @@ async def boot_snapshot(image: Image, progress: Progress) -> Snapshot:
     return Snapshot(profile, ram_fd, devices, tree)
 
 
-async def _boot(image: Image, ram_fd: int, progress: Progress) -> DeviceState:
+async def _boot(image: Image, command_line: str, ram_fd: int, progress: Progress) -> DeviceState:
     kernel = os.open(image.kernel, os.O_RDONLY | os.O_CLOEXEC)
     initrd = os.open(image.initrd, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        machine = await Machine.boot(ram_fd, kernel, initrd, KERNEL_COMMAND_LINE, BOOT_LIMITS)
+        machine = await Machine.boot(ram_fd, kernel, initrd, command_line, BOOT_LIMITS)
     finally:
         os.close(kernel)
         os.close(initrd)

@@ -10,13 +10,14 @@ import pytest
 from faas_blueprint.errors import FatalError
 from faas_microvm import archive
 from faas_microvm.image import build_image, list_images, load_image
+from faas_microvm.recipe import RECIPES
 
 
 @pytest.mark.machine
 @pytest.mark.slow
 def test_building_twice_gives_the_same_bytes(tmp_path: Path):
     said: list[str] = []
-    images = [build_image(tmp_path / name, said.append) for name in ("one", "two")]
+    images = [build_image(RECIPES["base"], tmp_path / name, said.append) for name in ("one", "two")]
     assert images[0].manifest == images[1].manifest
     assert images[0].folder.name == images[1].folder.name
     for image in images:

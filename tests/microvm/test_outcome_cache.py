@@ -69,9 +69,9 @@ def test_a_damaged_row_is_forgotten(tmp_path: Path):
 
 
 def test_everything_that_an_outcome_depends_on_is_in_the_key():
-    parts = [sha256(name) for name in (b"profile", b"snapshot", b"job")]
-    changed = [[sha256(b"other") if m == n else part for m, part in enumerate(parts)] for n in range(3)]
-    assert len({cache_key(*parts), *(cache_key(*other) for other in changed)}) == 4
+    parts = [sha256(name) for name in (b"profile", b"snapshot", b"toolchain", b"job")]
+    changed = [[sha256(b"other") if m == n else part for m, part in enumerate(parts)] for n in range(4)]
+    assert len({cache_key(*parts), *(cache_key(*other) for other in changed)}) == 5
 
 
 @pytest.mark.machine

@@ -467,7 +467,7 @@ void serve_request(void)
         export_files(&reader);
     else if (request.language == REQUEST_APPLY)
         apply_changes(&reader);
-    else if (request.language < runner_count)
+    else if (request.language < runner_count && runners[request.language].started)
         run_job(&request, &reader);
     else
         broken("the request is out of range");

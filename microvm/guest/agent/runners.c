@@ -23,15 +23,30 @@ static const char *const python_command[] = { "/usr/bin/python3.11", "-I", "-X",
 static const char *const node_command[] = { "/usr/bin/node", "/faas/runner.js", NULL };
 static const char *const bash_command[] = { "/faas/exec", "/bin/bash", WORK "/main.sh", NULL };
 static const char *const program_command[] = { "/faas/exec", WORK "/main", NULL };
+static const char *const rust_command[] = { "/faas/compile", "/usr/bin/rustc", NULL };
+static const char *const go_command[] = { "/faas/compile", "/usr/lib/go-1.19/pkg/tool/linux_amd64/compile", NULL };
+static const char *const typescript_command[] = { "/usr/bin/node", "/faas/compile.js", NULL };
 
-/* In the order of the language numbers in a request. */
+/* In the order of the language numbers in a request. An image has the programs of some of them. */
 struct runner runners[] = {
     { .name = "python", .entry = "main.py", .entry_mode = 0644, .command = python_command },
     { .name = "javascript", .entry = "main.js", .entry_mode = 0644, .command = node_command },
     { .name = "bash", .entry = "main.sh", .entry_mode = 0644, .command = bash_command },
     { .name = "program", .entry = "main", .entry_mode = 0755, .command = program_command },
+    { .name = "compile-rust", .entry = "main.rs", .entry_mode = 0644, .command = rust_command },
+    { .name = "compile-go", .entry = "main.go", .entry_mode = 0644, .command = go_command },
+    { .name = "compile-typescript", .entry = "main.ts", .entry_mode = 0644, .command = typescript_command },
 };
 const size_t runner_count = sizeof runners / sizeof *runners;
+
+/* Whether all of its files that do not come with a job are in this image. */
+static int is_present(const struct runner *runner)
+{
+    for (const char *const *word = runner->command; *word; word++)
+        if (**word == '/' && strncmp(*word, WORK "/", sizeof WORK) != 0 && access(*word, F_OK) < 0)
+            return 0;
+    return 1;
+}
 
 void cgroup_path(char *path, size_t size, const struct runner *runner, const char *file)
 {
@@ -134,14 +149,15 @@ void start_runners(void)
 {
     for (size_t i = 0; i < runner_count; i++) {
         make_group(&runners[i]);
-        start_runner(&runners[i]);
+        if (is_present(&runners[i]))
+            start_runner(&runners[i]);
     }
 }
 
 void await_runners(void)
 {
     for (size_t i = 0; i < runner_count; i++)
-        if (await_runner(&runners[i], -1) < 0) {
+        if (runners[i].started && await_runner(&runners[i], -1) < 0) {
             char words[200];
             ssize_t size = read(runners[i].standard_error, words, sizeof words);
             broken("the %s runner did not start: %.*s", runners[i].name, size > 0 ? (int)size : 0, words);
