@@ -41,7 +41,7 @@ class Recipe:
     scripts: tuple[str, ...]
     """Our own, for the image's interpreters; `runners/NAME` becomes /faas/NAME."""
     pruned: tuple[str, ...] = ()
-    """Paths that are left out; prefixes, in the packages' own spelling."""
+    """Patterns of paths that are left out, with all that is below them, in the packages' own spelling."""
     kept: tuple[str, ...] = ("*",)
     """Patterns of the paths that stay, of those that are not left out; `*` matches slashes too."""
     tools: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Recipe:
 
     def keeps(self, path: str) -> bool:
         """Whether a package's file is in the image."""
-        if any(path == prefix or path.startswith(prefix + "/") for prefix in self.pruned):
+        if any(fnmatchcase(path, name) or fnmatchcase(path, f"{name}/*") for name in self.pruned):
             return False
         return any(fnmatchcase(path, pattern) for pattern in self.kept)
 
@@ -111,11 +111,7 @@ _RUST = Recipe(
         f"{_RUST_TARGET}/*.rlib",
     ),
     pruned=tuple(
-        f"{_RUST_TARGET}/{name}.rlib"
-        for name in (
-            *("libgetopts-f57ea14122ac38f7", "libproc_macro-0cd10fab599ca5eb", "libtest-8bb3380c32c2be31"),
-            "libunicode_width-2edfcbdad59d136f",
-        )
+        f"{_RUST_TARGET}/lib{name}-*.rlib" for name in ("getopts", "proc_macro", "test", "unicode_width")
     ),
     tools=("usr/bin/x86_64-linux-gnu-strip", "usr/bin/strip", "usr/lib/x86_64-linux-gnu/lib*.so*"),
     preparation=Preparation.RUST_LIBRARIES,

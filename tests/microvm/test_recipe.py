@@ -39,6 +39,7 @@ def test_toolchains_have_a_place_of_their_own(tmp_path: Path):
         ("rust", "usr/bin/x86_64-linux-gnu-strip", False),
         ("rust", "usr/lib/rustlib/x86_64-unknown-linux-gnu/lib/libstd-a5a48102fbd58791.rlib", True),
         ("rust", "usr/lib/rustlib/x86_64-unknown-linux-gnu/lib/libstd-a5a48102fbd58791.so", False),
+        ("rust", "usr/lib/rustlib/x86_64-unknown-linux-gnu/lib/libtest-8bb3380c32c2be31.rlib", False),
         ("go", "usr/lib/go-1.19/pkg/linux_amd64/net/http.a", True),
         ("go", "usr/lib/go-1.19/pkg/linux_amd64/cmd/go/internal/work.a", False),
         ("typescript", "usr/share/nodejs/typescript/lib/typescript.js", True),

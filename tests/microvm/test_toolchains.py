@@ -176,11 +176,13 @@ async def test_a_compile_error_is_an_outcome_in_the_compilers_words(compiling: C
 
 
 @pytest.mark.parametrize("language", sorted(HELLO))
-async def test_compiling_is_deterministic(compiling: Compiling, language: str, tmp_path: Path):
+async def test_compiling_is_deterministic(
+    compiling: Compiling, language: str, faas_home: Path, tmp_path: Path
+):
     job = make_job(language, HELLO[language])
     outcomes = []
     for name in ("one", "two"):
-        toolchains = Toolchains(compiling.toolchains._home, ProgramCache(tmp_path / name), print)
+        toolchains = Toolchains(faas_home, ProgramCache(tmp_path / name), print)
         compiled = await toolchains.compile(job, compiling.execute)
         toolchains.close()
         outcomes.append(compiled.outcome)
