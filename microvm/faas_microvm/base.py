@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from faas_blueprint.digests import Digest
 from faas_blueprint.errors import Divergence, InvalidRequest
 from faas_microvm.home import default_home, exclusive
 from faas_microvm.image import Image, build_image, guest_sources, load_image
@@ -67,6 +68,22 @@ async def open_base_snapshot(home: Path | None, progress: Progress) -> Snapshot:
 async def open_toolchain(name: str, home: Path | None, progress: Progress) -> Snapshot:
     """The snapshot in which a toolchain waits; builds and measures what is missing, once."""
     return await _open(name, home, progress)
+
+
+def known_measurement(name: str, home: Path | None) -> Digest | None:
+    """Of a recipe's snapshot, without loading it; None while it must be made first. Takes a few files."""
+    recipe, home = find_recipe(name), recipe_home(name, home)
+    used = _read(home, name)
+    if (
+        used is None
+        or used.recipe != _digest(recipe)
+        or not (snapshots_folder(home) / used.measurement).is_dir()
+    ):
+        return None
+    image = load_image(images_folder(home) / used.image)
+    profile = detect_profile(image.manifest.kernel_sha256, recipe.kernel_arguments)
+    known = used.measurement if used.profile_id == profile.profile_id.hex() else ""
+    return Digest(bytes.fromhex(known)) if known else None
 
 
 async def _open(name: str, home: Path | None, progress: Progress) -> Snapshot:

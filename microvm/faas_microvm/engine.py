@@ -196,7 +196,8 @@ class Engine:
         start = await self.library.get(snapshot)
         prepared = await self.prepare(job)
         if prepared.program is None:
-            yield self.refused(prepared, start, started)
+            for said in self.refused(prepared, start, started):
+                yield said
             return
         async with (
             self.machine(start) as machine,
@@ -240,7 +241,7 @@ class Engine:
     async def _toolchain(self, job: Job) -> Digest:
         if job.language not in COMPILED_LANGUAGES:
             return ZERO_DIGEST
-        return (await self._toolchains.open(job.language)).measurement
+        return await self._toolchains.measurement(job.language)
 
     async def _is_kept(self, measurement: Digest) -> bool:
         try:
@@ -324,13 +325,14 @@ class Engine:
         async with self.machine(toolchain) as machine:
             return await run_to_outcome(machine, toolchain, encode_request(job, compiler), seconds)
 
-    def refused(self, prepared: Prepared, start: Snapshot, started: float) -> Execution:
-        """The execution of a program that does not compile: the compiler's outcome."""
-        assert prepared.compiling is not None
-        wall_ms = (time.perf_counter() - started) * 1000
-        return Execution(
-            prepared.compiling, self.profile_id, start.measurement, wall_ms, toolchain=prepared.toolchain
+    def refused(self, prepared: Prepared, start: Snapshot, started: float) -> tuple[Output, Execution]:
+        """The execution of a program that does not compile: the compiler's outcome, and its words before."""
+        outcome, wall_ms = prepared.compiling, (time.perf_counter() - started) * 1000
+        assert outcome is not None
+        execution = Execution(
+            outcome, self.profile_id, start.measurement, wall_ms, toolchain=prepared.toolchain
         )
+        return Output("stderr", outcome.stderr.content), execution
 
     async def run_in(
         self, machine: Machine, job: Job, program: Program, pause_tick: int = 0

@@ -70,7 +70,8 @@ class Sessions:
         async with self._locked(name) as session:
             start = session.point
             if prepared.program is None:
-                yield self._engine.refused(prepared, start, started)
+                for said in self._engine.refused(prepared, start, started):
+                    yield said
                 return
             stopped: Stopped | None = None
             try:

@@ -18,7 +18,7 @@ from pathlib import Path
 from faas_blueprint.digests import Digest
 from faas_blueprint.job import COMPILED_LANGUAGES, PROGRAM_FILES, Job, Language, Limits
 from faas_blueprint.outcome import Outcome, Status
-from faas_microvm.base import open_toolchain
+from faas_microvm.base import known_measurement, open_toolchain
 from faas_microvm.mailbox import Program, Runner
 from faas_microvm.program_cache import ProgramCache, program_key
 from faas_microvm.snapshot import Snapshot
@@ -63,6 +63,7 @@ class Toolchains:
         self._cache = cache
         self._progress = progress
         self._snapshots: dict[Language, Snapshot] = {}
+        self._measurements: dict[Language, Digest] = {}
         self._locks = {language: asyncio.Lock() for language in COMPILED_LANGUAGES}
 
     async def open(self, language: Language) -> Snapshot:
@@ -75,17 +76,25 @@ class Toolchains:
                 self._snapshots[language] = await asyncio.to_thread(self._open, language)
             return self._snapshots[language]
 
+    async def measurement(self, language: Language) -> Digest:
+        """Of a toolchain's snapshot, which is not loaded for it if it was made before. Raises as `open`."""
+        if language not in self._measurements:
+            known = await asyncio.to_thread(known_measurement, language, self._home)
+            self._measurements[language] = known or (await self.open(language)).measurement
+        return self._measurements[language]
+
     def _open(self, language: Language) -> Snapshot:
         # building blocks for long: in a thread, with a loop of its own
         return asyncio.run(open_toolchain(language, self._home, self._progress))
 
     async def compile(self, job: Job, run: RunCompiler) -> Compiled:
         """A job's program, from the cache or compiled by `run`."""
-        toolchain = await self.open(job.language)
-        key = program_key(toolchain.measurement, job.code.encode())
+        measurement = await self.measurement(job.language)
+        key = program_key(measurement, job.code.encode())
         known = await asyncio.to_thread(self._cache.get, key)
         if known is not None:
-            return Compiled(toolchain.measurement, Program(_RUNNERS[job.language], known), None)
+            return Compiled(measurement, Program(_RUNNERS[job.language], known), None)
+        toolchain = await self.open(job.language)
         compiler = Program(_COMPILERS[job.language], job.code.encode())
         outcome = await run(toolchain, compile_job(job), compiler)
         content = compiled_content(job.language, outcome)
