@@ -87,7 +87,8 @@ async def test_settings_that_make_no_sense_are_refused(engine: Engine):
 
 COMPILED = {
     Language.RUST: (
-        "use std::io::Read;\nfn main() { let mut s = String::new(); std::io::stdin().read_to_string(&mut s).unwrap();\n"
+        "use std::io::Read;\nfn main() { let mut s = String::new();\n"
+        "std::io::stdin().read_to_string(&mut s).unwrap();\n"
         'println!("{} {:?}", s, std::env::args().nth(1)); std::fs::write("output/f", "x").unwrap(); }',
         'in Some("a")\n',
         "fn main() { let x: i32 = true; }",
