@@ -230,7 +230,7 @@ class Engine:
         toolchain = await self._toolchain(job)
         key = cache_key(self.profile_id, measurement, toolchain, job_digest(job))
         outcome = await asyncio.to_thread(self._cache.get, key)
-        if outcome is None or (job.keep and not await self._is_kept(outcome.state_root)):
+        if outcome is None or (job.keep and not await self.has(outcome.state_root)):
             execution = await self.run(job, snapshot)
             await asyncio.to_thread(self._cache.put, key, execution.outcome)
             return execution
@@ -243,12 +243,12 @@ class Engine:
             return ZERO_DIGEST
         return await self._toolchains.measurement(job.language)
 
-    async def _is_kept(self, measurement: Digest) -> bool:
+    async def has(self, snapshot: Digest) -> bool:
+        """Whether jobs can be run on a snapshot: the base, or one of the store."""
         try:
-            await self.library.store.get(measurement)
+            return snapshot == self.measurement or bool(await self.library.store.get(snapshot))
         except NotFound:
             return False
-        return True
 
     async def fork(
         self, snapshot: Digest, seed: int = 0, epoch: int = 0, identity: bytes = b"", label: str | None = None

@@ -29,10 +29,10 @@ def attest(make_receipts):
     """A signed bundle of an outcome, as an operator with this engine would make it."""
     made = make_receipts
 
-    def make(engine, job, outcome):
+    def make(engine, job, outcome, snapshot=None):
         receipt = make_receipt(
             profile_id=engine.profile_id,
-            snapshot=engine.measurement,
+            snapshot=snapshot or engine.measurement,
             job_digest=job_digest(job),
             outcome=outcome,
             call=made.CALL,
@@ -94,3 +94,21 @@ async def test_another_snapshot_is_not_ours_to_judge(attest, make_receipts, faas
     verdict = await verify_bundle(make_receipts.bundle(), own_machine(faas_home))
     assert verdict.conclusion is Conclusion.UNCHECKED
     assert [item.number for item in verdict.findings if item.status is Status.UNCHECKED] == [7]
+
+
+async def test_a_chain_of_kept_machines_is_verified_in_order(attest, faas_home, monkeypatch, tmp_path):
+    first = make_job("python", "x = 41", keep=True)
+    second = make_job("python", "print(x + 1)")
+    async with await Engine.open(faas_home) as engine:
+        start = await engine.run(first)
+        end = await engine.run(second, start.snapshot)
+        bundles = [
+            attest(engine, first, start.outcome),
+            attest(engine, second, end.outcome, snapshot=start.snapshot),
+        ]
+    monkeypatch.setenv("FAAS_STORE", str(tmp_path / "another"))
+    machine = own_machine(faas_home)
+    assert (await verify_bundle(bundles[1], machine)).conclusion is Conclusion.UNCHECKED
+    for bundle in bundles:
+        verdict = await verify_bundle(bundle, machine)
+        assert verdict.conclusion is Conclusion.VERIFIED, verdict.findings

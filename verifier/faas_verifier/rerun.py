@@ -38,11 +38,15 @@ class Machine(Protocol):
 
     @property
     def measurement(self) -> Digest:
-        """Of the snapshot that every run starts from."""
+        """Of the base snapshot."""
         ...
 
-    async def run(self, job: Job) -> Execution:
-        """Run a job. Raises MachineFailure when there is no outcome."""
+    async def has(self, snapshot: Digest) -> bool:
+        """Whether jobs can be run on a snapshot: the base, or one that was kept here."""
+        ...
+
+    async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
+        """Run a job, on the base by default. Raises MachineFailure when there is no outcome."""
         ...
 
 
@@ -76,7 +80,7 @@ async def rerun(bundle: Bundle, open_machine: OpenMachine) -> tuple[Finding, Fin
         return _findings(skipped("no machine ran"), unchecked(reason))
     try:
         async with open_machine() as machine:
-            judgement = snapshot(bundle, machine)
+            judgement = await snapshot(bundle, machine)
             if judgement.status is not Status.PASSED:
                 return _findings(judgement, skipped("needs the snapshot"))
             return _findings(judgement, await _compare_run(bundle, job, machine))
@@ -84,22 +88,26 @@ async def rerun(bundle: Bundle, open_machine: OpenMachine) -> tuple[Finding, Fin
         return _findings(unchecked(error.message), skipped("needs the snapshot"))
 
 
-def snapshot(bundle: Bundle, machine: Machine) -> Judgement:
+async def snapshot(bundle: Bundle, machine: Machine) -> Judgement:
     """7. Profile and snapshot are our own."""
     receipt = bundle.receipt
-    for name, theirs, ours in (
-        ("machine profile", receipt.profile_id, machine.profile_id),
-        ("snapshot", receipt.snapshot, machine.measurement),
-    ):
-        if theirs != ours:
-            return unchecked(f"the receipt's {name} is {to_hex(theirs)}, the one here is {to_hex(ours)}")
-    return passed(f"snapshot {to_hex(receipt.snapshot)}, our own")
+    if receipt.profile_id != machine.profile_id:
+        theirs, ours = to_hex(receipt.profile_id), to_hex(machine.profile_id)
+        return unchecked(f"the receipt's machine profile is {theirs}, the one here is {ours}")
+    if receipt.snapshot == machine.measurement:
+        return passed(f"snapshot {to_hex(receipt.snapshot)}, our own")
+    if await machine.has(receipt.snapshot):
+        return passed(f"snapshot {to_hex(receipt.snapshot)}, kept here and measured anew")
+    return unchecked(
+        f"the receipt's snapshot is {to_hex(receipt.snapshot)}, the base here is {to_hex(machine.measurement)}; "
+        "if a job left it that was kept, verify that job's receipt first"
+    )
 
 
 async def _compare_run(bundle: Bundle, job: Job, machine: Machine) -> Judgement:
     """8. Our own run gives the same outcome and state root."""
     try:
-        execution = await machine.run(job)
+        execution = await machine.run(job, bundle.receipt.snapshot)
     except FaaSError as error:
         return unchecked(f"our own run gave no outcome: {error.message}")
     theirs, ours = bundle.receipt.toolchain, execution.toolchain
