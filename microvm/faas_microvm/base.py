@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from faas_blueprint.digests import Digest
@@ -145,7 +145,8 @@ def _image(recipe: Recipe, home: Path, used: InUse | None, progress: Progress) -
     if used and used.recipe == _digest(recipe) and (images_folder(home) / used.image).is_dir():
         return load_image(images_folder(home) / used.image)
     image = build_image(recipe, images_folder(home), progress)
-    _write(home, recipe, InUse(_digest(recipe), image.folder.name, "", ""))
+    known = used if used and used.image == image.folder.name else InUse("", image.folder.name, "", "")
+    _write(home, recipe, replace(known, recipe=_digest(recipe)))
     return image
 
 
