@@ -31,8 +31,13 @@ class RecordedMachine:
         self._toolchains = toolchains
         self._outcome = outcome
 
-    async def run(self, job: Job) -> Execution:
+    async def has(self, snapshot: Digest) -> bool:
+        """Only its own."""
+        return snapshot == self.measurement
+
+    async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
         """The recorded outcome."""
+        assert snapshot in (None, self.measurement)
         toolchain = self._toolchains[job]
         self.runs += 1
         return Execution(self._outcome, self.profile_id, self.measurement, 1.0, toolchain=toolchain)
@@ -46,7 +51,7 @@ class RecordedMachine:
 class DyingMachine(RecordedMachine):
     """Starts, and dies in every run."""
 
-    async def run(self, job: Job) -> Execution:
+    async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
         """Raises MachineFailure."""
         raise MachineFailure("the watchdog fired")
 

@@ -98,8 +98,9 @@ async def snapshot(bundle: Bundle, machine: Machine) -> Judgement:
         return passed(f"snapshot {to_hex(receipt.snapshot)}, our own")
     if await machine.has(receipt.snapshot):
         return passed(f"snapshot {to_hex(receipt.snapshot)}, kept here and measured anew")
+    theirs, ours = to_hex(receipt.snapshot), to_hex(machine.measurement)
     return unchecked(
-        f"the receipt's snapshot is {to_hex(receipt.snapshot)}, the base here is {to_hex(machine.measurement)}; "
+        f"the receipt's snapshot is {theirs}, the one here is {ours}; "
         "if a job left it that was kept, verify that job's receipt first"
     )
 
