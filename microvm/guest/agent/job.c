@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #define TICK_NS 10000000LL
+
+static int jobs; /* that this machine has been given */
 
 /* ---- the request ---- */
 
@@ -57,17 +60,25 @@ static void open_request(struct reader *reader, struct request *request)
         broken("the request is out of range");
 }
 
-/* The context's reader is waiting for it. 0, or -1 if there is none any more. */
-static int send_context(const struct runner *runner, uint32_t flags, struct blob context)
+static int64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* The context's reader is waiting for it: 0. If it is not, -1: there is none any more, or (EAGAIN) it was late. */
+static int send_context(const struct runner *runner, uint32_t flags, struct blob context, int64_t deadline)
 {
     struct runner_header header = { flags, context.size };
     struct iovec parts[2] = { { &header, sizeof header }, { (void *)context.data, context.size } };
     for (;;) {
         ssize_t count = writev(runner->request, parts, 2);
-        if (count < 0 && errno == EAGAIN)
-            poll(&(struct pollfd){ .fd = runner->request, .events = POLLOUT }, 1, -1);
-        else if (count < 0)
+        int64_t left = deadline - now_ns();
+        if (count < 0 && (errno != EAGAIN || left <= 0))
             return -1;
+        if (count < 0)
+            poll(&(struct pollfd){ .fd = runner->request, .events = POLLOUT }, 1, left / 1000000 + 1);
         for (int i = 0; i < 2 && count > 0; i++) {
             size_t done = (size_t)count < parts[i].iov_len ? (size_t)count : parts[i].iov_len;
             parts[i].iov_base = (uint8_t *)parts[i].iov_base + done;
@@ -89,6 +100,20 @@ static void set_memory(const struct runner *runner, uint32_t mebibytes)
     char path[64];
     cgroup_path(path, sizeof path, runner, "/memory.max");
     write_number(path, (unsigned long)mebibytes << 20);
+}
+
+/*
+ * To less than is in use, perhaps: then the kernel ends processes until it fits, and the call returns
+ * when they have gone. They must be able to go, so the agent is one process among others meanwhile.
+ */
+static void lower_memory(const struct runner *runner, uint32_t mebibytes)
+{
+    struct sched_param before;
+    int policy = CHECK(sched_getscheduler(0));
+    CHECK(sched_getparam(0, &before));
+    CHECK(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }));
+    set_memory(runner, mebibytes);
+    CHECK(sched_setscheduler(0, policy, &before));
 }
 
 static void set_processes(const struct runner *runner, uint32_t processes)
@@ -113,6 +138,7 @@ void set_usual_limits(void)
         set_processes(&runners[i], usual.processes);
         standing[i] = usual;
     }
+    limit_all_jobs();
     set_disk(usual.disk_mb);
 }
 
@@ -123,7 +149,9 @@ static void apply_limits(const struct runner *runner, const struct request *requ
         request->disk_mb == standing->disk_mb)
         return;
     setfsuid(0);
-    if (request->memory_mb != now->memory_mb)
+    if (request->memory_mb < now->memory_mb && jobs > 1)
+        lower_memory(runner, request->memory_mb);
+    else if (request->memory_mb != now->memory_mb)
         set_memory(runner, request->memory_mb);
     if (request->processes != now->processes)
         set_processes(runner, request->processes);
@@ -136,8 +164,6 @@ static void apply_limits(const struct runner *runner, const struct request *requ
 }
 
 /* ---- time and randomness ---- */
-
-static int jobs; /* that this machine has been given */
 
 /* Whether this machine has become another fork since its last job; if so it draws on its record. */
 static int take_fork(uint64_t *epoch)
@@ -166,13 +192,6 @@ static void seed_job(uint64_t seed)
 {
     uint64_t data[4] = { seed, seed, seed, seed };
     seed_random(data, sizeof data);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
 /* ---- input and output ---- */
@@ -219,7 +238,7 @@ static void feed(struct runner *runner, struct blob *input)
 }
 
 /* A later job's standard input is a file, which the runner opens when it finds the flag in its header. */
-static void lay_input(struct runner *runner, struct blob *input)
+static int lay_input(struct runner *runner, struct blob *input)
 {
     char path[64];
     snprintf(path, sizeof path, INPUTS "/%s", runner->name);
@@ -228,8 +247,12 @@ static void lay_input(struct runner *runner, struct blob *input)
     setfsuid(0);
     runner->standard_input = CHECK(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     setfsuid(JOB_USER);
+    if (!spare_memory(input->size))
+        return -1;
     for (ssize_t count; input->size; input->data += count, input->size -= count)
-        count = CHECK(write(runner->standard_input, input->data, input->size));
+        if ((count = write(runner->standard_input, input->data, input->size)) < 0)
+            return -1;
+    return 0;
 }
 
 /* ---- the end ---- */
@@ -369,8 +392,8 @@ static int ready_runner(struct runner *runner, struct blob *input, uint32_t *fla
     if (runner->late || runner->spent || !runner->pid)
         return revive_runner(runner);
     if (runner->used) {
-        lay_input(runner, input);
         *flags |= RUNNER_STDIN;
+        return lay_input(runner, input);
     }
     return 0;
 }
@@ -404,16 +427,14 @@ static void hand_over(struct runner *runner, const struct request *request, stru
     struct blob input = take_blob(reader), code = take_blob(reader);
     if (lay_entry(runner, code) < 0)
         return;
-    if (ready_runner(runner, &input, &flags) < 0) {
-        refuse("faas: the %s interpreter did not start again\n", runner->name);
-        return;
-    }
+    if (ready_runner(runner, &input, &flags) < 0)
+        return refuse("faas: the %s interpreter cannot be had again\n", runner->name);
     runner->used = 1;
     int64_t deadline = now_ns() + request->timeout_ms * 1000000LL;
-    if (send_context(runner, flags, context) < 0) {
-        refuse("faas: the %s interpreter has gone\n", runner->name);
+    if (send_context(runner, flags, context, deadline) < 0 && !is_late(runner, deadline))
+        return refuse("faas: the %s interpreter has gone\n", runner->name);
+    if (runner->late)
         return;
-    }
     watch(runner, input, request, deadline);
 }
 
@@ -423,6 +444,8 @@ static void run_job(const struct request *request, struct reader *reader)
     uint64_t epoch = request->epoch;
     jobs++;
     void_manifest();
+    if (jobs > 1)
+        ran_out_of_memory(runner); /* what an earlier job left behind may have: that is not this one's end */
     uint32_t flags = (request->keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
     set_clock(epoch);
     seed_job(request->seed);
