@@ -94,6 +94,8 @@ class Limits:
     """For stdout and stderr each; what is over is cut, with `truncated` set."""
     processes: int = 64
     disk_mb: int = 64
+    cpu_millicores: int = 1000
+    """Share of the one processor; less makes the job's own clocks run further meanwhile."""
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMIT_RANGES.items():
@@ -110,6 +112,7 @@ LIMIT_RANGES: Mapping[str, tuple[int, int]] = {
     "output_bytes": (0, 4 << 20),
     "processes": (1, 256),
     "disk_mb": (1, 128),
+    "cpu_millicores": (10, 1000),
 }
 
 
@@ -212,6 +215,7 @@ EXECUTE_PARAMETERS: tuple[tlv.Field, ...] = (
         tlv.Field(tlv.Kind.UINT32, "output_bytes"),
         tlv.Field(tlv.Kind.UINT32, "processes"),
         tlv.Field(tlv.Kind.UINT32, "disk_mb"),
+        tlv.Field(tlv.Kind.UINT32, "cpu_millicores"),
     ),
     tlv.Field(tlv.Kind.BOOL, "keep"),
 )

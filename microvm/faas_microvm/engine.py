@@ -122,6 +122,12 @@ async def open_store(home: Path | None = None, settings: EngineSettings | None =
     return await SnapshotStore.open(location, home / "stores" / f"{name}.db", settings.store_bytes)
 
 
+def _is_under_way(snapshot: Snapshot) -> bool:
+    """Whether the machine was stopped amid a job: then it cannot take another."""
+    report = snapshot.read(PHYSICAL + RESULT_OFFSET, RESULT_SIZE)
+    return decode_result(report).state is State.PAUSED
+
+
 class Engine:
     """Runs jobs on snapshots. Make one with `open`, end it with `close`."""
 
@@ -194,6 +200,11 @@ class Engine:
         """
         started = time.perf_counter()
         start = await self.library.get(snapshot)
+        if _is_under_way(start):
+            raise InvalidRequest(
+                f"a job is under way in snapshot {to_hex(start.measurement)}: resume it",
+                {"field": "snapshot"},
+            )
         prepared = await self.prepare(job)
         if prepared.program is None:
             for said in self.refused(prepared, start, started):
@@ -302,8 +313,7 @@ class Engine:
         """Let a job go on that `snapshot_at` stopped on its way; virtual time counts from there."""
         started = time.perf_counter()
         start = await self.library.get(snapshot)
-        report = start.read(PHYSICAL + RESULT_OFFSET, RESULT_SIZE)
-        if decode_result(report).state is not State.PAUSED:
+        if not _is_under_way(start):
             raise InvalidRequest(f"no job is under way in snapshot {to_hex(snapshot)}", {"field": "snapshot"})
         async with self.machine(start) as machine:
             async for event in run_to_stop(machine, b"", seconds):

@@ -28,7 +28,7 @@ TICK_MS = 10
 _MAGIC = b"FAMSREQ1"
 _FORK_MAGIC = b"FAMSFRK1"
 _HEADER = struct.Struct("<8sQ")
-_FIXED = struct.Struct("<IIIIIIQQII")
+_FIXED = struct.Struct("<IIIIIIIIQQII")
 _RESULT = struct.Struct("<IIiIQQIIQIIQ256s")
 _FORK = struct.Struct("<8sQQ32s")
 _FILE = struct.Struct("<IIQ")
@@ -130,6 +130,8 @@ def encode_request(job: Job, program: Program, pause_tick: int = 0) -> bytes:
                 limits.output_bytes,
                 limits.processes,
                 limits.disk_mb,
+                limits.cpu_millicores,
+                0,
                 job.seed,
                 job.epoch,
                 job.keep,
@@ -164,7 +166,7 @@ def encode_changes(changes: Sequence[DiskChange]) -> bytes:
 
 
 def _disk_request(request: int, items: Sequence[bytes]) -> bytes:
-    body = _FIXED.pack(request, *(0 for _ in range(9))) + _number(len(items)) + b"".join(items)
+    body = _FIXED.pack(request, *(0 for _ in range(11))) + _number(len(items)) + b"".join(items)
     if _HEADER.size + len(body) > REQUEST_CAPACITY:
         raise InvalidRequest(f"the changes are {len(body)} bytes, {REQUEST_CAPACITY} at the most")
     return _HEADER.pack(_MAGIC, len(body)) + body

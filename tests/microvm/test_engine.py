@@ -249,3 +249,12 @@ async def test_many_at_once_keep_apart(engine):
     jobs = [make_job("python", f"open('own', 'w').write('{n}'); print(open('own').read())") for n in range(8)]
     executions = await asyncio.gather(*map(engine.run, jobs))
     assert [e.outcome.stdout.content for e in executions] == [f"{n}\n".encode() for n in range(8)]
+
+
+async def test_a_share_of_the_processor_is_virtual_time(engine):
+    code = "import time\nstart = time.perf_counter()\nfor _ in range(300_000): pass\nprint(time.perf_counter() - start)"
+    seconds = [
+        float((await run(engine, "python", code, limits=Limits(cpu_millicores=share))).stdout.content)
+        for share in (1000, 250)
+    ]
+    assert 2.5 < seconds[1] / seconds[0] < 6

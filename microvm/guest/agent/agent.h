@@ -14,6 +14,7 @@
 #define JOB_USER 1000
 #define JOB_DISK "/run/disk"
 #define WORK     "/work"
+#define JOBS_GROUP "/sys/fs/cgroup/jobs"
 #define INPUTS   "/run/inputs" /* standard input of jobs after the first, a file for each runner */
 
 /* machine.c: the guest as a whole. */
@@ -23,6 +24,7 @@ void prepare_machine(void);
 void finish_machine(void);
 void stop_machine(void);
 void seed_random(const void *seed, size_t size);
+int spare_memory(size_t size);
 void write_file(const char *path, const char *text);
 void write_number(const char *path, unsigned long number);
 void __attribute__((noreturn, format(printf, 1, 2))) broken(const char *format, ...);
@@ -53,6 +55,7 @@ int revive_runner(struct runner *runner);
 void kill_group(struct runner *runner);
 void reap(void);
 void cgroup_path(char *path, size_t size, const struct runner *runner, const char *file);
+void limit_all_jobs(void);
 
 /* job.c: what a request asks for. */
 struct blob {

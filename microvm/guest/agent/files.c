@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -85,7 +86,7 @@ static int at_path(const struct blob *path, action act, const struct blob *conte
 
 static int write_here(int folder, const char *name, const struct blob *content, mode_t mode)
 {
-    int fd = create(folder, name, mode);
+    int fd = spare_memory(content->size) ? create(folder, name, mode) : -1;
     if (fd < 0)
         return -1;
     ssize_t count = 0;
@@ -170,7 +171,7 @@ static size_t read_names(struct walk *walk, int folder, char **names)
 {
     size_t count = 0;
     DIR *entries = fdopendir(folder);
-    for (struct dirent *entry; (entry = readdir(entries));) {
+    for (struct dirent *entry; entries && (entry = readdir(entries));) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
         if (count == MOST_FILES) {
@@ -179,6 +180,8 @@ static size_t read_names(struct walk *walk, int folder, char **names)
         }
         names[count++] = strdup(entry->d_name);
     }
+    if (entries)
+        closedir(entries);
     qsort(names, count, sizeof *names, in_order);
     return count;
 }
@@ -341,15 +344,29 @@ int export_file(const struct blob *path) { return at_path(path, take_here, path,
 
 /* ---- the manifest of a kept machine ---- */
 
+/*
+ * As many bytes are hashed as the disk holds: a file with holes, or one with thousands of names, can
+ * say that it has more, and would keep the agent busy for ever.
+ */
+static uint64_t left_to_hash;
+
+static uint64_t disk_bytes(void)
+{
+    struct statvfs disk;
+    CHECK(fstatvfs(work, &disk));
+    return (uint64_t)disk.f_blocks * disk.f_frsize;
+}
+
 static int hash_file(int folder, const char *name, uint64_t *size, uint8_t digest[32])
 {
     static uint8_t buffer[65536];
     struct sha256 hash;
-    int fd = open_file(folder, name);
+    int fd = *size <= left_to_hash ? open_file(folder, name) : -1;
     if (fd < 0)
         return -1;
+    left_to_hash -= *size;
     sha256_start(&hash);
-    for (ssize_t count; (count = read(fd, buffer, sizeof buffer)) > 0;)
+    for (ssize_t count; hash.size < *size && (count = read(fd, buffer, sizeof buffer)) > 0;)
         sha256_add(&hash, buffer, count);
     close(fd);
     *size = hash.size;
@@ -397,6 +414,7 @@ static void list_entry(struct walk *walk, int folder, const char *name, const st
     int done = -1;
     if (padded <= (size_t)(walk->end - walk->next) && is_utf8(walk->path)) {
         entry.kind = S_ISDIR(about->st_mode) ? ENTRY_FOLDER : S_ISLNK(about->st_mode) ? ENTRY_LINK : ENTRY_FILE;
+        entry.size = S_ISREG(about->st_mode) ? about->st_size : 0;
         if (S_ISREG(about->st_mode))
             done = hash_file(folder, name, &entry.size, entry.sha256);
         else if (S_ISLNK(about->st_mode))
@@ -450,6 +468,7 @@ void write_manifest(void)
     volatile uint8_t *target = mailbox + MANIFEST_OFFSET;
     uint8_t *entries = malloc(MANIFEST_CAPACITY);
     struct walk walk = { .visit = list_entry, .next = entries, .end = entries + MANIFEST_CAPACITY - sizeof header };
+    left_to_hash = disk_bytes();
     setfsuid(0);
     walk_folder(&walk, CHECK(open(WORK, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
     setfsuid(JOB_USER);

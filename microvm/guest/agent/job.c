@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 #include <unistd.h>
 
 #define TICK_NS 10000000LL
+
+static int jobs; /* that this machine has been given */
 
 /* ---- the request ---- */
 
@@ -57,17 +60,25 @@ static void open_request(struct reader *reader, struct request *request)
         broken("the request is out of range");
 }
 
-/* The context's reader is waiting for it. 0, or -1 if there is none any more. */
-static int send_context(const struct runner *runner, uint32_t flags, struct blob context)
+static int64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* The context's reader is waiting for it: 0. If it is not, -1: there is none any more, or (EAGAIN) it was late. */
+static int send_context(const struct runner *runner, uint32_t flags, struct blob context, int64_t deadline)
 {
     struct runner_header header = { flags, context.size };
     struct iovec parts[2] = { { &header, sizeof header }, { (void *)context.data, context.size } };
     for (;;) {
         ssize_t count = writev(runner->request, parts, 2);
-        if (count < 0 && errno == EAGAIN)
-            poll(&(struct pollfd){ .fd = runner->request, .events = POLLOUT }, 1, -1);
-        else if (count < 0)
+        int64_t left = deadline - now_ns();
+        if (count < 0 && (errno != EAGAIN || left <= 0))
             return -1;
+        if (count < 0)
+            poll(&(struct pollfd){ .fd = runner->request, .events = POLLOUT }, 1, left / 1000000 + 1);
         for (int i = 0; i < 2 && count > 0; i++) {
             size_t done = (size_t)count < parts[i].iov_len ? (size_t)count : parts[i].iov_len;
             parts[i].iov_base = (uint8_t *)parts[i].iov_base + done;
@@ -81,7 +92,7 @@ static int send_context(const struct runner *runner, uint32_t flags, struct blob
 
 /* ---- limits: the usual ones stand already when the snapshot is taken ---- */
 
-static const struct request usual = { .memory_mb = 512, .processes = 64, .disk_mb = 64 };
+static const struct request usual = { .memory_mb = 512, .processes = 64, .disk_mb = 64, .cpu_millicores = 1000 };
 static struct request standing[16]; /* for each runner, by its number; the disk's is in the first */
 
 static void set_memory(const struct runner *runner, uint32_t mebibytes)
@@ -91,11 +102,37 @@ static void set_memory(const struct runner *runner, uint32_t mebibytes)
     write_number(path, (unsigned long)mebibytes << 20);
 }
 
+/*
+ * To less than is in use, perhaps: then the kernel ends processes until it fits, and the call returns
+ * when they have gone. They must be able to go, so the agent is one process among others meanwhile.
+ */
+static void lower_memory(const struct runner *runner, uint32_t mebibytes)
+{
+    struct sched_param before;
+    int policy = CHECK(sched_getscheduler(0));
+    CHECK(sched_getparam(0, &before));
+    CHECK(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }));
+    set_memory(runner, mebibytes);
+    CHECK(sched_setscheduler(0, policy, &before));
+}
+
 static void set_processes(const struct runner *runner, uint32_t processes)
 {
     char path[64];
     cgroup_path(path, sizeof path, runner, "/pids.max");
     write_number(path, processes + 16); /* the interpreter's own threads are not the job's */
+}
+
+/* The controller costs every switch of tasks a little, so it is there once a job asks for it. */
+static void set_processor(const struct runner *runner, uint32_t millicores)
+{
+    enum { PERIOD_US = 100000 };
+    char path[64], text[48];
+    write_file("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
+    write_file(JOBS_GROUP "/cgroup.subtree_control", "+cpu");
+    cgroup_path(path, sizeof path, runner, "/cpu.max");
+    snprintf(text, sizeof text, "%u %u", PERIOD_US * millicores / 1000, PERIOD_US);
+    write_file(path, millicores < 1000 ? text : "max");
 }
 
 /* What lies on a used disk already may be more than a later job may put there: then it keeps its size. */
@@ -113,6 +150,7 @@ void set_usual_limits(void)
         set_processes(&runners[i], usual.processes);
         standing[i] = usual;
     }
+    limit_all_jobs();
     set_disk(usual.disk_mb);
 }
 
@@ -120,24 +158,27 @@ static void apply_limits(const struct runner *runner, const struct request *requ
 {
     struct request *now = &standing[request->language];
     if (request->memory_mb == now->memory_mb && request->processes == now->processes &&
-        request->disk_mb == standing->disk_mb)
+        request->cpu_millicores == now->cpu_millicores && request->disk_mb == standing->disk_mb)
         return;
     setfsuid(0);
-    if (request->memory_mb != now->memory_mb)
+    if (request->memory_mb < now->memory_mb && jobs > 1)
+        lower_memory(runner, request->memory_mb);
+    else if (request->memory_mb != now->memory_mb)
         set_memory(runner, request->memory_mb);
     if (request->processes != now->processes)
         set_processes(runner, request->processes);
+    if (request->cpu_millicores != now->cpu_millicores)
+        set_processor(runner, request->cpu_millicores);
     if (request->disk_mb != standing->disk_mb)
         set_disk(request->disk_mb);
     setfsuid(JOB_USER);
     now->memory_mb = request->memory_mb;
     now->processes = request->processes;
+    now->cpu_millicores = request->cpu_millicores;
     standing->disk_mb = request->disk_mb;
 }
 
 /* ---- time and randomness ---- */
-
-static int jobs; /* that this machine has been given */
 
 /* Whether this machine has become another fork since its last job; if so it draws on its record. */
 static int take_fork(uint64_t *epoch)
@@ -166,13 +207,6 @@ static void seed_job(uint64_t seed)
 {
     uint64_t data[4] = { seed, seed, seed, seed };
     seed_random(data, sizeof data);
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
 /* ---- input and output ---- */
@@ -219,7 +253,7 @@ static void feed(struct runner *runner, struct blob *input)
 }
 
 /* A later job's standard input is a file, which the runner opens when it finds the flag in its header. */
-static void lay_input(struct runner *runner, struct blob *input)
+static int lay_input(struct runner *runner, struct blob *input)
 {
     char path[64];
     snprintf(path, sizeof path, INPUTS "/%s", runner->name);
@@ -228,8 +262,12 @@ static void lay_input(struct runner *runner, struct blob *input)
     setfsuid(0);
     runner->standard_input = CHECK(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     setfsuid(JOB_USER);
+    if (!spare_memory(input->size))
+        return -1;
     for (ssize_t count; input->size; input->data += count, input->size -= count)
-        count = CHECK(write(runner->standard_input, input->data, input->size));
+        if ((count = write(runner->standard_input, input->data, input->size)) < 0)
+            return -1;
+    return 0;
 }
 
 /* ---- the end ---- */
@@ -369,8 +407,8 @@ static int ready_runner(struct runner *runner, struct blob *input, uint32_t *fla
     if (runner->late || runner->spent || !runner->pid)
         return revive_runner(runner);
     if (runner->used) {
-        lay_input(runner, input);
         *flags |= RUNNER_STDIN;
+        return lay_input(runner, input);
     }
     return 0;
 }
@@ -404,16 +442,14 @@ static void hand_over(struct runner *runner, const struct request *request, stru
     struct blob input = take_blob(reader), code = take_blob(reader);
     if (lay_entry(runner, code) < 0)
         return;
-    if (ready_runner(runner, &input, &flags) < 0) {
-        refuse("faas: the %s interpreter did not start again\n", runner->name);
-        return;
-    }
+    if (ready_runner(runner, &input, &flags) < 0)
+        return refuse("faas: the %s interpreter cannot be had again\n", runner->name);
     runner->used = 1;
     int64_t deadline = now_ns() + request->timeout_ms * 1000000LL;
-    if (send_context(runner, flags, context) < 0) {
-        refuse("faas: the %s interpreter has gone\n", runner->name);
+    if (send_context(runner, flags, context, deadline) < 0 && !is_late(runner, deadline))
+        return refuse("faas: the %s interpreter has gone\n", runner->name);
+    if (runner->late)
         return;
-    }
     watch(runner, input, request, deadline);
 }
 
@@ -423,6 +459,8 @@ static void run_job(const struct request *request, struct reader *reader)
     uint64_t epoch = request->epoch;
     jobs++;
     void_manifest();
+    if (jobs > 1)
+        ran_out_of_memory(runner); /* what an earlier job left behind may have: that is not this one's end */
     uint32_t flags = (request->keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
     set_clock(epoch);
     seed_job(request->seed);

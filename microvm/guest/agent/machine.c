@@ -13,8 +13,10 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
+#define RESERVE        (96UL << 20) /* memory that jobs cannot have */
 #define LAPIC_PHYSICAL 0xfee00000UL
 #define LAPIC_INITIAL  (0x380 / 4)
 #define LAPIC_CURRENT  (0x390 / 4)
@@ -81,7 +83,7 @@ static void mount_file_systems(void)
     CHECK(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
     CHECK(mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755"));
     CHECK(mkdir(INPUTS, 0755));
-    CHECK(mount("tmpfs", INPUTS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=16m,mode=0755"));
+    CHECK(mount("tmpfs", INPUTS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64m,mode=0755"));
     CHECK(mkdir(JOB_DISK, 0755));
     CHECK(mount("tmpfs", JOB_DISK, "tmpfs", MS_NOSUID | MS_NODEV, "size=128m,mode=0755"));
     CHECK(mkdir(JOB_DISK "/work", 0755));
@@ -150,6 +152,31 @@ static unsigned long free_memory(void)
     return free_kb << 10;
 }
 
+/*
+ * What the agent writes to a disk counts for no control group: 0 and ENOMEM unless it leaves enough for
+ * the machine to go on.
+ */
+int spare_memory(size_t size)
+{
+    struct sysinfo info;
+    CHECK(sysinfo(&info));
+    if (info.freeram * info.mem_unit >= size + RESERVE / 2)
+        return 1;
+    errno = ENOMEM;
+    return 0;
+}
+
+/* All jobs together, whatever each may use: what the machine has, but for a reserve. */
+void limit_all_jobs(void)
+{
+    char text[32];
+    int fd = CHECK(open(JOBS_GROUP "/memory.current", O_RDONLY | O_CLOEXEC));
+    ssize_t size = CHECK(read(fd, text, sizeof text - 1));
+    text[size] = 0;
+    close(fd);
+    write_number(JOBS_GROUP "/memory.max", strtoul(text, NULL, 10) + free_memory() - RESERVE);
+}
+
 /* Free memory still holds what booting left there: fill it with zeros, so that it costs nothing. */
 static void clear_free_memory(void)
 {
@@ -175,6 +202,8 @@ void prepare_machine(void)
     random_device = CHECK(open("/dev/urandom", O_RDWR | O_CLOEXEC));
     seed_random(known, sizeof known);
     write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids");
+    CHECK(mkdir(JOBS_GROUP, 0755));
+    write_file(JOBS_GROUP "/cgroup.subtree_control", "+memory +pids");
     map_hardware();
     harden();
 }

@@ -35,6 +35,8 @@ struct request {
     uint32_t output_bytes;
     uint32_t processes;
     uint32_t disk_mb;
+    uint32_t cpu_millicores;
+    uint32_t zero;
     uint64_t seed;
     uint64_t epoch;
     uint32_t keep;       /* 1: the machine will be kept; say what is on its disk */

@@ -10,6 +10,7 @@
 #include <sys/fsuid.h>
 #include <sys/io.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 
 #define PIPE_CAPACITY      (1 << 20)
 #define START_MS           60000
+#define END_MS             1000
 #define RUNNER_DESCRIPTORS 5 /* stdin, stdout, stderr, request, answer */
 
 static const char *const python_command[] = { "/usr/bin/python3.11", "-I", "-X", "utf8", "/faas/runner.py", NULL };
@@ -50,7 +52,7 @@ static int is_present(const struct runner *runner)
 
 void cgroup_path(char *path, size_t size, const struct runner *runner, const char *file)
 {
-    snprintf(path, size, "/sys/fs/cgroup/%s%s", runner->name, file);
+    snprintf(path, size, JOBS_GROUP "/%s%s", runner->name, file);
 }
 
 static void limit(int resource, rlim_t value)
@@ -115,6 +117,7 @@ static void start_runner(struct runner *runner)
     runner->spent = runner->late = runner->used = 0;
     runner->pid = CHECK(fork());
     if (runner->pid == 0) {
+        mailbox = NULL; /* a failure from here on is the runner's, not the machine's */
         cgroup_path(path, sizeof path, runner, "/cgroup.procs");
         write_file(path, "0");
         int ends[RUNNER_DESCRIPTORS] = { in[READ], out[WRITE], err[WRITE], request[READ], answer[WRITE] };
@@ -136,8 +139,10 @@ static int await_runner(struct runner *runner, int milliseconds)
     static char buffer[65536];
     char answer = 0;
     poll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, milliseconds);
-    if (read(runner->answer, &answer, 1) != 1 || answer != RUNNER_READY)
+    if (read(runner->answer, &answer, 1) != 1 || answer != RUNNER_READY) {
+        runner->late = 1; /* should it still say so, nobody listens */
         return -1;
+    }
     while (read(runner->standard_output, buffer, sizeof buffer) > 0)
         ;
     while (read(runner->standard_error, buffer, sizeof buffer) > 0)
@@ -164,17 +169,39 @@ void await_runners(void)
         }
 }
 
-/* Note the end of whoever ended: a runner, or an orphan of a job. */
+static void note_end(pid_t ended, int status)
+{
+    for (size_t i = 0; i < runner_count; i++)
+        if (runners[i].pid == ended) {
+            runners[i].pid = 0;
+            runners[i].status = status;
+        }
+}
+
+/*
+ * Note the end of whoever ended: a runner, or an orphan of a job. One that asked to be traced by its
+ * parent stops instead: it is told to go on as if it had not asked.
+ */
 void reap(void)
 {
     int status = 0;
-    pid_t ended;
-    while ((ended = waitpid(-1, &status, WNOHANG)) > 0)
-        for (size_t i = 0; i < runner_count; i++)
-            if (runners[i].pid == ended) {
-                runners[i].pid = 0;
-                runners[i].status = status;
-            }
+    pid_t who;
+    while ((who = waitpid(-1, &status, WNOHANG)) > 0)
+        if (WIFSTOPPED(status))
+            ptrace(PTRACE_DETACH, who, NULL, (long)(WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status)));
+        else
+            note_end(who, status);
+}
+
+/* Its end is hidden from us as long as another process traces it: then it is let go. */
+static void end_runner(struct runner *runner)
+{
+    kill(runner->pid, SIGKILL);
+    for (int n = 0; n < END_MS && runner->pid; n++) {
+        poll(NULL, 0, 1);
+        reap();
+    }
+    runner->pid = 0;
 }
 
 static void close_pipes(struct runner *runner)
@@ -191,10 +218,8 @@ static void close_pipes(struct runner *runner)
 /* Another runner in the place of one that has ended or is spent. What the job started beside it goes on. */
 int revive_runner(struct runner *runner)
 {
-    if (runner->pid) {
-        kill(runner->pid, SIGKILL);
-        waitpid(runner->pid, &runner->status, 0);
-    }
+    if (runner->pid)
+        end_runner(runner);
     close_pipes(runner);
     setfsuid(0); /* for the control groups and the pipes' owner */
     start_runner(runner);

@@ -38,6 +38,7 @@ LIMIT_RANGES: Mapping[str, tuple[int, int]] = {
     "output_bytes": (0, 4 << 20),
     "processes": (1, 256),
     "disk_mb": (1, 128),
+    "cpu_millicores": (10, 1000),
 }
 
 

@@ -35,6 +35,7 @@ LIMITS: Mapping[str, int] = {
     "output_bytes": 1 << 20,
     "processes": 64,
     "disk_mb": 64,
+    "cpu_millicores": 1000,
 }
 """The limits by name, in order, with what they are when the caller names none."""
 
