@@ -65,7 +65,7 @@ def test_no_other_bytes_decode_to_the_same_job(job: Job, data):
 def test_the_digest_is_pinned():
     assert (
         to_hex(job_digest(make_job("python", "print(1)")))
-        == "0xb2088461cbd327ce7e1891baafa6435b44274489e5d68eb650dd1ed59873059b"
+        == "0xc31bdb61d505f51fa1425098730be03df5346be4e17d67a41c78601d4c36e9e9"
     )
 
 
