@@ -1,7 +1,8 @@
 """Machines that are restored and paused before a job asks for one.
 
 A restored machine has not run yet, so a job's outcome is the same whether its machine waited or
-not. The pool fills itself in the background; when it is empty, a machine is started on the spot.
+not. The pool fills itself in the background; when it is empty, a machine is started on the spot and
+one more is kept ready from then on. Machines that nobody took for a while are ended again.
 """
 
 from __future__ import annotations
@@ -19,14 +20,20 @@ from faas_microvm.snapshot import Snapshot
 _log = logging.getLogger(__name__)
 _cgroup_numbers = itertools.count()
 
+SETTLE_SECONDS = 30.0
+"""How long more machines wait than were needed at once."""
+
 
 class MachinePool:
-    """Starts machines, `size` of one snapshot ahead. Owns every machine until it is ended."""
+    """Starts machines, up to `size` of one snapshot ahead. Owns every machine until it is ended."""
 
     def __init__(self, snapshot: Snapshot, limits: HostLimits, size: int) -> None:
         self._snapshot = snapshot
         self._limits = limits
         self._size = size
+        self._wanted = min(1, size)
+        self._spare = 0
+        self._settling: asyncio.Task[None] | None = None
         self._waiting: deque[Machine] = deque()
         self._starting: set[asyncio.Task[None]] = set()
         self._cgroups: dict[Machine, Cgroup | None] = {}
@@ -47,17 +54,21 @@ class MachinePool:
             return await self._start(snapshot)
         while self._waiting:
             machine = self._waiting.popleft()
+            self._spare = min(self._spare, len(self._waiting))
             if machine.alive:
                 self.fill()
                 return machine
             await self.end(machine)
+        self._wanted = min(self._wanted + 1, self._size)
         machine = await self._start(self._snapshot)
         self.fill()
         return machine
 
     def fill(self) -> None:
         """Start what is missing, in the background."""
-        missing = self._size - len(self._waiting) - len(self._starting)
+        if self._settling is None and self._size > 1:
+            self._settling = asyncio.create_task(self._settle())
+        missing = self._wanted - len(self._waiting) - len(self._starting)
         for _ in range(0 if self._closed else missing):
             task = asyncio.create_task(self._start_ahead())
             self._starting.add(task)
@@ -71,6 +82,8 @@ class MachinePool:
     async def close(self) -> None:
         """Stop all machines."""
         self._closed = True
+        if self._settling is not None:
+            self._settling.cancel()
         for task in list(self._starting):
             task.cancel()
         await asyncio.gather(*self._starting, return_exceptions=True)
@@ -97,6 +110,16 @@ class MachinePool:
             raise
         self._cgroups[machine] = cgroup
         return machine
+
+    async def _settle(self) -> None:
+        """End those that nobody took since the last time, but for one."""
+        while True:
+            await asyncio.sleep(SETTLE_SECONDS)
+            surplus = [self._waiting.pop() for _ in range(min(self._spare, self._wanted - 1))]
+            self._wanted -= len(surplus)
+            for machine in surplus:
+                await self.end(machine)
+            self._spare = len(self._waiting)
 
     async def _start_ahead(self) -> None:
         try:

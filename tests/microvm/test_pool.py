@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from faas_blueprint.job import make_job
+from faas_microvm import pool
 from faas_microvm.engine import Engine, EngineSettings
 
 pytestmark = pytest.mark.machine
@@ -74,3 +75,18 @@ def control_groups() -> set[Path]:
     """Those of this process."""
     name = f"faas-{os.getpid()}-*"
     return {path for kind in ("", "memory", "pids") for path in Path("/sys/fs/cgroup", kind).glob(name)}
+
+
+async def test_as_many_wait_as_are_needed_at_once(faas_home: Path, monkeypatch):
+    monkeypatch.setattr(pool, "SETTLE_SECONDS", 2.0)
+    async with await Engine.open(faas_home, settings=EngineSettings(machines=4, waiting=3)) as engine:
+        await waiting(engine, 1)
+        assert len(engine.pool.machines) == 1
+        await asyncio.gather(*(engine.run(JOB) for _ in range(6)))
+        await waiting(engine, 3)
+        for _ in range(200):
+            if len(engine.pool.machines) == 1:
+                break
+            await asyncio.sleep(0.1)
+        assert len(engine.pool.machines) == 1
+        assert (await engine.run(JOB)).outcome.exit_code == 0
