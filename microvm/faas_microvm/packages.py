@@ -51,7 +51,7 @@ def fetch_packages(working: Path, progress: Progress) -> Packages:
         if shutil.which(program) is None:
             raise MissingPrerequisite(f"{program} is not installed; run scripts/setup on Debian 12")
     sources = working / "debian.list"
-    sources.write_text(_debian_sources())
+    sources.write_text(debian_sources())
     progress("downloading Debian packages")
     root, versions = _extract(working / "root.tar", sources, ROOT_PACKAGES)
     progress("downloading the kernel")
@@ -86,9 +86,9 @@ def _pruned(name: str) -> bool:
     return any(name == prefix or name.startswith(prefix + "/") for prefix in PRUNED)
 
 
-def _debian_sources() -> str:
-    """The machine's own sources of this Debian release, as one-line entries."""
-    target = "$(CREATED_BY) $(ORIGIN) $(CODENAME) deb $(REPO_URI) $(CODENAME) $(COMPONENT)"
+def debian_sources(kind: str = "deb") -> str:
+    """The machine's own sources of this Debian release, as one-line entries of a kind."""
+    target = f"$(CREATED_BY) $(ORIGIN) $(CODENAME) {kind} $(REPO_URI) $(CODENAME) $(COMPONENT)"
     entries = set()
     for line in _run("apt-get", "indextargets", "--format", target).splitlines():
         creator, origin, codename, entry = line.split(" ", 3)
