@@ -68,6 +68,7 @@ class Machine:
             *_ram_arguments(ram_fd, shared=True),
             *("-kernel", f"/proc/self/fd/{kernel_fd}", "-initrd", f"/proc/self/fd/{initrd_fd}"),
             *("-append", command_line),
+            *sandbox.SECCOMP,
         ]
         descriptors = (ram_fd, kernel_fd, initrd_fd)
         return await cls._start(emulator or stock_emulator(), arguments, descriptors, limits)
@@ -80,14 +81,23 @@ class Machine:
         limits: sandbox.HostLimits,
         cgroup: sandbox.Cgroup | None = None,
         emulator: Emulator | None = None,
+        fork_requests: int | None = None,
     ) -> Machine:
-        """A machine paused where the snapshot was taken; its RAM is a private view of the file."""
+        """A machine paused where the snapshot was taken; its RAM is a private view of the file.
+
+        With `fork_requests`, a packet socket, it is a fork server too: see `fork_server`.
+        """
         incoming = os.memfd_create("faas-devices", os.MFD_CLOEXEC)
         try:
             os.write(incoming, devices.stream)
             os.lseek(incoming, 0, os.SEEK_SET)
             arguments = [*_ram_arguments(ram_fd, shared=False), "-incoming", f"fd:{incoming}"]
-            descriptors = (ram_fd, incoming)
+            descriptors = [ram_fd, incoming]
+            if fork_requests is not None:
+                arguments += ["-fork-server", str(fork_requests), *sandbox.SECCOMP_FORKING]
+                descriptors.append(fork_requests)
+            else:
+                arguments += sandbox.SECCOMP
             machine = await cls._start(emulator or stock_emulator(), arguments, descriptors, limits, cgroup)
         finally:
             os.close(incoming)
@@ -135,7 +145,6 @@ class Machine:
         command = [
             emulator.command,
             *MACHINE_ARGUMENTS,
-            *sandbox.SECCOMP,
             *("-S", "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"),
             *arguments,
         ]

@@ -22,6 +22,9 @@ NOBODY = 65534
 SECCOMP = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 """Arguments that make the emulator put a seccomp filter on itself."""
 
+SECCOMP_FORKING = tuple(argument.replace("spawn=deny", "spawn=allow") for argument in SECCOMP)
+"""The same for a fork server; each of its children puts a much stricter one on itself."""
+
 _PREFIX = "faas-"
 
 _log = logging.getLogger(__name__)
