@@ -9,11 +9,10 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, single, spread
 from benchmarks.setting import HELLO, Setting, hello_job, milliseconds, milliseconds_of
-from faas_microvm import mailbox
 from faas_microvm.base import measure_base, snapshots_folder
+from faas_microvm.running import Stopped
 from faas_microvm.snapshot import load_snapshot
 
-WATCHDOG_SECONDS = 60.0
 IDLE_MACHINES = 3
 """More than one: pages of the snapshot that only one process maps would count as its own."""
 
@@ -87,8 +86,7 @@ async def _changed(setting: Setting, language: str) -> float:
     counts = []
     for _ in range(setting.few):
         async with setting.machine() as machine:
-            machine.memory.write(mailbox.PHYSICAL, mailbox.encode_request(hello_job(language)))
-            await machine.resume()
-            await machine.await_stop(WATCHDOG_SECONDS)
-            counts.append(len(machine.memory.changed_pages()))
+            async for event in setting.engine.run_in(machine, hello_job(language)):
+                if isinstance(event, Stopped):
+                    counts.append(len(event.pages))
     return statistics.median(counts)

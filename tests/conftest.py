@@ -76,6 +76,14 @@ class Chain:
         )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A store of the tests' own for kept snapshots, also for the commands that they run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAAS_STORE", str(tmp_path_factory.mktemp("store")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def faas_home() -> Path:
     """Where caches are: $FAAS_HOME, else `.cache/faas` of the checkout."""

@@ -5,24 +5,41 @@
      "job": "0x…" (the canonical payload),
      "outcome": {"status": "exited", "exit_code": 0, "signal": 0, "virtual_ns": 1,
                  "stdout": {"size": 3, "sha256": "0x…", "truncated": false, "content": "0x…"},
-                 "stderr": {likewise}}}
+                 "stderr": {likewise},
+                 "files": {"count": 1, "size": 2, "sha256": "0x…" (of the manifest), "truncated": false,
+                           "manifest": [{"path": "a/b.txt", "size": 2, "sha256": "0x…",
+                                         "content": "0x…"}]}}}
 
-`content` is there in both streams or in neither. Parsing is strict: unknown keys are refused, so
-that nothing stands in a file that a verifier did not look at. Nothing is *judged* here: a bundle
+`content` is there in both streams or in neither, and in all output files or in none. `manifest` is
+there wherever it is known: it is missing where the outcome was read off the chain, which holds its
+hash only. Parsing is strict: unknown keys are refused, so that nothing stands in a file that a
+verifier did not look at. Nothing is *judged* here: a bundle
 that parses may still be a forgery; `faas_verifier` says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from faas_blueprint.digests import digest_from_hex, to_hex
+from faas_blueprint.digests import Digest, digest_from_hex, to_hex
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.outcome import Outcome, OutcomeDigest, Status, StreamDigest
+from faas_blueprint.outcome import (
+    FileDigest,
+    FilesDigest,
+    Outcome,
+    OutcomeDigest,
+    OutputFile,
+    Status,
+    StreamDigest,
+    check_manifest,
+)
 from faas_blueprint.receipt import CallReference, Receipt, receipt_from_json, receipt_to_json
 from faas_blueprint.result import InlineOutput
+
+BUNDLED_FILE_BYTES = 1 << 20
+"""Output files up to this size, all together, go into a bundle whole; more go by hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,10 @@ class Bundle:
     """The canonical payload; it need not be a valid job."""
     outcome: OutcomeDigest
     output: InlineOutput | None
+    manifest: tuple[FileDigest, ...] | None = None
+    """A line for each output file; None where only their common digest is known."""
+    files: tuple[OutputFile, ...] | None = None
+    """The files themselves, in the manifest's order, if at hand."""
 
     @property
     def call(self) -> CallReference:
@@ -44,9 +65,11 @@ class Bundle:
 
 
 def make_bundle(receipt: Receipt, signature: bytes, job: bytes, outcome: Outcome) -> Bundle:
-    """The bundle of an outcome at hand, output included."""
+    """The bundle of an outcome at hand, output included; files over BUNDLED_FILE_BYTES by hash."""
     output = InlineOutput(outcome.stdout.content, outcome.stderr.content)
-    return Bundle(receipt, signature, job, outcome.summary(), output)
+    summary = outcome.summary()
+    files = outcome.files if summary.files.size <= BUNDLED_FILE_BYTES else None
+    return Bundle(receipt, signature, job, summary, output, outcome.manifest(), files)
 
 
 def bundle_to_json(bundle: Bundle) -> dict[str, object]:
@@ -64,6 +87,7 @@ def bundle_to_json(bundle: Bundle) -> dict[str, object]:
             "virtual_ns": outcome.virtual_ns,
             "stdout": _stream_to_json(outcome.stdout, output.stdout if output else None),
             "stderr": _stream_to_json(outcome.stderr, output.stderr if output else None),
+            "files": _files_to_json(bundle),
         },
     }
 
@@ -73,10 +97,48 @@ def bundle_from_json(data: object) -> Bundle:
     parts = _object(data, "the file", ("receipt", "signature", "job", "outcome"))
     names = tuple(Receipt.__dataclass_fields__)
     receipt = receipt_from_json(_object(parts["receipt"], "receipt", names))
-    outcome, output = _outcome_from_json(parts["outcome"])
+    names = ("status", "exit_code", "signal", "virtual_ns", "stdout", "stderr", "files")
+    outcome = _object(parts["outcome"], "outcome", names)
+    stdout, stderr, output = _streams_from_json(outcome)
+    digest, manifest, files = _files_from_json(outcome["files"])
     return Bundle(
-        receipt, _bytes(parts["signature"], "signature"), _bytes(parts["job"], "job"), outcome, output
+        receipt,
+        _bytes(parts["signature"], "signature"),
+        _bytes(parts["job"], "job"),
+        OutcomeDigest(
+            _status(outcome["status"]),
+            _integer(outcome["exit_code"], "outcome.exit_code", -(1 << 31), 1 << 31),
+            _integer(outcome["signal"], "outcome.signal", 0, 1 << 8),
+            _integer(outcome["virtual_ns"], "outcome.virtual_ns", 0, 1 << 64),
+            stdout,
+            stderr,
+            digest,
+        ),
+        output,
+        manifest,
+        files,
     )
+
+
+def manifest_to_json(manifest: Sequence[FileDigest]) -> list[dict[str, object]]:
+    """A list of `{"path", "size", "sha256"}`."""
+    return [{"path": line.path, "size": line.size, "sha256": to_hex(line.sha256)} for line in manifest]
+
+
+def _files_to_json(bundle: Bundle) -> dict[str, object]:
+    digest = bundle.outcome.files
+    fields: dict[str, object] = {
+        "count": digest.count,
+        "size": digest.size,
+        "sha256": to_hex(digest.sha256),
+        "truncated": digest.truncated,
+    }
+    if bundle.manifest is None:
+        return fields
+    lines = manifest_to_json(bundle.manifest)
+    for line, file in zip(lines, bundle.files or (), strict=bundle.files is not None):
+        line["content"] = to_hex(file.content)
+    return {**fields, "manifest": lines}
 
 
 def _stream_to_json(stream: StreamDigest, content: bytes | None) -> dict[str, object]:
@@ -88,41 +150,90 @@ def _stream_to_json(stream: StreamDigest, content: bytes | None) -> dict[str, ob
     return fields if content is None else {**fields, "content": to_hex(content)}
 
 
-def _outcome_from_json(data: object) -> tuple[OutcomeDigest, InlineOutput | None]:
-    names = ("status", "exit_code", "signal", "virtual_ns", "stdout", "stderr")
-    parts = _object(data, "outcome", names)
+def _status(value: object) -> Status:
     statuses = {status.name.lower(): status for status in Status}
-    status = parts["status"]
-    if not isinstance(status, str) or status not in statuses:
-        raise _refused("outcome.status", f"one of {', '.join(statuses)}", status)
-    stdout, stdout_content = _stream_from_json(parts["stdout"], "outcome.stdout")
-    stderr, stderr_content = _stream_from_json(parts["stderr"], "outcome.stderr")
-    if (stdout_content is None) != (stderr_content is None):
+    if not isinstance(value, str) or value not in statuses:
+        raise _refused("outcome.status", f"one of {', '.join(statuses)}", value)
+    return statuses[value]
+
+
+def _streams_from_json(
+    outcome: Mapping[str, object],
+) -> tuple[StreamDigest, StreamDigest, InlineOutput | None]:
+    stdout, stdout_content = _stream_from_json(outcome["stdout"], "outcome.stdout")
+    stderr, stderr_content = _stream_from_json(outcome["stderr"], "outcome.stderr")
+    if stdout_content is not None and stderr_content is not None:
+        return stdout, stderr, InlineOutput(stdout_content, stderr_content)
+    if stdout_content is not None or stderr_content is not None:
         raise InvalidRequest("outcome: content must be there in both streams or in neither")
-    summary = OutcomeDigest(
-        statuses[status],
-        _integer(parts["exit_code"], "outcome.exit_code", -(1 << 31), 1 << 31),
-        _integer(parts["signal"], "outcome.signal", 0, 1 << 8),
-        _integer(parts["virtual_ns"], "outcome.virtual_ns", 0, 1 << 64),
-        stdout,
-        stderr,
-    )
-    if stdout_content is None or stderr_content is None:
-        return summary, None
-    return summary, InlineOutput(stdout_content, stderr_content)
+    return stdout, stderr, None
 
 
 def _stream_from_json(data: object, path: str) -> tuple[StreamDigest, bytes | None]:
     parts = _object(data, path, ("size", "sha256", "truncated"), ("content",))
-    truncated, sha256 = parts["truncated"], parts["sha256"]
-    if not isinstance(truncated, bool):
-        raise _refused(f"{path}.truncated", "true or false", truncated)
+    digest = StreamDigest(
+        _integer(parts["size"], f"{path}.size", 0, 1 << 64),
+        _digest(parts["sha256"], f"{path}.sha256"),
+        _boolean(parts["truncated"], f"{path}.truncated"),
+    )
+    return digest, _content(parts, path)
+
+
+def _files_from_json(
+    data: object,
+) -> tuple[FilesDigest, tuple[FileDigest, ...] | None, tuple[OutputFile, ...] | None]:
+    path = "outcome.files"
+    parts = _object(data, path, ("count", "size", "sha256", "truncated"), ("manifest",))
+    digest = FilesDigest(
+        _integer(parts["count"], f"{path}.count", 0, 1 << 32),
+        _integer(parts["size"], f"{path}.size", 0, 1 << 64),
+        _digest(parts["sha256"], f"{path}.sha256"),
+        _boolean(parts["truncated"], f"{path}.truncated"),
+    )
+    if "manifest" not in parts:
+        return digest, None, None
+    manifest, files = _manifest_from_json(parts["manifest"], f"{path}.manifest")
+    return digest, manifest, files
+
+
+def _manifest_from_json(
+    data: object, path: str
+) -> tuple[tuple[FileDigest, ...], tuple[OutputFile, ...] | None]:
+    if not isinstance(data, list):
+        raise _refused(path, "a list", data)
+    lines = [_line_from_json(line, f"{path}[{index}]") for index, line in enumerate(data)]
+    manifest = tuple(line for line, _ in lines)
+    check_manifest(manifest)
+    files = tuple(OutputFile(line.path, content) for line, content in lines if content is not None)
+    if files and len(files) != len(manifest):
+        raise InvalidRequest(f"{path}: content must be there in all files or in none")
+    return manifest, files if files or not manifest else None
+
+
+def _line_from_json(data: object, path: str) -> tuple[FileDigest, bytes | None]:
+    parts = _object(data, path, ("path", "size", "sha256"), ("content",))
+    name = parts["path"]
+    if not isinstance(name, str):
+        raise _refused(f"{path}.path", "a text", name)
+    size = _integer(parts["size"], f"{path}.size", 0, 1 << 64)
+    return FileDigest(name, size, _digest(parts["sha256"], f"{path}.sha256")), _content(parts, path)
+
+
+def _content(parts: Mapping[str, object], path: str) -> bytes | None:
+    return _bytes(parts["content"], f"{path}.content") if "content" in parts else None
+
+
+def _boolean(value: object, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise _refused(path, "true or false", value)
+    return value
+
+
+def _digest(value: object, path: str) -> Digest:
     try:
-        digest = digest_from_hex(sha256 if isinstance(sha256, str) else "")
+        return digest_from_hex(value if isinstance(value, str) else "")
     except ValueError as error:
-        raise _refused(f"{path}.sha256", "0x and 64 hexadecimal digits", sha256) from error
-    content = _bytes(parts["content"], f"{path}.content") if "content" in parts else None
-    return StreamDigest(_integer(parts["size"], f"{path}.size", 0, 1 << 64), digest, truncated), content
+        raise _refused(path, "0x and 64 hexadecimal digits", value) from error
 
 
 def _object(

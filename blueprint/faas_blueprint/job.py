@@ -7,7 +7,7 @@ hash of inputs that the protocol itself keeps on-chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
@@ -33,19 +33,54 @@ _DISK_BLOCK = 4096
 
 
 class Language(StrEnum):
-    """Languages with a runner in the base snapshot."""
+    """Languages that a job may be written in."""
 
     PYTHON = "python"
     JAVASCRIPT = "javascript"
     BASH = "bash"
+    RUST = "rust"
+    GO = "go"
+    TYPESCRIPT = "typescript"
+
+
+COMPILED_LANGUAGES = frozenset({Language.RUST, Language.GO, Language.TYPESCRIPT})
+"""Compiled on a toolchain snapshot first; the others have a runner in the base snapshot."""
+
+
+class Mode(StrEnum):
+    """What a job starts on and what becomes of its machine; `faas_microvm.modes` runs them."""
+
+    EPHEMERAL = "ephemeral"
+    CACHED = "cached"
+    CHECKPOINTED = "checkpointed"
+    BRANCHED = "branched"
+    PERSISTENT = "persistent"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the machine is kept, which is part of the job and of its digest."""
+        return self in (Mode.CHECKPOINTED, Mode.BRANCHED, Mode.PERSISTENT)
 
 
 ENTRY_FILES: Mapping[Language, str] = {
     Language.PYTHON: "main.py",
     Language.JAVASCRIPT: "main.js",
     Language.BASH: "main.sh",
+    Language.RUST: "main.rs",
+    Language.GO: "main.go",
+    Language.TYPESCRIPT: "main.ts",
 }
 """The name under which the code stands in the job's working directory."""
+
+PROGRAM_FILES: Mapping[Language, str] = {
+    Language.RUST: "main",
+    Language.GO: "main",
+    Language.TYPESCRIPT: "main.js",
+}
+"""The name under which the compiled program stands there."""
+
+OUTPUT_FOLDER = "output"
+"""What a job leaves below this folder of its working directory is part of its outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +141,9 @@ class Job:
     epoch: int = DEFAULT_EPOCH
     """Unix seconds that the machine's clock shows when the job starts."""
     limits: Limits = field(default_factory=Limits)
+    keep: bool = False
+    """Keep the machine as a snapshot afterwards. It changes the run: the interpreter stays alive, so
+    exit handlers do not run."""
 
     def __post_init__(self) -> None:
         _check_job(self)
@@ -134,6 +172,7 @@ def make_job(
     seed: int = 0,
     epoch: int = DEFAULT_EPOCH,
     limits: Limits | None = None,
+    keep: bool = False,
 ) -> Job:
     """A job from loose parts, put into canonical order. Raises InvalidRequest."""
     known = _language(language)
@@ -147,6 +186,7 @@ def make_job(
         seed=seed,
         epoch=epoch,
         limits=limits or Limits(),
+        keep=keep,
     )
 
 
@@ -173,6 +213,7 @@ EXECUTE_PARAMETERS: tuple[tlv.Field, ...] = (
         tlv.Field(tlv.Kind.UINT32, "processes"),
         tlv.Field(tlv.Kind.UINT32, "disk_mb"),
     ),
+    tlv.Field(tlv.Kind.BOOL, "keep"),
 )
 """Schema of job 0's inputs on-chain."""
 
@@ -192,6 +233,7 @@ def encode_job(job: Job) -> bytes:
             "seed": job.seed,
             "epoch": job.epoch,
             "limits": limits,
+            "keep": job.keep,
         },
     )
 
@@ -211,6 +253,7 @@ def decode_job(payload: bytes) -> Job:
         seed=cast(int, values["seed"]),
         epoch=cast(int, values["epoch"]),
         limits=Limits(**cast("dict[str, int]", values["limits"])),
+        keep=cast(bool, values["keep"]),
     )
 
 
@@ -235,6 +278,8 @@ def _check_job(job: Job) -> None:
             raise InvalidRequest(f"{name} must be an unsigned 64-bit integer", {"field": name})
     if not MIN_EPOCH <= job.epoch <= MAX_EPOCH:
         raise InvalidRequest("epoch must lie from 1970-01-02 to 2100-01-01", {"field": "epoch"})
+    if not isinstance(job.keep, bool):
+        raise InvalidRequest("keep must be a boolean", {"field": "keep"})
     if not isinstance(job.code, str):
         raise InvalidRequest("code must be a string", {"field": "code"})
     texts = [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]
@@ -268,10 +313,24 @@ def _check_files(job: Job) -> None:
     paths = [file.path for file in job.files]
     if any(left >= right for left, right in pairwise(paths)):
         raise InvalidRequest("files must be sorted by unique path", {"field": "files"})
-    taken = {ENTRY_FILES[job.language], *paths}
-    if len(taken) != len(paths) + 1:
-        raise InvalidRequest(f"{ENTRY_FILES[job.language]!r} is the code's own name", {"field": "files"})
+    reserved = reserved_files(job.language)
     for path in paths:
-        parents = path.split("/")[:-1]
-        if any("/".join(parents[: n + 1]) in taken for n in range(len(parents))):
-            raise InvalidRequest(f"{path!r} lies below another file", {"field": "files"})
+        if path in reserved:
+            raise InvalidRequest(f"{path!r} is {reserved[path]}", {"field": "files"})
+    check_no_nesting(paths, {path for path in reserved if path != OUTPUT_FOLDER})
+
+
+def reserved_files(language: Language) -> Mapping[str, str]:
+    """Names in the working directory that no input file may have, with what stands there instead."""
+    names = {ENTRY_FILES[language]: "the code's own name", OUTPUT_FOLDER: "the folder of output files"}
+    if language in PROGRAM_FILES:
+        names[PROGRAM_FILES[language]] = "the compiled program's own name"
+    return names
+
+
+def check_no_nesting(paths: Collection[str], others: Collection[str] = ()) -> None:
+    """Raises InvalidRequest when one of `paths` lies below another one, or below one of `others`."""
+    by_parts = sorted({*paths, *others}, key=lambda path: path.split("/"))
+    for file, after in pairwise(by_parts):
+        if after.startswith(file + "/"):
+            raise InvalidRequest(f"{after!r} lies below another file", {"field": "files"})

@@ -3,12 +3,16 @@
 Leaf `sha256(0x00 ‖ page)`, node `sha256(0x01 ‖ four children)`. Four children halve the interior
 work of a binary tree for a proof one and a half times as long: 864 bytes for 1 GiB.
 RAM is `4**height` pages, so every level is full.
+
+A tree that descends from another shares its levels and adds what differs, so that it costs what was
+changed. What differs is kept from the levels that were built, not from the tree before: a descendant
+of a descendant is read as fast as the first.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from faas_blueprint.digests import Digest
@@ -36,17 +40,20 @@ def hash_node(children: bytes | bytearray | memoryview) -> Digest:
 ZERO_PAGE = bytes(PAGE_SIZE)
 ZERO_LEAF = hash_page(ZERO_PAGE)
 
+_Nodes = Mapping[int, bytes]
+"""By index of the parent, its four children."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PageTree:
-    """All levels of a tree, leaves first; the last level is the root alone."""
+    """A tree as its levels, leaves first, and what differs from them."""
 
     levels: tuple[bytes, ...]
-
-    @property
-    def root(self) -> Digest:
-        """The RAM root."""
-        return Digest(self.levels[-1])
+    """As built; the last is the root alone. Descendants share them."""
+    root: Digest
+    """The RAM root."""
+    changed: tuple[_Nodes, ...]
+    """Per level but the last, the groups of children that differ from `levels`."""
 
     @property
     def page_count(self) -> int:
@@ -71,43 +78,67 @@ class PageTree:
                 for parent in {index // ARITY for index in nodes}
                 if level < height
             }
-        return cls(tuple(levels))
+        return cls(tuple(levels), Digest(levels[-1]), tuple({} for _ in range(height)))
+
+    def leaf(self, index: int) -> Digest:
+        """The leaf of page `index`."""
+        if not 0 <= index < self.page_count:
+            raise IndexError(f"page {index} of {self.page_count}")
+        if not self.changed:
+            return self.root
+        parent, child = divmod(index, ARITY)
+        return Digest(self._children(0, parent)[child * HASH_SIZE : (child + 1) * HASH_SIZE])
 
     def changed_root(self, pages: Mapping[int, Digest]) -> Digest:
         """The root with some leaves replaced; costs what changed, not what there is."""
-        nodes: Mapping[int, Digest] = pages
-        for level in self.levels[:-1]:
-            parents: dict[int, bytearray] = {}
-            for index, digest in nodes.items():
-                parent, child = divmod(index, ARITY)
-                if parent not in parents:
-                    parents[parent] = bytearray(level[parent * _NODE_SIZE : (parent + 1) * _NODE_SIZE])
-                parents[parent][child * HASH_SIZE : (child + 1) * HASH_SIZE] = digest
-            nodes = {parent: hash_node(children) for parent, children in parents.items()}
-        return nodes.get(0, self.root)
+        return self._change(pages)[1]
 
     def with_changes(self, pages: Mapping[int, Digest]) -> PageTree:
-        """The whole tree with some leaves replaced."""
-        levels = [bytearray(level) for level in self.levels]
-        nodes: Iterable[tuple[int, Digest]] = pages.items()
-        for number, level in enumerate(levels):
-            parents = set()
-            for index, digest in nodes:
-                level[index * HASH_SIZE : (index + 1) * HASH_SIZE] = digest
-                parents.add(index // ARITY)
-            if number + 1 < len(levels):
-                nodes = [(p, hash_node(level[p * _NODE_SIZE : (p + 1) * _NODE_SIZE])) for p in parents]
-        return PageTree(tuple(map(bytes, levels)))
+        """The tree with some leaves replaced; costs what differs from the levels that it shares."""
+        changes, root = self._change(pages)
+        merged = tuple({**old, **new} for old, new in zip(self.changed, changes, strict=True))
+        return PageTree(self.levels, root, merged)
 
-    def proof(self, index: int) -> tuple[bytes, ...]:
-        """Per level from the leaves up, the three siblings of page `index`, concatenated in order."""
+    def proof(self, index: int, count: int = 1) -> tuple[bytes, ...]:
+        """Per level from the leaves up, what `root_of_proof` needs besides pages `index` to `index + count`.
+
+        That is the nodes which complete the first and the last group of four, concatenated in order:
+        the three siblings for a single page.
+        """
+        if count < 1 or not 0 <= index <= self.page_count - count:
+            raise IndexError(f"{count} pages from page {index} of {self.page_count}")
         siblings = []
-        for level in self.levels[:-1]:
-            parent, child = divmod(index, ARITY)
-            node = level[parent * _NODE_SIZE : (parent + 1) * _NODE_SIZE]
-            siblings.append(node[: child * HASH_SIZE] + node[(child + 1) * HASH_SIZE :])
-            index = parent
+        end = index + count
+        for level in range(len(self.changed)):
+            (first, before), (last, final) = divmod(index, ARITY), divmod(end - 1, ARITY)
+            head = self._children(level, first)[: before * HASH_SIZE]
+            siblings.append(head + self._children(level, last)[(final + 1) * HASH_SIZE :])
+            index, end = first, last + 1
         return tuple(siblings)
+
+    def _children(self, level: int, parent: int) -> bytes:
+        children = self.changed[level].get(parent)
+        return children or self.levels[level][parent * _NODE_SIZE : (parent + 1) * _NODE_SIZE]
+
+    def _change(self, pages: Mapping[int, Digest]) -> tuple[list[dict[int, bytes]], Digest]:
+        """What replacing leaves does: the groups that change, level by level, and the root."""
+        if pages and not 0 <= min(pages) <= max(pages) < self.page_count:
+            raise IndexError(f"pages {min(pages)} to {max(pages)} of {self.page_count}")
+        sha256 = hashlib.sha256
+        changes = []
+        nodes: Mapping[int, Digest] = pages
+        for level, old in zip(self.levels, self.changed, strict=False):
+            groups: dict[int, bytearray] = {}
+            for index, digest in nodes.items():
+                parent = index >> 2
+                if (group := groups.get(parent)) is None:
+                    children = old.get(parent) or level[parent * _NODE_SIZE : (parent + 1) * _NODE_SIZE]
+                    group = groups[parent] = bytearray(children)
+                start = (index & 3) * HASH_SIZE
+                group[start : start + HASH_SIZE] = digest
+            changes.append({parent: bytes(group) for parent, group in groups.items()})
+            nodes = {parent: Digest(sha256(b"\1" + group).digest()) for parent, group in changes[-1].items()}
+        return changes, nodes.get(0, self.root)
 
 
 def height_of(page_count: int) -> int:
@@ -118,13 +149,22 @@ def height_of(page_count: int) -> int:
     return height
 
 
-def root_of_proof(page: bytes, index: int, proof: Sequence[bytes]) -> Digest:
-    """The root that a page and its proof lead to; equal to the RAM root if the proof holds."""
-    digest = hash_page(page)
+def root_of_proof(pages: bytes, index: int, proof: Sequence[bytes]) -> Digest:
+    """The root that pages side by side, the first being `index`, and their proof lead to.
+
+    It is the RAM root if the proof holds. Raises ValueError when the parts do not fit each other.
+    """
+    if not pages or len(pages) % PAGE_SIZE:
+        raise ValueError(f"{len(pages)} bytes is no number of whole pages")
+    view = memoryview(pages)
+    row = b"".join(hash_page(view[start : start + PAGE_SIZE]) for start in range(0, len(pages), PAGE_SIZE))
     for siblings in proof:
-        index, child = divmod(index, ARITY)
-        cut = child * HASH_SIZE
-        digest = hash_node(siblings[:cut] + digest + siblings[cut:])
-    if index != 0:
+        index, before = divmod(index, ARITY)
+        cut = before * HASH_SIZE
+        row = siblings[:cut] + row + siblings[cut:]
+        if not cut <= len(siblings) < cut + _NODE_SIZE or len(row) % _NODE_SIZE:
+            raise ValueError("the proof does not fit this page index")
+        row = b"".join(hash_node(row[start : start + _NODE_SIZE]) for start in range(0, len(row), _NODE_SIZE))
+    if index != 0 or len(row) != HASH_SIZE:
         raise ValueError("the proof is too short for this page index")
-    return digest
+    return Digest(row)

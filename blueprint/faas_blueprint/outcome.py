@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 from typing import cast
 
 from faas_blueprint import tlv
 from faas_blueprint.digests import ZERO_DIGEST, Digest, keccak256, sha256
 from faas_blueprint.errors import FaaSError, InvalidRequest
+from faas_blueprint.job import check_no_nesting, check_path
+
+MAX_OUTPUT_FILES = tlv.MAX_LIST_ITEMS
+MAX_OUTPUT_FILES_BYTES = 32 << 20
+"""Of all output files together; what is over is left out, with `files_truncated` set."""
 
 
 class Status(IntEnum):
@@ -49,8 +56,54 @@ class StreamDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputFile:
+    """A regular file that a job left below its output folder; `path` is relative to that folder."""
+
+    path: str
+    content: bytes
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """A line of the manifest: an output file without its bytes."""
+
+    path: str
+    size: int
+    sha256: Digest
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+
+    @classmethod
+    def of(cls, file: OutputFile) -> FileDigest:
+        """The line of a file at hand."""
+        return cls(file.path, len(file.content), sha256(file.content))
+
+
+@dataclass(frozen=True, slots=True)
+class FilesDigest:
+    """What the outcome digest says of all output files."""
+
+    count: int
+    size: int
+    """Sum of their sizes in bytes."""
+    sha256: Digest
+    """Of the canonical manifest."""
+    truncated: bool
+
+    @classmethod
+    def of(cls, manifest: Sequence[FileDigest], truncated: bool) -> FilesDigest:
+        """The digest of a manifest at hand. Raises InvalidRequest when it is not in canonical order."""
+        size = sum(line.size for line in manifest)
+        return cls(len(manifest), size, sha256(encode_manifest(manifest)), truncated)
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeDigest:
-    """An outcome with its streams replaced by their hashes: what is hashed, signed and posted."""
+    """An outcome with streams and files replaced by their hashes: what is hashed, signed and posted."""
 
     status: Status
     exit_code: int
@@ -58,6 +111,7 @@ class OutcomeDigest:
     virtual_ns: int
     stdout: StreamDigest
     stderr: StreamDigest
+    files: FilesDigest
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +128,21 @@ class Outcome:
     stderr: Stream
     state_root: Digest
     """Measurement of the stopped machine; not part of the digest, a receipt holds it beside."""
+    files: tuple[OutputFile, ...] = ()
+    """Sorted by path, paths unique."""
+    files_truncated: bool = False
+    """Whether something in the output folder was left out: it was too much, or it was neither a folder
+    nor a regular file with a proper path."""
+
+    def __post_init__(self) -> None:
+        _check_order([file.path for file in self.files])
+
+    def manifest(self) -> tuple[FileDigest, ...]:
+        """A line for each output file."""
+        return tuple(map(FileDigest.of, self.files))
 
     def summary(self) -> OutcomeDigest:
-        """The outcome with hashes for streams."""
+        """The outcome with hashes for streams and files."""
         return OutcomeDigest(
             self.status,
             self.exit_code,
@@ -84,6 +150,7 @@ class Outcome:
             self.virtual_ns,
             StreamDigest.of(self.stdout),
             StreamDigest.of(self.stderr),
+            FilesDigest.of(self.manifest(), self.files_truncated),
         )
 
     def digest(self) -> Digest:
@@ -110,8 +177,58 @@ OUTCOME_FIELDS: tuple[tlv.Field, ...] = (
     tlv.Field(tlv.Kind.UINT64, "virtual_ns"),
     tlv.struct("stdout", *_STREAM_FIELDS),
     tlv.struct("stderr", *_STREAM_FIELDS),
+    tlv.struct(
+        "files",
+        tlv.Field(tlv.Kind.UINT32, "count"),
+        tlv.Field(tlv.Kind.UINT64, "size"),
+        tlv.Field(tlv.Kind.BYTES32, "sha256"),
+        tlv.Field(tlv.Kind.BOOL, "truncated"),
+    ),
 )
 """Schema of an outcome inside a job's result."""
+
+FILES_MANIFEST: tuple[tlv.Field, ...] = (
+    tlv.list_of(
+        "files",
+        tlv.struct(
+            "file",
+            tlv.Field(tlv.Kind.STRING, "path"),
+            tlv.Field(tlv.Kind.UINT64, "size"),
+            tlv.Field(tlv.Kind.BYTES32, "sha256"),
+        ),
+    ),
+)
+"""Schema of the manifest, which goes by its hash; it is not posted."""
+
+
+def files_manifest(files: Iterable[OutputFile]) -> bytes:
+    """The canonical manifest of files in canonical order. Raises InvalidRequest when they are not."""
+    return encode_manifest(tuple(map(FileDigest.of, files)))
+
+
+def check_manifest(manifest: Sequence[FileDigest]) -> None:
+    """Raises InvalidRequest unless paths are sorted and unique, and no file lies below another."""
+    _check_order([line.path for line in manifest])
+
+
+def encode_manifest(manifest: Sequence[FileDigest]) -> bytes:
+    """The canonical bytes of a manifest. Raises InvalidRequest when it is not in canonical order."""
+    check_manifest(manifest)
+    lines: list[tlv.Value] = [
+        {"path": line.path, "size": line.size, "sha256": line.sha256} for line in manifest
+    ]
+    return tlv.encode(FILES_MANIFEST, {"files": lines})
+
+
+def decode_manifest(data: bytes) -> tuple[FileDigest, ...]:
+    """The inverse of `encode_manifest`. Raises InvalidRequest."""
+    lines = cast("list[dict[str, tlv.Value]]", tlv.decode(FILES_MANIFEST, data)["files"])
+    manifest = tuple(
+        FileDigest(cast(str, line["path"]), cast(int, line["size"]), Digest(cast(bytes, line["sha256"])))
+        for line in lines
+    )
+    check_manifest(manifest)
+    return manifest
 
 
 def outcome_values(summary: OutcomeDigest) -> dict[str, tlv.Value]:
@@ -123,6 +240,7 @@ def outcome_values(summary: OutcomeDigest) -> dict[str, tlv.Value]:
         "virtual_ns": summary.virtual_ns,
         "stdout": _stream_values(summary.stdout),
         "stderr": _stream_values(summary.stderr),
+        "files": _files_values(summary.files),
     }
 
 
@@ -138,6 +256,7 @@ def outcome_from_values(values: dict[str, tlv.Value]) -> OutcomeDigest:
         cast(int, values["virtual_ns"]),
         _stream_from_values(values["stdout"]),
         _stream_from_values(values["stderr"]),
+        _files_from_values(values["files"]),
     )
 
 
@@ -155,3 +274,31 @@ def _stream_from_values(value: tlv.Value) -> StreamDigest:
     return StreamDigest(
         cast(int, values["size"]), Digest(cast(bytes, values["sha256"])), cast(bool, values["truncated"])
     )
+
+
+def _files_values(files: FilesDigest) -> dict[str, tlv.Value]:
+    return {
+        "count": files.count,
+        "size": files.size,
+        "sha256": files.sha256,
+        "truncated": files.truncated,
+    }
+
+
+def _files_from_values(value: tlv.Value) -> FilesDigest:
+    values = cast("dict[str, tlv.Value]", value)
+    return FilesDigest(
+        cast(int, values["count"]),
+        cast(int, values["size"]),
+        Digest(cast(bytes, values["sha256"])),
+        cast(bool, values["truncated"]),
+    )
+
+
+def _check_order(paths: Sequence[str]) -> None:
+    """Code points sort as their UTF-8 bytes do."""
+    if len(paths) > MAX_OUTPUT_FILES:
+        raise InvalidRequest(f"{len(paths)} output files, {MAX_OUTPUT_FILES} at the most")
+    if any(left >= right for left, right in pairwise(paths)):
+        raise InvalidRequest("output files must be sorted by unique path", {"field": "files"})
+    check_no_nesting(paths)

@@ -16,11 +16,11 @@ from eth_keys.exceptions import BadSignature
 from eth_keys.main import KeyAPI
 from eth_utils.exceptions import ValidationError
 
-from faas_blueprint.digests import Digest, digest_from_hex, keccak256, to_hex
+from faas_blueprint.digests import ZERO_DIGEST, Digest, digest_from_hex, keccak256, to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.outcome import Outcome
 
-RECEIPT_VERSION = 1
+RECEIPT_VERSION = 2
 
 Address = NewType("Address", str)
 """`0x` and 40 lower-case hexadecimal digits."""
@@ -48,6 +48,8 @@ class Receipt:
     profile_id: Digest
     snapshot: Digest
     """Measurement of the snapshot that the job started from."""
+    toolchain: Digest
+    """Measurement of the snapshot that compiled the program; zero for languages that are not compiled."""
     job_digest: Digest
     outcome_digest: Digest
     state_root: Digest
@@ -63,6 +65,7 @@ _TYPES: Mapping[str, str] = {
     "version": "uint16",
     "profile_id": "bytes32",
     "snapshot": "bytes32",
+    "toolchain": "bytes32",
     "job_digest": "bytes32",
     "outcome_digest": "bytes32",
     "state_root": "bytes32",
@@ -85,7 +88,7 @@ RECEIPT_TYPE = "Receipt(" + ",".join(f"{kind} {_camel(name)}" for name, kind in 
 
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 DOMAIN_NAME = "FaaS Receipt"
-DOMAIN_VERSION = "1"
+DOMAIN_VERSION = "2"
 
 
 def address(text: str) -> Address:
@@ -104,12 +107,14 @@ def make_receipt(
     outcome: Outcome,
     call: CallReference,
     operator: Address,
+    toolchain: Digest = ZERO_DIGEST,
 ) -> Receipt:
     """The receipt of an outcome."""
     return Receipt(
         RECEIPT_VERSION,
         profile_id,
         snapshot,
+        toolchain,
         job_digest,
         outcome.digest(),
         outcome.state_root,

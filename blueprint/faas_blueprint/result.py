@@ -28,6 +28,7 @@ EXECUTE_RESULT: tuple[tlv.Field, ...] = (
     tlv.Field(tlv.Kind.UINT16, "version"),
     tlv.Field(tlv.Kind.BYTES32, "profile_id"),
     tlv.Field(tlv.Kind.BYTES32, "snapshot"),
+    tlv.Field(tlv.Kind.BYTES32, "toolchain"),
     tlv.Field(tlv.Kind.BYTES32, "job_digest"),
     tlv.Field(tlv.Kind.BYTES32, "state_root"),
     tlv.struct("outcome", *OUTCOME_FIELDS),
@@ -55,6 +56,7 @@ class Result:
     version: int
     profile_id: Digest
     snapshot: Digest
+    toolchain: Digest
     job_digest: Digest
     state_root: Digest
     outcome: OutcomeDigest
@@ -67,6 +69,7 @@ class Result:
             self.version,
             self.profile_id,
             self.snapshot,
+            self.toolchain,
             self.job_digest,
             outcome_digest(self.outcome),
             self.state_root,
@@ -87,6 +90,7 @@ def make_result(receipt: Receipt, outcome: Outcome, signature: bytes) -> Result:
         receipt.version,
         receipt.profile_id,
         receipt.snapshot,
+        receipt.toolchain,
         receipt.job_digest,
         receipt.state_root,
         outcome.summary(),
@@ -104,6 +108,7 @@ def encode_result(result: Result) -> bytes:
             "version": result.version,
             "profile_id": result.profile_id,
             "snapshot": result.snapshot,
+            "toolchain": result.toolchain,
             "job_digest": result.job_digest,
             "state_root": result.state_root,
             "outcome": outcome_values(result.outcome),
@@ -121,6 +126,7 @@ def decode_result(payload: bytes) -> Result:
         cast(int, values["version"]),
         Digest(cast(bytes, values["profile_id"])),
         Digest(cast(bytes, values["snapshot"])),
+        Digest(cast(bytes, values["toolchain"])),
         Digest(cast(bytes, values["job_digest"])),
         Digest(cast(bytes, values["state_root"])),
         outcome_from_values(cast("dict[str, tlv.Value]", values["outcome"])),

@@ -12,7 +12,7 @@ import typer
 from faas_blueprint.errors import FaaSError, InvalidRequest
 from faas_cli.console import console, note, print_json
 from faas_cli.place import BlueprintOption, RpcOption, TangleOption, find_place
-from faas_cli.run import read_bytes, read_language, read_text
+from faas_cli.run import LANGUAGES, read_bytes, read_language, read_text
 
 if TYPE_CHECKING:
     from faas_sdk import TangleFaaSClient, TangleResult
@@ -38,7 +38,9 @@ CallArgument = Annotated[int, typer.Argument(min=0, help="Call id, as `submit` p
 def submit(
     file: Annotated[Path | None, typer.Argument(help="The program; - reads it from stdin.")] = None,
     code: Annotated[str | None, typer.Option("--code", help="The program itself.")] = None,
-    language: Annotated[str | None, typer.Option("--language", "-l", help="Default: by extension.")] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help=f"{LANGUAGES}; default: by extension.")
+    ] = None,
     argument: Annotated[list[str] | None, typer.Option(help="An argument of the program.")] = None,
     stdin: Annotated[Path | None, typer.Option(help="File to give as standard input.")] = None,
     timeout_ms: Annotated[int | None, typer.Option(help="Virtual milliseconds.")] = None,
@@ -167,10 +169,16 @@ def _print_result(result: TangleResult, receipt: Path | None, as_json: bool) -> 
         )
     sys.stdout.write(result.stdout or "")
     sys.stderr.write(result.stderr or "")
+    files = result.files_hash
+    if files.count or files.truncated:
+        cut = ", not all of them" if files.truncated else ""
+        listed = f"manifest 0x{files.sha256.hex()}"
+        console.print(f"{files.count} output files{cut}, {files.size} bytes, {listed}")
     console.print(f"{result.status}, exit code {result.exit_code}; posted by {result.operator}")
 
 
 def _result(result: TangleResult) -> dict[str, object]:
+    files = result.files_hash
     return {
         "service_id": result.service_id,
         "call_id": result.call_id,
@@ -179,6 +187,12 @@ def _result(result: TangleResult) -> dict[str, object]:
         "exit_code": result.exit_code,
         "stdout": result.stdout,
         "stderr": result.stderr,
+        "files": {
+            "count": files.count,
+            "size": files.size,
+            "sha256": "0x" + files.sha256.hex(),
+            "truncated": files.truncated,
+        },
         "virtual_ns": result.virtual_ns,
         "receipt": result.receipt,
         "signature": result.signature,

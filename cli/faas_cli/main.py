@@ -13,6 +13,7 @@ from faas_blueprint.errors import FaaSError, MissingPrerequisite
 from faas_cli import demo, devnet, image, job, operator, run, snapshot, up
 from faas_cli.console import console, report_error
 from faas_verifier.command import verify
+from faas_verifier.proof_command import verify_proof
 
 app = typer.Typer(
     name="faas",
@@ -26,6 +27,7 @@ app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("run")(run.run)
 app.command("verify")(verify)
+app.command("verify-proof")(verify_proof)
 app.add_typer(job.app, name="job")
 app.add_typer(operator.app, name="operator")
 app.command("devnet")(devnet.devnet)

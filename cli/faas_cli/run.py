@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import base64
 import sys
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faas_blueprint.digests import to_hex
+from faas_blueprint.bundle import manifest_to_json
+from faas_blueprint.digests import ZERO_DIGEST, to_hex
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import DEFAULT_EPOCH, Job, Limits, job_digest, make_job
-from faas_blueprint.outcome import Status, Stream
+from faas_blueprint.job import DEFAULT_EPOCH, Job, Language, Limits, Mode, job_digest, make_job
+from faas_blueprint.outcome import Outcome, Status, Stream
+from faas_cli import output_folder
 from faas_cli.console import console, note, print_json, run_async
+from faas_cli.snapshots import find_snapshot
 
 if TYPE_CHECKING:
     from faas_microvm.execution import Execution
 
 DEFAULT_LIMITS = Limits()
-EXTENSIONS = {".py": "python", ".js": "javascript", ".mjs": "javascript", ".sh": "bash"}
+LANGUAGES = f"{', '.join(list(Language)[:-1])} or {list(Language)[-1]}"
+EXTENSIONS = {
+    ".py": "python",
+    ".js": "javascript",
+    ".mjs": "javascript",
+    ".sh": "bash",
+    ".rs": "rust",
+    ".go": "go",
+    ".ts": "typescript",
+}
 
 
 def run(
@@ -27,7 +41,7 @@ def run(
     arguments: Annotated[list[str] | None, typer.Argument(help="The program's arguments.")] = None,
     language: Annotated[
         str | None,
-        typer.Option("--language", "-l", help="python, javascript or bash; default: by extension."),
+        typer.Option("--language", "-l", help=f"{LANGUAGES}; default: by extension."),
     ] = None,
     stdin: Annotated[Path | None, typer.Option(help="File to give the program as standard input.")] = None,
     env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment variable.")] = None,
@@ -40,16 +54,46 @@ def run(
     ] = DEFAULT_EPOCH,
     timeout_ms: Annotated[int, typer.Option(help="Virtual milliseconds.")] = DEFAULT_LIMITS.timeout_ms,
     memory_mb: Annotated[int, typer.Option(help="Memory in MiB.")] = DEFAULT_LIMITS.memory_mb,
-    cached: Annotated[
-        bool,
-        typer.Option("--cached", help="Take the outcome of an earlier run of the same job, if there is one."),
-    ] = False,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="ephemeral: the machine is gone afterwards; cached: an earlier run's outcome will do; "
+            "checkpointed: it is kept as a snapshot; branched: a fork of a snapshot runs and is kept; "
+            "persistent: a session's machine goes on.",
+        ),
+    ] = Mode.EPHEMERAL,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(
+            "--snapshot", "-s", metavar="ID", help="Start on this snapshot; the first digits will do."
+        ),
+    ] = None,
+    branch: Annotated[
+        str | None,
+        typer.Option(
+            "--branch",
+            "-b",
+            metavar="NAME",
+            help="Start on this branch; what is kept becomes its head. In mode persistent: the session.",
+        ),
+    ] = None,
+    identity: Annotated[
+        str,
+        typer.Option(metavar="TEXT", help="Tells a fork from others of the same snapshot, with its seed."),
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write what the program leaves below output/ into this folder, new or empty.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Run a program in the deterministic microVM.
 
     Without --json the program's output is passed on and its exit code is this command's. The same
-    program, input, seed and epoch give the same output and state root, here and anywhere.
+    program, input, seed and epoch give the same output, files and state root, here and anywhere.
     """
     job = make_job(
         language or read_language(file),
@@ -61,12 +105,21 @@ def run(
         seed=seed,
         epoch=epoch,
         limits=Limits(timeout_ms=timeout_ms, memory_mb=memory_mb),
+        keep=mode.keeps,
     )
-    execution = run_async(_run(job, cached=cached, passed_on=not as_json))
+    if output is not None:
+        output_folder.prepare(output)
+    place = Place(mode, snapshot, branch, identity.encode())
+    execution = run_async(_run(job, place, passed_on=not as_json))
+    if output is not None:
+        output_folder.write(output, execution.outcome.files)
     if as_json:
-        print_json(_report(job, execution))
+        print_json(report(job, execution))
         return
     outcome = execution.outcome
+    tell_of_files(outcome, output)
+    if execution.snapshot is not None:
+        note(f"kept as snapshot {execution.snapshot.hex()[:16]}")
     if outcome.status is Status.TIMEOUT:
         console.print(f"stopped at its limit of {job.limits.timeout_ms} virtual milliseconds")
     elif outcome.status is Status.OUT_OF_MEMORY:
@@ -74,26 +127,47 @@ def run(
     raise typer.Exit(outcome.exit_code)
 
 
-async def _run(job: Job, *, cached: bool, passed_on: bool) -> Execution:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and how, as the options say."""
+
+    mode: Mode
+    snapshot: str | None
+    branch: str | None
+    identity: bytes
+
+
+async def _run(job: Job, place: Place, *, passed_on: bool) -> Execution:
+    from faas_microvm import modes
     from faas_microvm.engine import Engine
-    from faas_microvm.execution import Execution
+    from faas_microvm.execution import Execution, Output
 
     async with await Engine.open(progress=note) as engine:
-        if cached:
-            execution = await engine.run_cached(job)
-            if passed_on:
-                _pass_on("stdout", execution.outcome.stdout.content)
-                _pass_on("stderr", execution.outcome.stderr.content)
-            return execution
-        async for event in engine.stream(job):
-            if isinstance(event, Execution):
-                return event
-            if passed_on:
-                _pass_on(event.stream, event.data)
+        start = await find_snapshot(engine, place.snapshot) if place.snapshot else None
+        setting = modes.Setting(place.mode, start, place.branch, place.identity)
+        async with aclosing(modes.stream(engine, job, setting)) as events:
+            async for event in events:
+                if passed_on and isinstance(event, Output):
+                    pass_on(event.stream, event.data)
+                elif isinstance(event, Execution):
+                    if event.cached and passed_on:
+                        pass_on("stdout", event.outcome.stdout.content)
+                        pass_on("stderr", event.outcome.stderr.content)
+                    return event
     raise AssertionError("a stream ends with an execution")
 
 
-def _pass_on(stream: str, data: bytes) -> None:
+def tell_of_files(outcome: Outcome, folder: Path | None) -> None:
+    """Say on stderr that there are output files, and where."""
+    if outcome.files:
+        where = "--output FOLDER writes them out" if folder is None else f"now in {folder}"
+        note(f"{len(outcome.files)} output files, {where}")
+    if outcome.files_truncated:
+        note("not everything in the output folder could be taken")
+
+
+def pass_on(stream: str, data: bytes) -> None:
+    """Write to our own stdout or stderr, at once."""
     target = sys.stdout if stream == "stdout" else sys.stderr
     target.buffer.write(data)
     target.buffer.flush()
@@ -130,7 +204,8 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _report(job: Job, execution: Execution) -> dict[str, object]:
+def report(job: Job, execution: Execution) -> dict[str, object]:
+    """The object that `--json` prints."""
     outcome = execution.outcome
     return {
         "status": outcome.status.name.lower(),
@@ -138,12 +213,15 @@ def _report(job: Job, execution: Execution) -> dict[str, object]:
         "signal": outcome.signal,
         **_stream("stdout", outcome.stdout),
         **_stream("stderr", outcome.stderr),
+        "files": manifest_to_json(outcome.manifest()),
+        "files_truncated": outcome.files_truncated,
         "virtual_ns": outcome.virtual_ns,
         "state_root": to_hex(outcome.state_root),
         "outcome_digest": to_hex(outcome.digest()),
         "job_digest": to_hex(job_digest(job)),
         "measurement": to_hex(execution.measurement),
         "profile_id": to_hex(execution.profile_id),
+        **({} if execution.toolchain == ZERO_DIGEST else {"toolchain": to_hex(execution.toolchain)}),
         "cached": execution.cached,
         "wall_ms": round(execution.wall_ms, 1),
     }

@@ -17,6 +17,21 @@ from faas_blueprint.errors import MachineFailure
 _TIMER = b"\x05timer\x00\x00\x00\x00\x00\x00\x00\x02"
 _ICOUNT = b"\x05\x0ctimer/icount\x00\x00\x00\x01"
 _APIC = b"\x04apic\x00\x00\x00\x00\x00\x00\x00\x03"
+_CPU = b"\x03cpu\x00\x00\x00\x00\x00\x00\x00\x0c"
+_REGISTERS = (
+    "rax",
+    "rcx",
+    "rdx",
+    "rbx",
+    "rsp",
+    "rbp",
+    "rsi",
+    "rdi",
+    *(f"r{n}" for n in range(8, 16)),
+    "rip",
+    "rflags",
+)
+"""The processor's section begins with these, each a big-endian u64."""
 _APIC_TIMER_EXPIRY = 173
 """Offset of the expiry in the interrupt controller's section: -1 when no timer is pending."""
 
@@ -32,6 +47,13 @@ class DeviceState:
     def digest(self) -> Digest:
         """SHA-256 of the canonical stream."""
         return sha256(self.stream)
+
+    def registers(self) -> dict[str, int]:
+        """The processor's general registers where it stopped, by name."""
+        start = _find(bytearray(self.stream), _CPU, "processor")
+        return dict(
+            zip(_REGISTERS, struct.unpack_from(f">{len(_REGISTERS)}Q", self.stream, start), strict=True)
+        )
 
     @classmethod
     def from_stream(cls, raw: bytes) -> DeviceState:

@@ -1,9 +1,11 @@
-"""The engine: takes a job, restores the base snapshot, runs it there, and hands back what came out.
+"""The engine: takes a job, restores a snapshot, runs it there, and hands back what came out.
 
     open      image and base snapshot, built and measured when they are missing
-    run       one job, one fresh machine, gone afterwards
-    stream    the same, with output as it is written
+    run       one job, one fresh machine; kept as a snapshot where the job says so, else gone
+    stream    the same, with output and progress as they come
     run_cached    the same, or what an earlier run of the same job gave
+    fork      a snapshot that differs from another by a declared record
+    snapshot_at   the machine amid or after a run, by running it again
 
 Calls may be concurrent; as many machines run at once as the host has processors, others wait.
 Not here: receipts (`faas_operator`), checking them (`faas_verifier`).
@@ -14,40 +16,53 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from faas_blueprint.digests import Digest
-from faas_blueprint.errors import MachineFailure
-from faas_blueprint.job import Job, job_digest
-from faas_blueprint.measurement import MachineState
-from faas_blueprint.outcome import Outcome, Status, Stream
-from faas_microvm import mailbox
+from faas_blueprint.digests import Digest, sha256, to_hex
+from faas_blueprint.errors import InvalidRequest, MachineFailure, NotFound
+from faas_blueprint.job import MAX_EPOCH, U64_MAX, Job, Language, job_digest
 from faas_microvm.base import open_base_snapshot
-from faas_microvm.devices import DeviceState
-from faas_microvm.execution import Execution, Output
-from faas_microvm.home import default_home
+from faas_microvm.execution import Execution, Output, Progress
+from faas_microvm.home import default_home, default_store
+from faas_microvm.library import SnapshotLibrary
 from faas_microvm.machine import Machine
-from faas_microvm.memory import hash_pages
+from faas_microvm.mailbox import (
+    FORK_OFFSET,
+    PHYSICAL,
+    RESULT_OFFSET,
+    RESULT_SIZE,
+    TICK_MS,
+    Program,
+    Runner,
+    State,
+    decode_result,
+    encode_fork,
+    encode_request,
+)
 from faas_microvm.outcome_cache import DEFAULT_BYTES, OutcomeCache, cache_key
 from faas_microvm.pool import MachinePool
+from faas_microvm.running import Stopped, origin_of, run_to_stop
 from faas_microvm.sandbox import HostLimits
+from faas_microvm.sessions import Sessions
 from faas_microvm.snapshot import Snapshot
+from faas_microvm.snapshot_record import SnapshotRecord
+from faas_microvm.snapshot_store import SnapshotStore
 
-Progress = Callable[[str], None]
+Note = Callable[[str], None]
 
-STREAM_INTERVAL_SECONDS = 0.02
 _CPU_SECONDS = 7 * 24 * 3600
 """A backstop only: the watchdog ends a machine long before."""
 
-_STATUS = {
-    mailbox.Reason.EXITED: Status.EXITED,
-    mailbox.Reason.SIGNALED: Status.SIGNALED,
-    mailbox.Reason.TIMEOUT: Status.TIMEOUT,
-    mailbox.Reason.OUT_OF_MEMORY: Status.OUT_OF_MEMORY,
+FORK_PHYSICAL = PHYSICAL + FORK_OFFSET
+
+_RUNNERS = {
+    Language.PYTHON: Runner.PYTHON,
+    Language.JAVASCRIPT: Runner.JAVASCRIPT,
+    Language.BASH: Runner.BASH,
 }
 
 
@@ -64,6 +79,16 @@ class EngineSettings:
     """Wall-clock seconds per virtual second before a machine is given up, on top of the base."""
     cache_bytes: int = DEFAULT_BYTES
     """Room for outcomes that `run_cached` remembers."""
+    store: str = ""
+    """Where snapshots are kept: a folder or `s3://bucket/prefix`; by default as `home.default_store` says."""
+    store_bytes: int | None = 20 << 30
+    """The store's quota."""
+    snapshot_bytes: int = 512 << 20
+    """Room for pages of snapshots that stay in memory since they were used lately."""
+    sessions: int = 16
+    """Machines that stay up between jobs; the one used longest ago is checkpointed to make room."""
+    idle_seconds: float = 300.0
+    """After which such a machine is checkpointed and freed."""
     memory_bytes: int = 3 << 30
     """Host memory of one machine: guest RAM, translated code, overhead."""
 
@@ -72,35 +97,31 @@ class EngineSettings:
         return self.watchdog_base_seconds + self.watchdog_factor * job.limits.timeout_ms / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """What is taken off a stopped machine before it is ended."""
-
-    result: mailbox.Result
-    stdout: bytes
-    stderr: bytes
-    devices: DeviceState
-    pages: dict[int, bytes]
+async def open_store(home: Path | None = None, settings: EngineSettings | None = None) -> SnapshotStore:
+    """The store of snapshots alone, for what needs no machine."""
+    home, settings = home or default_home(), settings or EngineSettings()
+    location = settings.store or default_store(home)
+    name = sha256(location.encode()).hex()[:16]
+    return await SnapshotStore.open(location, home / "stores" / f"{name}.db", settings.store_bytes)
 
 
 class Engine:
-    """Runs jobs on one base snapshot. Make one with `open`, end it with `close`."""
+    """Runs jobs on snapshots. Make one with `open`, end it with `close`."""
 
-    def __init__(self, snapshot: Snapshot, settings: EngineSettings, cache: OutcomeCache) -> None:
+    def __init__(
+        self, base: Snapshot, store: SnapshotStore, settings: EngineSettings, cache: OutcomeCache
+    ) -> None:
         self._cache = cache
-        self._snapshot = snapshot
         self._settings = settings
-        self._free = asyncio.Semaphore(settings.machines or os.cpu_count() or 1)
-        limits = HostLimits(_CPU_SECONDS, settings.memory_bytes)
-        self._pool = MachinePool(snapshot, limits, settings.waiting)
-        self._pool.fill()
+        self.processors = asyncio.Semaphore(settings.machines or os.cpu_count() or 1)
+        self.library = SnapshotLibrary(base, store, settings.snapshot_bytes)
+        self.pool = MachinePool(base, HostLimits(_CPU_SECONDS, settings.memory_bytes), settings.waiting)
+        self.pool.fill()
+        self.sessions = Sessions(self, settings.sessions, settings.idle_seconds)
 
     @classmethod
     async def open(
-        cls,
-        home: Path | None = None,
-        progress: Progress | None = None,
-        settings: EngineSettings | None = None,
+        cls, home: Path | None = None, progress: Note | None = None, settings: EngineSettings | None = None
     ) -> Engine:
         """Load the base snapshot of this host's profile; build and measure what is missing.
 
@@ -108,105 +129,168 @@ class Engine:
         """
         home = home or default_home()
         settings = settings or EngineSettings()
-        snapshot = await open_base_snapshot(home, progress or (lambda _: None))
-        return cls(snapshot, settings, OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes))
+        base = await open_base_snapshot(home, progress or (lambda _: None))
+        try:
+            store = await open_store(home, settings)
+        except BaseException:
+            base.close()
+            raise
+        return cls(base, store, settings, OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes))
 
     @property
     def profile_id(self) -> Digest:
         """Of the machine profile that jobs run on."""
-        return self._snapshot.measured.profile_id
+        return self.library.base.measured.profile_id
 
     @property
     def measurement(self) -> Digest:
         """Of the base snapshot."""
-        return self._snapshot.measurement
+        return self.library.base.measurement
 
-    async def run(self, job: Job) -> Execution:
-        """Run one job. Raises MachineFailure when there is no outcome; then it may be tried again."""
-        async for event in self.stream(job):
-            if isinstance(event, Execution):
-                return event
+    async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
+        """Run one job, on the base snapshot or on another.
+
+        Raises MachineFailure when there is no outcome; then it may be tried again.
+        """
+        async with aclosing(self.stream(job, snapshot)) as events:
+            async for event in events:
+                if isinstance(event, Execution):
+                    return event
         raise MachineFailure("the machine gave no outcome")
 
-    async def run_cached(self, job: Job) -> Execution:
+    async def stream(
+        self, job: Job, snapshot: Digest | None = None
+    ) -> AsyncGenerator[Output | Progress | Execution]:
+        """Output and progress as they come, then the execution. Reading does not change the run.
+
+        Where the job says `keep`, the machine is stored as a child of the snapshot it started on.
+        """
+        started = time.perf_counter()
+        start = await self.library.get(snapshot)
+        async with self.machine(start) as machine, aclosing(self.run_in(machine, job)) as events:
+            async for event in events:
+                if isinstance(event, Stopped):
+                    stopped = event
+                else:
+                    yield event
+        end = await asyncio.to_thread(stopped.snapshot, start)
+        outcome = stopped.outcome(start, end)
+        if job.keep:
+            await self.library.keep(end, start, "checkpoint", origin=origin_of(job))
+        wall_ms = (time.perf_counter() - started) * 1000
+        kept = end.measurement if job.keep else None
+        yield Execution(outcome, self.profile_id, start.measurement, wall_ms, snapshot=kept)
+
+    async def run_cached(self, job: Job, snapshot: Digest | None = None) -> Execution:
         """Like `run`, but an outcome that is known already is answered at once and marked `cached`."""
         started = time.perf_counter()
-        key = cache_key(self.profile_id, self.measurement, job_digest(job))
+        measurement = snapshot or self.measurement
+        key = cache_key(self.profile_id, measurement, job_digest(job))
         outcome = await asyncio.to_thread(self._cache.get, key)
-        if outcome is None:
-            execution = await self.run(job)
+        if outcome is None or (job.keep and not await self._is_kept(outcome.state_root)):
+            execution = await self.run(job, snapshot)
             await asyncio.to_thread(self._cache.put, key, execution.outcome)
             return execution
         wall_ms = (time.perf_counter() - started) * 1000
-        return Execution(outcome, self.profile_id, self.measurement, wall_ms, cached=True)
+        kept = outcome.state_root if job.keep else None
+        return Execution(outcome, self.profile_id, measurement, wall_ms, cached=True, snapshot=kept)
 
-    async def stream(self, job: Job) -> AsyncIterator[Output | Execution]:
-        """Output as it is written, then the execution. Reading does not change the run."""
+    async def _is_kept(self, measurement: Digest) -> bool:
+        try:
+            await self.library.store.get(measurement)
+        except NotFound:
+            return False
+        return True
+
+    async def fork(
+        self, snapshot: Digest, seed: int = 0, epoch: int = 0, identity: bytes = b"", label: str | None = None
+    ) -> SnapshotRecord:
+        """A snapshot that differs from `snapshot` by a declared record, which is part of its memory.
+
+        The next job in it draws other random numbers and sees a clock of at least `epoch` (Unix
+        seconds). `identity` is 32 bytes at the most. Costs one page.
+        """
+        if len(identity) > 32:
+            raise InvalidRequest("a fork's identity has 32 bytes at the most", {"field": "identity"})
+        if not 0 <= seed <= U64_MAX or not 0 <= epoch <= MAX_EPOCH:
+            raise InvalidRequest("a fork's seed or epoch is out of range", {"field": "seed"})
+        parent = await self.library.get(snapshot)
+        record = encode_fork(seed, epoch, identity)
+        origin = {"seed": str(seed), "epoch": str(epoch), "identity": identity.hex()}
+        child = parent.with_bytes(FORK_PHYSICAL, record)
+        return await self.library.keep(child, parent, "fork", label=label, origin=origin)
+
+    async def snapshot_at(
+        self,
+        job: Job,
+        snapshot: Digest | None = None,
+        virtual_ms: int | None = None,
+        label: str | None = None,
+    ) -> SnapshotRecord:
+        """The machine `virtual_ms` into a job, or at its end, found by running the job again.
+
+        Runs are deterministic, so this is the machine of an execution that is running or was finished
+        long ago; at the end its measurement is that execution's state root.
+        """
+        start = await self.library.get(snapshot)
+        tick = 0 if virtual_ms is None else max(1, virtual_ms // TICK_MS)
+        async with self.machine(start) as machine:
+            async for event in self.run_in(machine, job, tick):
+                if isinstance(event, Stopped):
+                    stopped = event
+        if virtual_ms is not None and stopped.result.state is not State.PAUSED:
+            raise InvalidRequest(
+                f"the job ended before {virtual_ms} virtual milliseconds", {"field": "virtual_ms"}
+            )
+        end = await asyncio.to_thread(stopped.snapshot, start)
+        return await self.library.keep(
+            end, start, "checkpoint", label=label, origin=origin_of(job, virtual_ms)
+        )
+
+    async def resume(self, snapshot: Digest, seconds: float = 600.0) -> Execution:
+        """Let a job go on that `snapshot_at` stopped on its way; virtual time counts from there."""
         started = time.perf_counter()
-        request = mailbox.encode_request(job)
-        async with self._machine() as machine:
-            machine.memory.write(mailbox.PHYSICAL, request)
-            await machine.resume()
-            reader = _StreamReader(machine)
-            stop = asyncio.create_task(machine.await_stop(self._settings.watchdog_seconds(job)))
-            try:
-                while not (await asyncio.wait({stop}, timeout=STREAM_INTERVAL_SECONDS))[0]:
-                    for output in reader.fresh():
-                        yield output
-                await stop
-            finally:
-                stop.cancel()
-            finished = await self._take(machine)
-            for output in reader.fresh():
-                yield output
-        outcome = await asyncio.to_thread(self._outcome, finished)
+        start = await self.library.get(snapshot)
+        report = start.read(PHYSICAL + RESULT_OFFSET, RESULT_SIZE)
+        if decode_result(report).state is not State.PAUSED:
+            raise InvalidRequest(f"no job is under way in snapshot {to_hex(snapshot)}", {"field": "snapshot"})
+        async with self.machine(start) as machine:
+            async for event in run_to_stop(machine, b"", seconds):
+                if isinstance(event, Stopped):
+                    stopped = event
+        end = await asyncio.to_thread(stopped.snapshot, start)
         wall_ms = (time.perf_counter() - started) * 1000
-        yield Execution(outcome, self.profile_id, self.measurement, wall_ms)
+        return Execution(stopped.outcome(start, end), self.profile_id, start.measurement, wall_ms)
+
+    async def run_in(
+        self, machine: Machine, job: Job, pause_tick: int = 0
+    ) -> AsyncGenerator[Output | Progress | Stopped]:
+        """Hand a job to a paused machine and watch it until it stops."""
+        request = encode_request(job, await self._program(job), pause_tick)
+        seconds = self._settings.watchdog_seconds(job)
+        async with aclosing(run_to_stop(machine, request, seconds)) as events:
+            async for event in events:
+                yield event
+
+    async def _program(self, job: Job) -> Program:
+        return Program(_RUNNERS[job.language], job.code.encode())
 
     @asynccontextmanager
-    async def _machine(self) -> AsyncIterator[Machine]:
-        async with self._free:
-            machine = await self._pool.take()
+    async def machine(self, snapshot: Snapshot) -> AsyncIterator[Machine]:
+        """A paused machine for one job; waits while too many run."""
+        async with self.processors:
+            machine = await self.pool.take(snapshot)
             try:
                 yield machine
             finally:
-                await self._pool.end(machine)
-
-    async def _take(self, machine: Machine) -> _Finished:
-        memory = machine.memory
-        report = memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
-        try:
-            result = mailbox.decode_result(report)
-        except ValueError as error:
-            raise MachineFailure(f"the guest's report cannot be read: {error}") from error
-        if result.state is not mailbox.State.FINISHED:
-            raise MachineFailure(f"the guest gave up: {result.message or result.state.name}")
-        return _Finished(
-            result,
-            memory.read(mailbox.PHYSICAL + mailbox.STDOUT_OFFSET, result.stdout_length),
-            memory.read(mailbox.PHYSICAL + mailbox.STDERR_OFFSET, result.stderr_length),
-            await machine.device_state(),
-            memory.read_pages(memory.changed_pages()),
-        )
-
-    def _outcome(self, finished: _Finished) -> Outcome:
-        result = finished.result
-        ram_root = self._snapshot.tree.changed_root(hash_pages(finished.pages))
-        state = MachineState(self.profile_id, ram_root, finished.devices.digest())
-        return Outcome(
-            _STATUS[result.reason],
-            result.exit_code,
-            result.signal,
-            finished.devices.virtual_ns - self._snapshot.devices.virtual_ns,
-            Stream(finished.stdout, result.stdout_truncated),
-            Stream(finished.stderr, result.stderr_truncated),
-            state.measurement(),
-        )
+                await self.pool.end(machine)
 
     async def close(self) -> None:
-        """End all machines and free the snapshot."""
-        await self._pool.close()
-        self._snapshot.close()
+        """Checkpoint the sessions, end all machines and free the snapshot."""
+        await self.sessions.close()
+        await self.pool.close()
+        self.library.base.close()
+        self.library.store.close()
         self._cache.close()
 
     async def __aenter__(self) -> Engine:
@@ -216,30 +300,3 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-class _StreamReader:
-    """Reads what has been added to a running machine's streams."""
-
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._done = {"stdout": 0, "stderr": 0}
-
-    def fresh(self) -> list[Output]:
-        memory = self._machine.memory
-        report = memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
-        try:
-            result = mailbox.decode_result(report)
-        except ValueError:
-            return []  # half written; the final reading is exact
-        outputs = []
-        for name, offset, length in (
-            ("stdout", mailbox.STDOUT_OFFSET, result.stdout_length),
-            ("stderr", mailbox.STDERR_OFFSET, result.stderr_length),
-        ):
-            done = self._done[name]
-            if length > done:
-                data = memory.read(mailbox.PHYSICAL + offset + done, length - done)
-                outputs.append(Output("stdout" if name == "stdout" else "stderr", data))
-                self._done[name] = length
-        return outputs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from faas_blueprint.digests import Digest
+from faas_blueprint.digests import ZERO_DIGEST, Digest
 from faas_blueprint.outcome import Outcome
 
 
@@ -15,6 +15,14 @@ class Output:
 
     stream: Literal["stdout", "stderr"]
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running job is."""
+
+    virtual_ms: int
+    """Guest time since its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +37,7 @@ class Execution:
     """From call to outcome on this host; says nothing about the job."""
     cached: bool = False
     """Whether the outcome was known already."""
+    snapshot: Digest | None = None
+    """The machine after the run, where it was kept."""
+    toolchain: Digest = ZERO_DIGEST
+    """Measurement of the snapshot that compiled the program; zero for languages that are not compiled."""

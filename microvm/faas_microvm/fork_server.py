@@ -185,13 +185,19 @@ class ForkParent:
         try:
             with theirs:
                 machine = await Machine.restore(
-                    snapshot.ram_fd, snapshot.devices, limits, cgroup, emulator, theirs.fileno()
+                    snapshot.ram_fd,
+                    snapshot.devices,
+                    limits,
+                    cgroup,
+                    snapshot.overlay,
+                    emulator,
+                    theirs.fileno(),
                 )
         except BaseException:
             ours.close()
             raise
         parent = cls(machine, ours, limits.cpu_seconds)
-        tree = _tree_file(snapshot.tree)
+        tree = _tree_file(snapshot.base.tree)
         try:
             await parent._ask(_Request.CAPTURE, tree)
         except BaseException:

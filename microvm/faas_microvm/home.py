@@ -21,6 +21,11 @@ def default_home() -> Path:
     return Path(platformdirs.user_cache_dir("faas"))
 
 
+def default_store(home: Path) -> str:
+    """Where snapshots are kept: `$FAAS_STORE` (a folder or `s3://bucket/prefix`), else below the home."""
+    return os.environ.get("FAAS_STORE") or str(home / "store")
+
+
 @contextmanager
 def exclusive(home: Path, name: str) -> Iterator[None]:
     """Hold the lock `name` of this home; waits. The kernel releases it when the process ends."""

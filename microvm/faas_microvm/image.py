@@ -71,7 +71,7 @@ class Image:
 def guest_sources() -> Path:
     """The folder with agent and runners: in the checkout, or in the installed package."""
     for folder in (Path(__file__).parents[1] / "guest", Path(__file__).parent / "guest"):
-        if (folder / "agent.c").is_file():
+        if (folder / "agent").is_dir():
             return folder
     raise FatalError("the guest's source files are missing from this installation")
 
@@ -114,8 +114,8 @@ def load_image(folder: Path) -> Image:
 def _guest_files(working: Path) -> dict[str, archive.Entry]:
     sources = guest_sources()
     files = {
-        "init": _compiled(sources / "agent.c", working),
-        "faas/exec": _compiled(sources / "runners" / "exec.c", working),
+        "init": _compiled(working, *sorted((sources / "agent").glob("*.c"))),
+        "faas/exec": _compiled(working, sources / "runners" / "exec.c"),
     }
     for runner in sorted((sources / "runners").iterdir()):
         if runner.suffix in (".py", ".js"):
@@ -123,17 +123,19 @@ def _guest_files(working: Path) -> dict[str, archive.Entry]:
     return files
 
 
-def _compiled(source: Path, working: Path) -> archive.Entry:
+def _compiled(working: Path, *sources: Path) -> archive.Entry:
     compiler = shutil.which("gcc")
     if compiler is None:
         raise MissingPrerequisite("gcc is not installed; run scripts/setup")
-    program = working / source.stem
+    folder = sources[0].parent
+    program = working / "program"
     flags = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", "-s"]
-    mapped = f"-ffile-prefix-map={source.parent}=."
-    command = [compiler, *flags, mapped, "-o", str(program), source.name]
-    done = subprocess.run(command, cwd=source.parent, capture_output=True, text=True, check=False)
+    mapped = f"-ffile-prefix-map={folder}=."
+    names = [source.name for source in sources]
+    command = [compiler, *flags, mapped, "-o", str(program), *names]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise FatalError(f"{source.name} does not compile: {done.stderr[:2000]}")
+        raise FatalError(f"{folder.name} does not compile: {done.stderr[:2000]}")
     return archive.Entry(archive.FILE | 0o755, program.read_bytes())
 
 

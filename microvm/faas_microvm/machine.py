@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
 from types import TracebackType
 from typing import cast
@@ -80,12 +80,14 @@ class Machine:
         devices: DeviceState,
         limits: sandbox.HostLimits,
         cgroup: sandbox.Cgroup | None = None,
+        overlay: Mapping[int, bytes] | None = None,
         emulator: Emulator | None = None,
         fork_requests: int | None = None,
     ) -> Machine:
         """A machine paused where the snapshot was taken; its RAM is a private view of the file.
 
-        With `fork_requests`, a packet socket, it is a fork server too: see `fork_server`.
+        `overlay` are the pages in which the snapshot differs from that file. With `fork_requests`,
+        a packet socket, the machine is a fork server too: see `fork_server`.
         """
         incoming = os.memfd_create("faas-devices", os.MFD_CLOEXEC)
         try:
@@ -103,6 +105,8 @@ class Machine:
             os.close(incoming)
         try:
             await machine._await_restored()
+            if overlay:
+                await asyncio.to_thread(machine.memory.write_pages, overlay)
         except BaseException:
             await machine.close()
             raise

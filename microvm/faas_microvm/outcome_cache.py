@@ -7,6 +7,7 @@ kept in one SQLite file that several processes may share.
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 import threading
@@ -15,12 +16,12 @@ from pathlib import Path
 from types import TracebackType
 
 from faas_blueprint.digests import Digest, sha256
-from faas_blueprint.outcome import Outcome, Status, Stream
+from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
 
 DEFAULT_BYTES = 1 << 30
 
 _TABLE = """
-create table if not exists outcome (
+create table if not exists known_outcome (
     key blob primary key, content blob not null, digest blob not null, used integer not null
 ) without rowid
 """
@@ -40,13 +41,15 @@ class OutcomeCache:
     def get(self, key: Digest) -> Outcome | None:
         """The outcome under a key, if it is there and whole."""
         with self._lock, self._rows:
-            row = self._rows.execute("select content, digest from outcome where key = ?", (key,)).fetchone()
+            row = self._rows.execute(
+                "select content, digest from known_outcome where key = ?", (key,)
+            ).fetchone()
             if row is None:
                 return None
             if sha256(row[0]) != row[1]:
-                self._rows.execute("delete from outcome where key = ?", (key,))
+                self._rows.execute("delete from known_outcome where key = ?", (key,))
                 return None
-            self._rows.execute(f"update outcome set used = ({_NEXT}) where key = ?", (key,))
+            self._rows.execute(f"update known_outcome set used = ({_NEXT}) where key = ?", (key,))
         return _decode(row[0])
 
     def put(self, key: Digest, outcome: Outcome) -> None:
@@ -56,19 +59,20 @@ class OutcomeCache:
             return
         with self._lock, self._rows:
             self._rows.execute(
-                f"insert or replace into outcome values (?, ?, ?, ({_NEXT}))", (key, content, sha256(content))
+                f"insert or replace into known_outcome values (?, ?, ?, ({_NEXT}))",
+                (key, content, sha256(content)),
             )
             self._evict()
 
     def _evict(self) -> None:
-        (size,) = self._rows.execute("select sum(length(content)) from outcome").fetchone()
+        (size,) = self._rows.execute("select sum(length(content)) from known_outcome").fetchone()
         if size <= self._capacity:
             return
-        oldest = self._rows.execute("select key, length(content) from outcome order by used").fetchall()
+        oldest = self._rows.execute("select key, length(content) from known_outcome order by used").fetchall()
         for key, length in oldest:
             if size <= self._capacity:
                 break
-            self._rows.execute("delete from outcome where key = ?", (key,))
+            self._rows.execute("delete from known_outcome where key = ?", (key,))
             size -= length
 
     def close(self) -> None:
@@ -84,7 +88,7 @@ class OutcomeCache:
         self.close()
 
 
-_NEXT = "select coalesce(max(used), 0) + 1 from outcome"
+_NEXT = "select coalesce(max(used), 0) + 1 from known_outcome"
 
 
 def cache_key(profile_id: Digest, measurement: Digest, job_digest: Digest) -> Digest:
@@ -93,26 +97,35 @@ def cache_key(profile_id: Digest, measurement: Digest, job_digest: Digest) -> Di
 
 
 def _encode(outcome: Outcome) -> bytes:
+    """A line of JSON, then the bytes of both streams and of every file, compressed."""
     fields = {
         "status": int(outcome.status),
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
         "virtual_ns": outcome.virtual_ns,
         "state_root": outcome.state_root.hex(),
-        "stdout": [outcome.stdout.content.hex(), outcome.stdout.truncated],
-        "stderr": [outcome.stderr.content.hex(), outcome.stderr.truncated],
+        "stdout": [len(outcome.stdout.content), outcome.stdout.truncated],
+        "stderr": [len(outcome.stderr.content), outcome.stderr.truncated],
+        "files": [[file.path, len(file.content)] for file in outcome.files],
+        "files_truncated": outcome.files_truncated,
     }
-    return zlib.compress(json.dumps(fields).encode(), 1)
+    contents = (outcome.stdout.content, outcome.stderr.content, *(file.content for file in outcome.files))
+    return zlib.compress(b"".join((json.dumps(fields).encode(), b"\n", *contents)), 1)
 
 
 def _decode(content: bytes) -> Outcome:
-    fields = json.loads(zlib.decompress(content))
+    header, _, rest = zlib.decompress(content).partition(b"\n")
+    fields = json.loads(header)
+    data = io.BytesIO(rest)
+    (out_size, out_cut), (error_size, error_cut) = fields["stdout"], fields["stderr"]
     return Outcome(
         Status(fields["status"]),
         fields["exit_code"],
         fields["signal"],
         fields["virtual_ns"],
-        Stream(bytes.fromhex(fields["stdout"][0]), fields["stdout"][1]),
-        Stream(bytes.fromhex(fields["stderr"][0]), fields["stderr"][1]),
+        Stream(data.read(out_size), out_cut),
+        Stream(data.read(error_size), error_cut),
         Digest(bytes.fromhex(fields["state_root"])),
+        tuple(OutputFile(path, data.read(size)) for path, size in fields["files"]),
+        fields["files_truncated"],
     )

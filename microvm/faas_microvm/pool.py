@@ -21,7 +21,7 @@ _cgroup_numbers = itertools.count()
 
 
 class MachinePool:
-    """Starts machines of one snapshot, `size` of them ahead. Owns every machine until it is ended."""
+    """Starts machines, `size` of one snapshot ahead. Owns every machine until it is ended."""
 
     def __init__(self, snapshot: Snapshot, limits: HostLimits, size: int) -> None:
         self._snapshot = snapshot
@@ -38,15 +38,20 @@ class MachinePool:
         """All that are alive: waiting and taken."""
         return tuple(self._cgroups)
 
-    async def take(self) -> Machine:
-        """A paused machine, fresh from the snapshot; give it to `end` afterwards."""
+    async def take(self, snapshot: Snapshot | None = None) -> Machine:
+        """A paused machine, fresh from a snapshot; give it to `end` afterwards.
+
+        Machines wait for the pool's own snapshot, the default; another's is started on the spot.
+        """
+        if snapshot is not None and snapshot is not self._snapshot:
+            return await self._start(snapshot)
         while self._waiting:
             machine = self._waiting.popleft()
             if machine.alive:
                 self.fill()
                 return machine
             await self.end(machine)
-        machine = await self._start()
+        machine = await self._start(self._snapshot)
         self.fill()
         return machine
 
@@ -77,7 +82,7 @@ class MachinePool:
                 cgroup.remove()
         self._free_cgroups.clear()
 
-    async def _start(self) -> Machine:
+    async def _start(self, snapshot: Snapshot) -> Machine:
         cgroup = (
             self._free_cgroups.pop()
             if self._free_cgroups
@@ -85,7 +90,7 @@ class MachinePool:
         )
         try:
             machine = await Machine.restore(
-                self._snapshot.ram_fd, self._snapshot.devices, self._limits, cgroup
+                snapshot.ram_fd, snapshot.devices, self._limits, cgroup, snapshot.overlay
             )
         except BaseException:
             self._free_cgroups.append(cgroup)
@@ -95,6 +100,6 @@ class MachinePool:
 
     async def _start_ahead(self) -> None:
         try:
-            self._waiting.append(await self._start())
+            self._waiting.append(await self._start(self._snapshot))
         except FaaSError as error:
             _log.warning("no machine could be started ahead: %s", error)

@@ -14,7 +14,7 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.image import Image
 from faas_microvm.machine import Machine
-from faas_microvm.memory import RAM_NAME, hash_memory
+from faas_microvm.memory import RAM_NAME, hash_memory, hash_pages
 from faas_microvm.profile import KERNEL_COMMAND_LINE, RAM_BYTES, MachineProfile, detect_profile
 from faas_microvm.sandbox import HostLimits
 
@@ -53,13 +53,27 @@ class Measured:
 
 
 class Snapshot:
-    """A measured machine, ready to be restored any number of times. Close it to free its memory."""
+    """A measured machine, ready to be restored any number of times.
 
-    def __init__(self, profile: MachineProfile, ram_fd: int, devices: DeviceState, tree: PageTree) -> None:
+    A base snapshot owns its memory file; close it to free it. A derived one is the pages that differ
+    from its base, whose file it shares: as many as the job wrote, however large RAM is.
+    """
+
+    def __init__(
+        self,
+        profile: MachineProfile,
+        ram_fd: int,
+        devices: DeviceState,
+        tree: PageTree,
+        overlay: Mapping[int, bytes] | None = None,
+        base: Snapshot | None = None,
+    ) -> None:
         self.profile = profile
         self.ram_fd = ram_fd
         self.devices = devices
         self.tree = tree
+        self.overlay = overlay or {}
+        self.base = base or self
         state = MachineState(profile.profile_id, tree.root, devices.digest())
         self.measured = Measured(state.measurement(), profile.profile_id, tree.root, state.device_hash)
 
@@ -67,6 +81,43 @@ class Snapshot:
     def measurement(self) -> Digest:
         """What names this snapshot."""
         return self.measured.measurement
+
+    def derived(
+        self, pages: Mapping[int, bytes], hashes: Mapping[int, Digest], devices: DeviceState
+    ) -> Snapshot:
+        """Another stopped machine on the same base: `pages` are all that differ from the base."""
+        base = self.base
+        return Snapshot(base.profile, base.ram_fd, devices, base.tree.with_changes(hashes), pages, base)
+
+    def with_bytes(self, offset: int, data: bytes) -> Snapshot:
+        """The same machine with other bytes at a guest-physical address, inside one page."""
+        index, start = divmod(offset, PAGE_SIZE)
+        page = self.page(index)
+        pages = {**self.overlay, index: page[:start] + data + page[start + len(data) :]}
+        hashes = {number: self.tree.leaf(number) for number in self.overlay} | hash_pages(
+            {index: pages[index]}
+        )
+        return self.derived(pages, hashes, self.devices)
+
+    def changed_from(self, parent: Snapshot) -> dict[int, bytes]:
+        """The pages of this snapshot that are not those of `parent`, another on the same base."""
+        differing = self.overlay.keys() | parent.overlay.keys()
+        return {
+            index: self.page(index)
+            for index in sorted(differing)
+            if self.tree.leaf(index) != parent.tree.leaf(index)
+        }
+
+    def page(self, index: int) -> bytes:
+        """The content of one page."""
+        page = self.overlay.get(index)
+        return os.pread(self.ram_fd, PAGE_SIZE, index * PAGE_SIZE) if page is None else page
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Memory at a guest-physical address."""
+        first, last = offset // PAGE_SIZE, (offset + size - 1) // PAGE_SIZE
+        data = b"".join(self.page(index) for index in range(first, last + 1))
+        return data[offset - first * PAGE_SIZE :][:size]
 
     def __enter__(self) -> Snapshot:
         return self
@@ -77,8 +128,9 @@ class Snapshot:
         self.close()
 
     def close(self) -> None:
-        """Free the memory file; machines that were restored from it keep theirs."""
-        os.close(self.ram_fd)
+        """Free the base's memory file; machines that were restored from it keep theirs."""
+        if self.base is self:
+            os.close(self.ram_fd)
 
 
 async def boot_snapshot(image: Image, progress: Progress) -> Snapshot:

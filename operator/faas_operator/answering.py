@@ -129,6 +129,7 @@ class Answering:
         receipt, signature = self._signer.attest(
             profile_id=record.executed.profile_id,
             snapshot=record.executed.snapshot,
+            toolchain=record.executed.toolchain,
             job_digest=keccak256(record.submitted.inputs),
             outcome=outcome,
             call=record.call,

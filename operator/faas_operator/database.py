@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, event, make_url
+from sqlalchemy import Connection, Engine, Table, event, inspect, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel, create_engine
 
+from faas_blueprint.errors import FatalError
 from faas_operator import tables
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
@@ -19,7 +20,8 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_tim
 
 def open_database(url: str) -> Engine:
     """The database at a SQLAlchemy URL, with all tables; a missing SQLite file is made, readable by its
-    owner only. Raises sqlalchemy's OperationalError where it cannot be reached."""
+    owner only. Raises sqlalchemy's OperationalError where it cannot be reached, and FatalError where an
+    earlier version of this program has made it."""
     parsed = make_url(url)
     is_sqlite = parsed.get_backend_name() == "sqlite"
     if is_sqlite and parsed.database:
@@ -29,6 +31,7 @@ def open_database(url: str) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     SQLModel.metadata.create_all(engine, tables=[_table(row) for row in _ROWS])
+    _require_columns(engine)
     return engine
 
 
@@ -37,6 +40,21 @@ _ROWS: tuple[type[SQLModel], ...] = (tables.CursorRow, tables.JobRow, tables.Blo
 
 def _table(row: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+def _require_columns(engine: Engine) -> None:
+    """Tables that were there already are left as they are; they must be of this version."""
+    for table in map(_table, _ROWS):
+        missing = set(table.columns.keys()) - {
+            column["name"] for column in inspect(engine).get_columns(table.name)
+        }
+        if missing:
+            shown = engine.url.render_as_string(hide_password=True)
+            engine.dispose()
+            raise FatalError(
+                f"the store {shown} is of an earlier version (no {sorted(missing)[0]!r} in table "
+                f"{table.name!r}): finish its jobs with that version, then move it away"
+            )
 
 
 def _make_private_file(path: Path) -> None:

@@ -15,7 +15,13 @@ from faas_blueprint.job import Job, decode_job, encode_job
 from faas_blueprint.outcome import Outcome
 from faas_blueprint.receipt import Receipt, receipt_from_json, receipt_to_json
 from faas_microvm.execution import Execution
-from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_streams, whole_outcome
+from faas_operator.stored_outcomes import (
+    decode_outcome,
+    encode_outcome,
+    keep_outputs,
+    read_file,
+    whole_outcome,
+)
 from faas_operator.tables import ExecutionRow
 
 
@@ -88,7 +94,7 @@ class ExecutionStore:
     ) -> None:
         """Store what came out of a run."""
         with Session(self._engine) as session:
-            keep_streams(session, execution.outcome, self._clock())
+            keep_outputs(session, execution.outcome, self._clock())
             self._update(
                 session,
                 number,
@@ -118,16 +124,28 @@ class ExecutionStore:
 
     def get(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
-        query = select(ExecutionRow).filter_by(id=execution_id, account=account)
         with Session(self._engine) as session:
-            row = session.exec(query).one_or_none()
-            if row is None:
-                raise NotFound(f"no execution {execution_id!r}")
-            return _record_of(session, row)
+            return _record_of(session, _row_of(session, execution_id, account))
+
+    def file(self, execution_id: str, account: str, path: str) -> bytes:
+        """An output file of a run of this account. Raises NotFound."""
+        with Session(self._engine) as session:
+            row = _row_of(session, execution_id, account)
+            if row.outcome is None:
+                raise NotFound(f"execution {execution_id} has no output: it is {row.status}")
+            return read_file(session, decode_outcome(row.outcome), path)
 
     def _update(self, session: Session, number: int, **values: object) -> None:
         where = col(ExecutionRow.number) == number
         session.execute(update(ExecutionRow).where(where).values(**values, updated_at=self._clock()))
+
+
+def _row_of(session: Session, execution_id: str, account: str) -> ExecutionRow:
+    query = select(ExecutionRow).filter_by(id=execution_id, account=account)
+    row = session.exec(query).one_or_none()
+    if row is None:
+        raise NotFound(f"no execution {execution_id!r}")
+    return row
 
 
 def _record_of(session: Session, row: ExecutionRow) -> ExecutionRecord:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import secrets
 
+from faas_blueprint.bundle import manifest_to_json
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import ExecutionTimeout, FaaSError
 from faas_blueprint.job import Job, job_digest
@@ -67,6 +68,10 @@ class ExecutionService:
         """A run of this account. Raises NotFound."""
         return await asyncio.to_thread(self._executions.get, execution_id, account)
 
+    async def file(self, execution_id: str, account: str, path: str) -> bytes:
+        """An output file of a run of this account. Raises NotFound."""
+        return await asyncio.to_thread(self._executions.file, execution_id, account, path)
+
     async def blob(self, digest: Digest) -> bytes:
         """The bytes with this SHA-256. Raises NotFound."""
         return await asyncio.to_thread(self._store.blob, digest)
@@ -76,6 +81,7 @@ class ExecutionService:
         receipt, signature = self._signer.attest(
             profile_id=execution.profile_id,
             snapshot=execution.measurement,
+            toolchain=execution.toolchain,
             job_digest=job_digest(job),
             outcome=execution.outcome,
             call=CallReference(0, ZERO_ADDRESS, 0, number),
@@ -100,6 +106,7 @@ def require_in_time(record: ExecutionRecord) -> ExecutionRecord:
             "timeout_ms": record.job.limits.timeout_ms,
             "stdout": outcome.stdout.content.decode(errors="replace"),
             "stderr": outcome.stderr.content.decode(errors="replace"),
+            "files": manifest_to_json(outcome.manifest()),
             "receipt": receipt_to_json(record.attested.receipt),
             "signature": to_hex(record.attested.signature),
         },

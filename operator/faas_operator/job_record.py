@@ -28,12 +28,13 @@ class SignedResult:
 
 @dataclass(frozen=True, slots=True)
 class ExecutedDigest:
-    """An execution without the streams themselves."""
+    """An execution without the streams and files themselves."""
 
     outcome: OutcomeDigest
     state_root: Digest
     profile_id: Digest
     snapshot: Digest
+    toolchain: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ CLEARED: Columns = {
     "state_root": None,
     "profile_id": None,
     "snapshot": None,
+    "toolchain": None,
     "payload": None,
     "receipt": None,
     "result_transaction": None,
@@ -110,7 +112,7 @@ def submitted_columns(job: SubmittedJob) -> Columns:
 
 
 def changed_columns(change: Change) -> Columns:
-    """Columns for what a transition brings along; streams are kept elsewhere."""
+    """Columns for what a transition brings along; streams and files are kept elsewhere."""
     columns: Columns = {}
     if change.error is not None:
         columns["error"] = change.error
@@ -154,10 +156,11 @@ def _submitted_of(row: JobRow) -> SubmittedJob:
 
 
 def _executed_of(row: JobRow) -> ExecutedDigest | None:
-    if row.outcome is None or row.state_root is None or row.profile_id is None or row.snapshot is None:
+    digests = (row.state_root, row.profile_id, row.snapshot, row.toolchain)
+    if row.outcome is None or None in digests:
         return None
     return ExecutedDigest(
-        decode_outcome(row.outcome), Digest(row.state_root), Digest(row.profile_id), Digest(row.snapshot)
+        decode_outcome(row.outcome), *(Digest(digest) for digest in digests if digest is not None)
     )
 
 
@@ -179,6 +182,7 @@ def _executed_columns(execution: Execution) -> Columns:
         "state_root": execution.outcome.state_root,
         "profile_id": execution.profile_id,
         "snapshot": execution.measurement,
+        "toolchain": execution.toolchain,
     }
 
 

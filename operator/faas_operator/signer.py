@@ -11,7 +11,7 @@ from typing import NoReturn
 from eth_account.signers.local import LocalAccount
 from eth_keys.datatypes import PrivateKey
 
-from faas_blueprint.digests import Digest
+from faas_blueprint.digests import ZERO_DIGEST, Digest
 from faas_blueprint.errors import FatalError
 from faas_blueprint.outcome import Outcome
 from faas_blueprint.receipt import Address, CallReference, Receipt, address, make_receipt, signing_digest
@@ -51,11 +51,13 @@ class Signer:
         job_digest: Digest,
         outcome: Outcome,
         call: CallReference,
+        toolchain: Digest = ZERO_DIGEST,
     ) -> tuple[Receipt, bytes]:
         """This operator's receipt of an outcome, and its signature."""
         receipt = make_receipt(
             profile_id=profile_id,
             snapshot=snapshot,
+            toolchain=toolchain,
             job_digest=job_digest,
             outcome=outcome,
             call=call,

@@ -33,7 +33,7 @@ from faas_operator.job_record import (
     submitted_columns,
 )
 from faas_operator.pipeline import Event, State, next_state
-from faas_operator.stored_outcomes import keep_streams, read_blob, whole_outcome
+from faas_operator.stored_outcomes import keep_outputs, read_blob, whole_outcome
 from faas_operator.tables import CursorRow, JobRow
 
 
@@ -102,7 +102,7 @@ class Store:
             columns["attempts"] = record.attempts + 1
         with Session(self._engine) as session:
             if change.execution is not None:
-                keep_streams(session, change.execution.outcome, self._clock())
+                keep_outputs(session, change.execution.outcome, self._clock())
             self._compare_and_set(session, record, columns)
             moved = record_of(session.get_one(JobRow, record.number, populate_existing=True))
             session.commit()

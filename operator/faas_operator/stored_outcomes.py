@@ -1,4 +1,5 @@
-"""Outcomes and their streams in the store: the streams as blobs by SHA-256, the rest as one small column."""
+"""Outcomes in the store: streams, output files and their manifest as blobs by SHA-256, the rest as one
+small column."""
 
 from __future__ import annotations
 
@@ -10,9 +11,13 @@ from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import NotFound
 from faas_blueprint.outcome import (
     OUTCOME_FIELDS,
+    FileDigest,
     Outcome,
     OutcomeDigest,
+    OutputFile,
     Stream,
+    decode_manifest,
+    encode_manifest,
     outcome_from_values,
     outcome_values,
 )
@@ -24,7 +29,7 @@ _KEEP_BLOB = text(
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
-    """What is stored of an outcome besides its streams and state root."""
+    """What is stored of an outcome besides its streams, files and state root."""
     return tlv.encode(OUTCOME_FIELDS, outcome_values(outcome.summary()))
 
 
@@ -33,21 +38,43 @@ def decode_outcome(data: bytes) -> OutcomeDigest:
     return outcome_from_values(tlv.decode(OUTCOME_FIELDS, data))
 
 
-def keep_streams(session: Session, outcome: Outcome, now: float) -> None:
-    """Store both streams as blobs, within the session's transaction."""
-    for stream in (outcome.stdout, outcome.stderr):
-        values = {"key": sha256(stream.content).hex(), "content": stream.content, "now": now}
+def keep_outputs(session: Session, outcome: Outcome, now: float) -> None:
+    """Store streams, files and manifest as blobs, within the session's transaction."""
+    contents = (
+        outcome.stdout.content,
+        outcome.stderr.content,
+        encode_manifest(outcome.manifest()),
+        *(file.content for file in outcome.files),
+    )
+    for content in contents:
+        values = {"key": sha256(content).hex(), "content": content, "now": now}
         session.connection().execute(_KEEP_BLOB, values)
 
 
+def read_file(session: Session, summary: OutcomeDigest, path: str) -> bytes:
+    """One output file. Raises NotFound."""
+    for line in _manifest(session, summary):
+        if line.path == path:
+            return read_blob(session, line.sha256)
+    raise NotFound(f"no output file {path!r}")
+
+
 def whole_outcome(session: Session, summary: OutcomeDigest, state_root: Digest) -> Outcome:
-    """An outcome with its streams. Raises NotFound when a blob is missing."""
+    """An outcome with its streams and files. Raises NotFound when a blob is missing."""
     stdout, stderr = (
         Stream(read_blob(session, stream.sha256), stream.truncated)
         for stream in (summary.stdout, summary.stderr)
     )
     return Outcome(
-        summary.status, summary.exit_code, summary.signal, summary.virtual_ns, stdout, stderr, state_root
+        summary.status,
+        summary.exit_code,
+        summary.signal,
+        summary.virtual_ns,
+        stdout,
+        stderr,
+        state_root,
+        tuple(OutputFile(line.path, read_blob(session, line.sha256)) for line in _manifest(session, summary)),
+        summary.files.truncated,
     )
 
 
@@ -57,3 +84,7 @@ def read_blob(session: Session, digest: Digest) -> bytes:
     if row is None:
         raise NotFound(f"no blob with SHA-256 {digest.hex()} is stored")
     return row.content
+
+
+def _manifest(session: Session, summary: OutcomeDigest) -> tuple[FileDigest, ...]:
+    return decode_manifest(read_blob(session, summary.files.sha256))

@@ -45,11 +45,13 @@ class JobRow(SQLModel, table=True):
     error: str | None = Field(default=None, sa_column=Column(Text))
 
     outcome: bytes | None = Field(default=None, sa_type=LargeBinary)
-    """Canonical encoding of the outcome's digest form; the streams are blobs."""
+    """Canonical encoding of the outcome's digest form; streams, files and manifest are blobs."""
     state_root: bytes | None = Field(default=None, sa_type=LargeBinary)
     profile_id: bytes | None = Field(default=None, sa_type=LargeBinary)
     snapshot: bytes | None = Field(default=None, sa_type=LargeBinary)
     """What the outcome came from; the node may have another snapshot by the time it signs."""
+    toolchain: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """Likewise, of the compiler's snapshot; zeros where nothing was compiled."""
     payload: bytes | None = Field(default=None, sa_type=LargeBinary)
     """The signed result, as posted."""
     receipt: str | None = Field(default=None, sa_column=Column(Text))

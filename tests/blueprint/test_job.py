@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from faas_blueprint.digests import keccak256, to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import (
+    COMPILED_LANGUAGES,
     DEFAULT_EPOCH,
+    ENTRY_FILES,
+    PROGRAM_FILES,
     Job,
     Language,
     Limits,
+    check_no_nesting,
     check_path,
     decode_job,
     encode_job,
@@ -34,6 +38,7 @@ jobs = st.builds(
     seed=st.integers(0, (1 << 64) - 1),
     epoch=st.integers(86_400, 4_102_444_800),
     limits=st.builds(Limits, timeout_ms=st.integers(1, 3_600_000), memory_mb=st.integers(16, 512)),
+    keep=st.booleans(),
 )
 
 
@@ -60,7 +65,7 @@ def test_no_other_bytes_decode_to_the_same_job(job: Job, data):
 def test_the_digest_is_pinned():
     assert (
         to_hex(job_digest(make_job("python", "print(1)")))
-        == "0x568766ee715a18818f2d1b9b4b956319ff8427383cd2ae53dfacbc1d4f7d59af"
+        == "0xb2088461cbd327ce7e1891baafa6435b44274489e5d68eb650dd1ed59873059b"
     )
 
 
@@ -72,7 +77,52 @@ def test_order_does_not_matter():
 
 def test_defaults_are_fixed():
     job = make_job("javascript", "")
-    assert (job.seed, job.epoch, job.limits) == (0, DEFAULT_EPOCH, Limits())
+    assert (job.seed, job.epoch, job.limits, job.keep) == (0, DEFAULT_EPOCH, Limits(), False)
+
+
+def test_keeping_the_machine_is_another_job():
+    assert job_digest(make_job("python", "", keep=True)) != job_digest(make_job("python", ""))
+
+
+def test_every_language_has_a_file_and_the_compiled_ones_a_program():
+    assert set(ENTRY_FILES) == set(Language)
+    assert set(PROGRAM_FILES) == COMPILED_LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("language", "reserved"),
+    [
+        ("python", {"main.py", "output"}),
+        ("javascript", {"main.js", "output"}),
+        ("bash", {"main.sh", "output"}),
+        ("rust", {"main.rs", "main", "output"}),
+        ("go", {"main.go", "main", "output"}),
+        ("typescript", {"main.ts", "main.js", "output"}),
+    ],
+)
+def test_reserved_names_are_refused_and_others_are_not(language, reserved):
+    names = {"main", "output", *(f"main.{ending}" for ending in ("py", "js", "sh", "rs", "go", "ts"))}
+    for name in names - reserved:
+        make_job(language, "", files={name: b""})
+    for name in reserved:
+        with pytest.raises(InvalidRequest, match=f"'{name}' is "):
+            make_job(language, "", files={name: b""})
+
+
+def test_a_file_may_lie_below_the_output_folder_but_not_below_a_program():
+    assert make_job("rust", "", files={"output/a": b"x"}).files[0].path == "output/a"
+    with pytest.raises(InvalidRequest, match="below another file"):
+        make_job("rust", "", files={"main/a": b"x"})
+
+
+@pytest.mark.parametrize("paths", [("a", "a!", "a/b"), ("a/b", "a/b/c/d"), ("x", "a/b", "a")])
+def test_nested_files_are_found_whatever_sorts_between(paths):
+    with pytest.raises(InvalidRequest, match="below another file"):
+        check_no_nesting(paths)
+
+
+def test_files_beside_each_other_do_not_nest():
+    check_no_nesting(("a", "a!!", "a!/b", "ab", "b/a", "b/a!/c"))
 
 
 @pytest.mark.parametrize("path", ["a", "a/b.txt", "ä/ö", ".hidden", "a..b", "x" * 255])
@@ -116,6 +166,7 @@ def test_paths_that_are_refused(path):
         ({"arguments": ("a\0b",)}, "NUL"),
         ({"environment": {"A=B": "x"}}, "environment"),
         ({"environment": {"": "x"}}, "environment"),
+        ({"keep": 1}, "keep"),
         ({"files": {"main.py": b""}}, "code's own name"),
         ({"files": {"main.py/x": b""}}, "below another file"),
         ({"files": {"a": b"", "a/b": b""}}, "below another file"),

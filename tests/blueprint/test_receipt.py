@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import ExecutionTimeout, InvalidRequest
-from faas_blueprint.outcome import Outcome, Status, Stream, failed_outcome
+from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream, failed_outcome
 from faas_blueprint.receipt import (
     RECEIPT_TYPE,
     CallReference,
@@ -31,8 +31,12 @@ def digest(byte: int) -> Digest:
     return Digest(bytes([byte]) * 32)
 
 
+FILES = (OutputFile("a/b.txt", b"one"), OutputFile("c", b""))
+
+
 def outcome(stdout: bytes = b"out", stderr: bytes = b"err", **changes) -> Outcome:
     values = {"status": Status.EXITED, "exit_code": 3, "signal": 0, "virtual_ns": 12345, **changes}
+    values = {"files": FILES, **values}
     return Outcome(**values, stdout=Stream(stdout), stderr=Stream(stderr, True), state_root=digest(5))
 
 
@@ -40,6 +44,7 @@ def receipt(ended: Outcome):
     return make_receipt(
         profile_id=digest(1),
         snapshot=digest(2),
+        toolchain=digest(4),
         job_digest=digest(3),
         outcome=ended,
         call=CALL,
@@ -56,7 +61,7 @@ def test_the_signing_digest_is_eip_712():
     message = encode_typed_data(
         domain_data={
             "name": "FaaS Receipt",
-            "version": "1",
+            "version": "2",
             "chainId": CALL.chain_id,
             "verifyingContract": CALL.tangle,
         },
@@ -77,6 +82,7 @@ def test_the_signing_digest_is_eip_712():
         exit_code=st.integers(-(1 << 31), (1 << 31) - 1),
         signal=st.integers(0, 255),
         virtual_ns=st.integers(0, (1 << 64) - 1),
+        files_truncated=st.booleans(),
     )
 )
 def test_a_result_comes_back_as_it_was_posted(ended: Outcome):
@@ -116,6 +122,10 @@ def test_every_field_counts():
         {"status": Status.SIGNALED},
         {"stdout": b"ouT"},
         {"stderr": b""},
+        {"files": ()},
+        {"files": (OutputFile("a/b.txt", b"two"), OutputFile("c", b""))},
+        {"files": (OutputFile("a/b.tx", b"one"), OutputFile("c", b""))},
+        {"files_truncated": True},
     ],
 )
 def test_every_part_of_an_outcome_counts(changes):
@@ -157,3 +167,18 @@ def test_a_failed_outcome_is_the_same_for_everyone():
     assert one == two
     assert one.stderr.content == b"EXECUTION_TIMEOUT: no such thing\n"
     assert (one.status, one.state_root) == (Status.FAILED, bytes(32))
+    assert (one.files, one.files_truncated) == ((), False)
+
+
+def test_the_toolchain_is_zero_unless_it_is_named():
+    ended = outcome()
+    made = make_receipt(
+        profile_id=digest(1),
+        snapshot=digest(2),
+        job_digest=digest(3),
+        outcome=ended,
+        call=CALL,
+        operator=address(ACCOUNT.address),
+    )
+    assert made.toolchain == bytes(32)
+    assert make_result(receipt(ended), ended, b"").toolchain == digest(4)

@@ -28,7 +28,7 @@ RUN_KEYS = {
     "wall_ms",
 }
 COMMANDS = {
-    "demo", "up", "devnet", "run", "verify", "image build", "image list", "snapshot measure",
+    "demo", "up", "devnet", "run", "verify", "verify-proof", "image build", "image list", "snapshot measure",
     "job submit", "job wait", "job show", "operator register", "operator run", "operator status",
 }  # fmt: skip
 
@@ -111,6 +111,8 @@ MISTAKES = [
     (("run", "ok.py", "--env", "NAME"), "--env takes NAME=VALUE, got 'NAME'"),
     (("run", "ok.py", "--stdin", "nowhere"), "cannot read nowhere"),
     (("run", "ok.py", "--file", "nowhere"), "cannot read nowhere"),
+    (("run", "ok.py", "--output", "."), "is not empty: give a new or empty folder"),
+    (("run", "ok.py", "--output", "ok.py"), "cannot write into ok.py"),
     (("run", "ok.py", "--timeout-ms", "0"), "timeout_ms must be an integer from 1"),
     (("run", "ok.py", "--memory-mb", "99999"), "memory_mb must be an integer from 16"),
     (("run", "ok.py", "--seed", "-1"), "seed must be"),

@@ -138,7 +138,9 @@ if os.fork() == 0:
 """
     await engine.run(make_job("python", code))
     look = "import os; print(sorted(os.listdir('/work')), os.listdir('/tmp'), 'LEFT' in os.environ)"
-    assert (await engine.run(make_job("python", look))).outcome.stdout.content == b"['main.py'] [] False\n"
+    assert (
+        await engine.run(make_job("python", look))
+    ).outcome.stdout.content == b"['main.py', 'output'] [] False\n"
     assert (await engine.run(HELLO)).outcome == hello
 
 

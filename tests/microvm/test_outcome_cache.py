@@ -60,7 +60,7 @@ def test_a_damaged_row_is_forgotten(tmp_path: Path):
     with OutcomeCache(tmp_path / "cache") as cache:
         cache.put(key(1), outcome())
     with sqlite3.connect(tmp_path / "cache") as rows:
-        rows.execute("update outcome set content = zeroblob(40)")
+        rows.execute("update known_outcome set content = zeroblob(40)")
     rows.close()
     with OutcomeCache(tmp_path / "cache") as cache:
         assert cache.get(key(1)) is None

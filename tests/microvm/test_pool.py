@@ -18,7 +18,7 @@ JOB = make_job("python", "import time, os; print(time.time_ns(), os.urandom(4).h
 
 async def waiting(engine: Engine, count: int) -> None:
     async with asyncio.timeout(20):
-        while len(engine._pool._waiting) < count:
+        while len(engine.pool._waiting) < count:
             await asyncio.sleep(0.02)
 
 
@@ -28,7 +28,7 @@ async def test_a_machine_that_waited_gives_the_same_outcome(faas_home: Path):
         await waiting(engine, 2)
         await asyncio.sleep(1)
         assert (await engine.run(JOB)).outcome == first
-        assert len(engine._pool.machines) <= 3
+        assert len(engine.pool.machines) <= 3
         outcomes = {
             execution.outcome for execution in await asyncio.gather(*(engine.run(JOB) for _ in range(6)))
         }
@@ -38,19 +38,20 @@ async def test_a_machine_that_waited_gives_the_same_outcome(faas_home: Path):
 async def test_a_machine_that_died_waiting_is_replaced(faas_home: Path):
     async with await Engine.open(faas_home, settings=EngineSettings(waiting=1)) as engine:
         await waiting(engine, 1)
-        (machine,) = engine._pool.machines
+        (machine,) = engine.pool.machines
         os.kill(machine.pid, 9)
         await machine._process.wait()
         assert (await engine.run(JOB)).outcome.exit_code == 0
 
 
 async def test_closing_ends_those_that_wait_and_those_that_start(faas_home: Path):
+    await (await Engine.open(faas_home)).close()  # what stays open once for the whole process
     before, groups = set(os.listdir("/proc/self/fd")), control_groups()
     for pause in (0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.5):
         engine = await Engine.open(faas_home, settings=EngineSettings(waiting=3))
         await asyncio.sleep(pause)
         await engine.close()
-        assert not engine._pool.machines
+        assert not engine.pool.machines
         assert not orphans()
         assert set(os.listdir("/proc/self/fd")) == before
     assert control_groups() <= groups

@@ -111,10 +111,10 @@ async def test_the_snapshots_memory_cannot_be_written(engine):
 @in_session_loop
 async def test_a_killed_machine_is_a_failure_and_the_next_run_is_fine(engine):
     task = asyncio.create_task(engine.run(make_job("python", "while True: pass")))
-    while not engine._pool.machines:
+    while not engine.pool.machines:
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.2)
-    for machine in engine._pool.machines:
+    for machine in engine.pool.machines:
         os.kill(machine.pid, 9)
     with pytest.raises(MachineFailure, match="ended by itself"):
         await task

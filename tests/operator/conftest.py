@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from faas_blueprint.digests import keccak256, sha256
+from faas_blueprint.digests import ZERO_DIGEST, keccak256, sha256
 from faas_blueprint.errors import ChainUnavailable, FaaSError, ResultRefused
-from faas_blueprint.job import Job, encode_job, make_job
-from faas_blueprint.outcome import Outcome, Status, Stream
+from faas_blueprint.job import COMPILED_LANGUAGES, Job, encode_job, make_job
+from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
 from faas_blueprint.receipt import Address, CallReference
 from faas_microvm.execution import Execution
 from faas_operator.chain.interface import Block, CallStanding, PostedResult, SubmittedJob
@@ -132,6 +132,7 @@ class ScriptedEngine:
 
     profile_id = sha256(b"scripted machine")
     measurement = sha256(b"scripted snapshot")
+    toolchain = sha256(b"scripted compiler")
 
     def __init__(self) -> None:
         self.failures: list[BaseException] = []
@@ -161,14 +162,18 @@ class ScriptedEngine:
                 raise self.failures.pop(0)
         finally:
             self.at_once -= 1
-        return Execution(outcome_of(job), self.profile_id, self.measurement, 1.0)
+        toolchain = self.toolchain if job.language in COMPILED_LANGUAGES else ZERO_DIGEST
+        return Execution(outcome_of(job), self.profile_id, self.measurement, 1.0, toolchain=toolchain)
 
 
 def outcome_of(job: Job) -> Outcome:
-    """Code `time out` times out, everything else prints itself as often as its seed says."""
+    """Code `time out` times out, everything else prints itself as often as its seed says, and leaves
+    its input files in its output folder."""
     status, code = (Status.TIMEOUT, 124) if job.code == "time out" else (Status.EXITED, 0)
     stdout = job.code.encode() * max(1, job.seed)
-    return Outcome(status, code, 0, 1000 + len(stdout), Stream(stdout), Stream(), keccak256(encode_job(job)))
+    files = tuple(OutputFile(file.path, file.content) for file in job.files)
+    state_root = keccak256(encode_job(job))
+    return Outcome(status, code, 0, 1000 + len(stdout), Stream(stdout), Stream(), state_root, files)
 
 
 class Node:
@@ -191,8 +196,10 @@ class Node:
     def set(self, **settings: object) -> None:
         self.settings = self.settings.model_copy(update=settings)
 
-    def submit(self, call_id: int, code: str = "hello", **fields: object) -> CallReference:
-        inputs = encode_job(make_job("python", code, **fields))
+    def submit(
+        self, call_id: int, code: str = "hello", language: str = "python", **fields: object
+    ) -> CallReference:
+        inputs = encode_job(make_job(language, code, **fields))
         return self.chain.submit(call_id, inputs).call
 
     def state(self, call: CallReference) -> State | None:

@@ -18,7 +18,7 @@ from faas_blueprint.errors import (
     MissingPrerequisite,
 )
 from faas_blueprint.job import encode_job, make_job
-from faas_blueprint.outcome import Status
+from faas_blueprint.outcome import Status, decode_manifest
 from faas_blueprint.receipt import Address, recover_signer
 from faas_blueprint.result import decode_result
 from faas_operator.chain.interface import CallStanding
@@ -46,6 +46,23 @@ async def test_large_output_is_posted_by_hash_and_kept(node):
     result = checked_result(node, call)
     assert result.output is None
     assert node.store.blob(result.outcome.stdout.sha256) == b"x" * 5000
+
+
+async def test_output_files_are_posted_by_hash_and_kept(node):
+    files = {"a/b": b"one", "c": b"x" * 5000}
+    call = node.submit(0, files=files)
+    await node.live_until_states({call: State.FINAL})
+    result = checked_result(node, call)
+    assert (result.outcome.files.count, result.outcome.files.size) == (2, 5003)
+    listed = decode_manifest(node.store.blob(result.outcome.files.sha256))
+    assert {line.path: node.store.blob(line.sha256) for line in listed} == files
+
+
+async def test_a_compiled_jobs_receipt_names_the_toolchain(node):
+    calls = [node.submit(n, language=language) for n, language in enumerate(("rust", "python"))]
+    await node.live_until_states(dict.fromkeys(calls, State.FINAL))
+    toolchains = [checked_result(node, call).toolchain for call in calls]
+    assert toolchains == [node.engine.toolchain, bytes(32)]
 
 
 async def test_the_logs_may_say_everything_twice(node):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import threading
+from contextlib import closing
 
 import pytest
 
 from faas_blueprint.digests import sha256
-from faas_blueprint.errors import NotFound
+from faas_blueprint.errors import FatalError, NotFound
 from faas_blueprint.job import make_job
-from faas_blueprint.outcome import Outcome, Status, Stream
+from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream, decode_manifest
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
 from faas_microvm.execution import Execution
 from faas_operator.chain.interface import Block, PostedResult, SubmittedJob
@@ -22,8 +24,11 @@ from faas_operator.store import StaleRecord, Store
 
 CALLER = Address("0x" + "cd" * 20)
 BLOCK = Block(7, "0x7")
-OUTCOME = Outcome(Status.EXITED, 3, 0, 77, Stream(b"\0out" * 3000, True), Stream(b"err"), sha256(b"root"))
-EXECUTION = Execution(OUTCOME, sha256(b"profile"), sha256(b"snapshot"), 12.5)
+FILES = (OutputFile("a/ü.bin", b"\0\xff" * 5000), OutputFile("b", b""), OutputFile("c", b"err"))
+OUTCOME = Outcome(
+    Status.EXITED, 3, 0, 77, Stream(b"\0out" * 3000, True), Stream(b"err"), sha256(b"root"), FILES, True
+)
+EXECUTION = Execution(OUTCOME, sha256(b"profile"), sha256(b"snapshot"), 12.5, toolchain=sha256(b"toolchain"))
 
 
 def submitted(call_id=0, block=BLOCK, inputs=b"in", quoted=None):
@@ -71,8 +76,11 @@ def test_a_job_survives_with_everything_it_was_given(store, url):
     assert found == record
     assert (found.signed, found.posted, found.state) == (signed, posted, State.POSTED)
     assert found.executed.profile_id == EXECUTION.profile_id
+    assert found.executed.toolchain == EXECUTION.toolchain
     assert again.outcome(found) == OUTCOME
     assert again.blob(sha256(OUTCOME.stdout.content)) == OUTCOME.stdout.content
+    assert again.blob(sha256(FILES[0].content)) == FILES[0].content
+    assert decode_manifest(again.blob(OUTCOME.summary().files.sha256)) == OUTCOME.manifest()
     assert again.cursor("d") == Block(9, "0x9")
     assert again.cursor("another") is None
     again.close()
@@ -175,8 +183,29 @@ def test_an_execution_belongs_to_its_account_and_keeps_everything(store, url):
     assert (record.job, record.status, record.number) == (job, ExecutionStatus.COMPLETED, number)
     assert record.attested.outcome == OUTCOME
     assert (record.attested.receipt, record.attested.signature) == (receipt, signature)
+    assert store.executions.file("exec_1", "alice", "a/ü.bin") == FILES[0].content
+    for account, path in (("alice", "a"), ("alice", "a/ü"), ("alice", ""), ("mallory", "b")):
+        with pytest.raises(NotFound):
+            store.executions.file("exec_1", account, path)
     with pytest.raises(NotFound):
         store.executions.get("exec_1", "mallory")
+
+
+def test_a_run_without_an_outcome_has_no_files(store):
+    store.executions.begin("exec_1", "alice", make_job("python", ""))
+    with pytest.raises(NotFound, match="running"):
+        store.executions.file("exec_1", "alice", "a")
+
+
+def test_a_store_of_an_earlier_version_is_refused_and_left_alone(url, tmp_path):
+    Store.open(url).close()
+    path = tmp_path / "folder" / "store.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("ALTER TABLE job DROP COLUMN toolchain")
+        database.commit()
+    with pytest.raises(FatalError, match="earlier version"):
+        Store.open(url)
+    assert path.exists()
 
 
 def test_runs_that_a_dead_node_left_are_marked(store):

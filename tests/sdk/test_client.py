@@ -78,6 +78,42 @@ def test_everything_that_can_be_said(client, flaky_server):
     assert (body["resources"], body["env_vars"]) == ({"memory_mb": 64}, {"A": "1"})
 
 
+LINE = {"path": "plots/a b?.svg", "size": 3, "sha256": "0x" + 64 * "1"}
+
+
+def test_output_files_are_listed_and_fetched(client, flaky_server):
+    flaky_server.will_answer(200, DONE | {"files": [LINE], "files_truncated": True})
+    flaky_server.will_answer(200, b"\xff\x00x")
+    result = client.execute("1", "python")
+    assert result.files == (faas_sdk.OutputFile(**LINE),)
+    assert result.files_truncated
+    assert client.output_file(result.id, result.files[0].path) == b"\xff\x00x"
+    request = flaky_server.requests[1]
+    assert request["path"] == "/api/v1/executions/exec_1/files/plots/a%20b%3F.svg"
+    assert request["headers"]["authorization"] == "Bearer key"
+
+
+def test_a_service_that_names_no_files_left_none(client, flaky_server):
+    flaky_server.will_answer(200, DONE)
+    result = client.execute("1", "python")
+    assert (result.files, result.files_truncated) == ((), False)
+
+
+def test_no_such_output_file(client, flaky_server):
+    flaky_server.will_answer(404, error("NOT_FOUND"))
+    with pytest.raises(faas_sdk.NotFound):
+        client.output_file("exec_1", "a")
+
+
+@pytest.mark.parametrize(
+    "line", [5, {}, LINE | {"size": "3"}, *(LINE | {"path": path} for path in ("/a", "../a", "a//b", "a\0"))]
+)
+def test_files_that_cannot_be_read_or_written_safely(client, flaky_server, line):
+    flaky_server.will_answer(200, DONE | {"files": [line]})
+    with pytest.raises(faas_sdk.ConnectionFailed, match="files"):
+        client.execute("1", "python")
+
+
 @pytest.mark.parametrize("suffix", ["", "/", "/api/v1", "/api/v1/"])
 def test_the_endpoint_with_and_without_its_prefix(flaky_server, suffix):
     flaky_server.will_answer(200, DONE)

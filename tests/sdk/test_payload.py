@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from faas_blueprint.bundle import bundle_from_json
-from faas_blueprint.digests import to_hex
+from faas_blueprint.digests import sha256, to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import encode_job, job_digest, make_job
-from faas_sdk import SubmissionRefused
+from faas_blueprint.outcome import OutputFile, files_manifest
+from faas_sdk import FilesHash, ResultUnreadable, SubmissionRefused
+from faas_sdk import OutputFile as SdkFile
+from faas_sdk.effects import run
 from faas_sdk.inputs import checked_payload
+from faas_sdk.output_files import decode_manifest
 from faas_sdk.payload import JobInputs, decode_posted
 from faas_sdk.receipt import recover_signer
-from faas_sdk.results import Submitted, TangleResult
+from faas_sdk.rest import RestApi
+from faas_sdk.results import Submitted, TangleResult, _files, read_output_file
 from faas_sdk.submission import JobCall
 
 RECEIPTS = Path(__file__).parents[1] / "vectors" / "receipts"
@@ -49,6 +56,7 @@ def node_job(made: JobInputs):
         seed=made.seed,
         epoch=made.epoch,
         limits=Limits(**made.limits),
+        keep=made.keep,
     )
 
 
@@ -60,6 +68,10 @@ def node_job(made: JobInputs):
         {"stdin": b"\x00\xff", "arguments": ("a", "")},
         {"env_vars": {"B": "2", "A": "1"}, "files": {"z": b"", "a/b.txt": b"x"}},
         {"limits": {"timeout_ms": 5, "memory_mb": 64}, "seed": (1 << 64) - 1},
+        {"keep": True},
+        {"language": "rust", "code": "fn main() {}", "files": {"main.py": b"", "output/a": b""}},
+        {"language": "go", "code": "package main"},
+        {"language": "typescript", "code": "console.log(1)", "files": {"main": b""}},
     ],
 )
 def test_the_payload_is_the_nodes(changes):
@@ -84,6 +96,10 @@ def test_the_payload_is_the_nodes(changes):
         {"files": {"a/../b": b""}},
         {"files": {"main.py": b""}},
         {"files": {"main.py/x": b""}},
+        {"files": {"output": b""}},
+        {"language": "rust", "files": {"main": b""}},
+        {"language": "go", "files": {"main/x": b""}},
+        {"language": "typescript", "files": {"main.js": b""}},
         {"files": {"a": b"", "a/b": b""}},
         {"files": {"a" * 256: b""}},
         {"files": {"a\0": b""}},
@@ -144,20 +160,103 @@ def test_a_receipt_that_the_node_signed_is_read_and_verified_here():
     result = result_of("good-chain")
     assert result.verify_signature()
     assert (result.status, result.exit_code, result.stdout) == ("exited", 0, "hello\n")
+    assert (result.files_hash.count, result.files_hash.size, result.files) == (2, 14, None)
+
+
+def test_a_compiled_programs_receipt_names_its_toolchain_here_too():
+    sample = json.loads((RECEIPTS / "good-compiled.json").read_text())["file"]
+    receipt = sample["receipt"]
+    assert receipt["toolchain"] != "0x" + 64 * "0"
+    assert recover_signer(receipt, bytes.fromhex(sample["signature"][2:])) == receipt["operator"]
 
 
 @pytest.mark.parametrize(
-    "name", ["wrong-state-root", "another-calls-result", "swapped-job-on-chain", "another-operators-result"]
+    "name",
+    [
+        "wrong-state-root",
+        "wrong-toolchain",
+        "another-calls-result",
+        "swapped-job-on-chain",
+        "another-operators-result",
+    ],
 )
 def test_forgeries_have_no_valid_signature(name):
     assert not result_of(name).verify_signature()
 
 
+FILES = (OutputFile("a/b.txt", b"one"), OutputFile("c", b""))
+MANIFEST = files_manifest(FILES)
+FILES_HASH = FilesHash(2, 3, sha256(MANIFEST), False)
+
+
+def test_the_manifest_is_the_nodes():
+    listed = decode_manifest(MANIFEST, FILES_HASH)
+    assert [(file.path, file.size) for file in listed] == [("a/b.txt", 3), ("c", 0)]
+    assert [file.sha256 for file in listed] == [to_hex(sha256(file.content)) for file in FILES]
+
+
+@pytest.mark.parametrize(
+    "line", [b"\x02..", b"\x02/a", b"\x03a\0b", b"\x04a//b"], ids=["up", "absolute", "zero", "empty part"]
+)
+def test_a_manifest_that_leads_out_of_its_folder_is_refused(line):
+    data = b"\x01\x03" + line + bytes(40)
+    with pytest.raises(ValueError, match="not a path"):
+        decode_manifest(data, FilesHash(1, 0, sha256(data), False))
+
+
+@pytest.mark.parametrize("changes", [{"count": 1}, {"size": 4}, {"sha256": bytes(32)}])
+def test_a_manifest_that_is_not_what_was_signed_is_refused(changes):
+    with pytest.raises(ValueError, match="manifest"):
+        decode_manifest(MANIFEST, replace(FILES_HASH, **changes))
+
+
+@pytest.fixture
+def endpoint(flaky_server):
+    return RestApi.at(flaky_server.url, None, 0)
+
+
+@pytest.fixture
+def carried_out():
+    """Plans are run with this."""
+    with httpx.Client(timeout=5) as http:
+        yield lambda plan: run(plan, http)
+
+
+def test_output_files_come_from_the_endpoint_and_are_checked(flaky_server, endpoint, carried_out):
+    flaky_server.will_answer(200, MANIFEST)
+    listed = carried_out(_files(FILES_HASH, endpoint))
+    result = replace(result_of("good-chain"), files=listed)
+    flaky_server.will_answer(200, b"one")
+    assert carried_out(read_output_file(result, "a/b.txt", endpoint)) == b"one"
+    paths = [request["path"] for request in flaky_server.requests]
+    assert paths == [f"/api/v1/blobs/{sha256(content).hex()}" for content in (MANIFEST, b"one")]
+    flaky_server.will_answer(200, b"two")
+    with pytest.raises(ResultUnreadable, match="SHA-256 differs"):
+        carried_out(read_output_file(result, "a/b.txt", endpoint))
+    with pytest.raises(ResultUnreadable, match="no output file 'b'"):
+        carried_out(read_output_file(result, "b", endpoint))
+    with pytest.raises(ResultUnreadable, match="endpoint"):
+        carried_out(read_output_file(result, "c", None))
+
+
+def test_without_the_list_a_result_stands_and_a_wrong_one_is_refused(flaky_server, endpoint, carried_out):
+    assert carried_out(_files(FILES_HASH, None)) is None
+    assert carried_out(_files(FilesHash(0, 0, sha256(b"\0"), False), None)) == ()
+    flaky_server.will_answer(404, {"error": {"code": "NOT_FOUND", "message": "no", "details": {}}})
+    assert carried_out(_files(FILES_HASH, endpoint)) is None
+    flaky_server.will_answer(200, b"\0")
+    with pytest.raises(ResultUnreadable, match="list of output files"):
+        carried_out(_files(FILES_HASH, endpoint))
+
+
 def test_the_receipt_file_is_the_nodes_bundle():
-    sample = json.loads((RECEIPTS / "good-file.json").read_text())
-    made = result_of("good-chain").receipt_file()
-    assert made == sample["file"]
-    assert bundle_from_json(made).receipt.virtual_ns == 12_345_678
+    made = result_of("good-chain")
+    without = json.loads((RECEIPTS / "good-without-manifest.json").read_text())["file"]
+    assert made.receipt_file() == without
+    assert bundle_from_json(made.receipt_file()).receipt.virtual_ns == 12_345_678
+    listed = json.loads((RECEIPTS / "good-files-by-hash.json").read_text())["file"]
+    lines = [SdkFile(**line) for line in listed["outcome"]["files"]["manifest"]]
+    assert replace(made, files=tuple(lines)).receipt_file() == listed
 
 
 @pytest.mark.parametrize("signature", [b"", bytes(64), bytes(64) + b"\x1b", b"\xff" * 64 + b"\x1c"])

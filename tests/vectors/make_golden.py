@@ -19,7 +19,14 @@ from faas_blueprint.receipt import CallReference, address, make_receipt, signing
 from faas_microvm.engine import Engine
 
 GOLDEN = Path(__file__).parent / "golden"
-LANGUAGES = {".py": "python", ".js": "javascript", ".sh": "bash"}
+LANGUAGES = {
+    ".py": "python",
+    ".js": "javascript",
+    ".sh": "bash",
+    ".rs": "rust",
+    ".go": "go",
+    ".ts": "typescript",
+}
 KEY = KeyAPI().PrivateKey(b"\x42" * 32)
 OPERATOR = address(KEY.public_key.to_address())
 CALL = CallReference(31337, address("0x" + "00" * 19 + "01"), 1, 1)
@@ -30,10 +37,12 @@ async def main() -> None:
     async with await Engine.open(progress=print) as engine:
         for program in sorted((GOLDEN / "programs").iterdir()):
             job = make_job(LANGUAGES[program.suffix], program.read_text(), seed=1, stdin=b"golden\n")
-            outcome = (await engine.run(job)).outcome
+            execution = await engine.run(job)
+            outcome = execution.outcome
             receipt = make_receipt(
                 profile_id=engine.profile_id,
                 snapshot=engine.measurement,
+                toolchain=execution.toolchain,
                 job_digest=job_digest(job),
                 outcome=outcome,
                 call=CALL,

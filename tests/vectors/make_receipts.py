@@ -18,7 +18,15 @@ from faas_blueprint.bundle import Bundle, bundle_to_json, make_bundle
 from faas_blueprint.digests import ZERO_DIGEST, Digest, keccak256, to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import EXECUTE_PARAMETERS, decode_job, encode_job, make_job
-from faas_blueprint.outcome import Outcome, Status, Stream, failed_outcome, outcome_digest
+from faas_blueprint.outcome import (
+    FileDigest,
+    Outcome,
+    OutputFile,
+    Status,
+    Stream,
+    failed_outcome,
+    outcome_digest,
+)
 from faas_blueprint.receipt import (
     SECP256K1_ORDER,
     CallReference,
@@ -27,7 +35,7 @@ from faas_blueprint.receipt import (
     make_receipt,
     signing_digest,
 )
-from faas_blueprint.result import InlineOutput, encode_result, make_result
+from faas_blueprint.result import InlineOutput, decode_result, encode_result, make_result
 
 RECEIPTS = Path(__file__).parent / "receipts"
 
@@ -41,8 +49,13 @@ STATE_ROOT = keccak256(b"state root of the samples")
 CALL = CallReference(31337, address("0xcf7ed3acca5a467e9e704c703e8d87f634fb0fc9"), 1, 7)
 
 JOB = make_job("python", 'print("hello")', stdin=b"in", seed=5, environment={"A": "1"})
-OUTCOME = Outcome(Status.EXITED, 0, 0, 12_345_678, Stream(b"hello\n"), Stream(), STATE_ROOT)
+FILES = (OutputFile("plots/a.svg", b"<svg/>"), OutputFile("table.csv", b"x,y\n1,2\n"))
+OUTCOME = Outcome(Status.EXITED, 0, 0, 12_345_678, Stream(b"hello\n"), Stream(), STATE_ROOT, FILES)
+OTHER_FILES = (FILES[0], OutputFile("table.csv", b"x,y\n1,3\n"))
 OTHER_JOB = make_job("python", 'print("other")', seed=5)
+COMPILED_JOB = make_job("rust", 'fn main() { println!("hello"); }', seed=5)
+TOOLCHAIN = keccak256(b"toolchain of the samples")
+"""What compiles COMPILED_JOB here."""
 
 
 def invalid_payload() -> bytes:
@@ -149,6 +162,12 @@ def good_samples() -> Iterator[tuple[str, dict[str, object]]]:
     yield "good-file-and-chain", both
     hashed = replace(good, output=None)
     yield "good-by-hash", sample("Nothing; the output is not in the file.", "verified", file=hashed)
+    listed = replace(good, files=None)
+    yield "good-files-by-hash", sample("Nothing; of the files only a list.", "verified", file=listed)
+    unlisted = replace(listed, manifest=None)
+    compiled = bundle(job=encode_job(COMPILED_JOB), toolchain=TOOLCHAIN)
+    yield "good-compiled", sample("Nothing; the program was compiled.", "verified", file=compiled)
+    yield "good-without-manifest", sample("Nothing; of the files not even a list.", "verified", file=unlisted)
 
 
 def forged_samples() -> Iterator[tuple[str, dict[str, object]]]:
@@ -192,6 +211,14 @@ def forged_samples() -> Iterator[tuple[str, dict[str, object]]]:
     )
     relayed = posted(payload_of(good), operator=STRANGER)
     yield "another-operators-result", sample("Sent by another operator.", "refuted", 2, chain=relayed)
+    edited = replace(good, files=OTHER_FILES)
+    yield "wrong-file-byte", sample("A byte of an output file.", "refuted", 6, file=edited)
+    relisted = replace(good, manifest=tuple(map(FileDigest.of, OTHER_FILES)), files=OTHER_FILES)
+    yield "wrong-manifest", sample("The list of files, and a file to match.", "refuted", 6, file=relisted)
+    fewer = replace(good, manifest=(FileDigest.of(FILES[0]),), files=FILES[:1])
+    yield "missing-file", sample("A file is left out.", "refuted", 6, file=fewer)
+    compiler = posted(encode_result(replace(decode_result(payload_of(good)), toolchain=SNAPSHOT)))
+    yield "wrong-toolchain", sample("The toolchain, after signing.", "refuted", 2, chain=compiler)
     exit_code = replace(good, outcome=replace(good.outcome, exit_code=1))
     yield "wrong-exit-code", sample("The exit code in the file.", "refuted", 6, file=exit_code)
     faster = bundle(virtual_ns=1)
@@ -211,9 +238,22 @@ def lying_samples() -> Iterator[tuple[str, dict[str, object]]]:
         ("lie-state-root", "The state root.", replace(OUTCOME, state_root=keccak256(b"another"))),
         ("lie-virtual-time", "The virtual time.", replace(OUTCOME, virtual_ns=12_345_679)),
         ("lie-exit-code", "The exit code.", replace(OUTCOME, exit_code=3)),
+        ("lie-file-byte", "A byte of an output file.", replace(OUTCOME, files=OTHER_FILES)),
+        ("lie-no-file", "The output files are left out.", replace(OUTCOME, files=())),
+        ("lie-files-truncated", "Files are said to be left out.", replace(OUTCOME, files_truncated=True)),
     ):
         lie = payload_of(bundle(outcome), outcome)
         yield name, sample(f"{what} Signed so by the operator.", "refuted", 8, chain=posted(lie))
+    compiled = payload_of(bundle(toolchain=SNAPSHOT))
+    yield (
+        "lie-toolchain",
+        sample(
+            "A toolchain, though nothing is compiled. Signed so by the operator.",
+            "refuted",
+            8,
+            chain=posted(compiled),
+        ),
+    )
 
 
 def failed_samples() -> Iterator[tuple[str, dict[str, object]]]:
@@ -246,7 +286,12 @@ def uncheckable_samples() -> Iterator[tuple[str, dict[str, object]]]:
     other = Digest(keccak256(b"another"))
     yield "other-profile", sample("Another machine.", "unchecked", 7, file=bundle(profile_id=other))
     yield "other-snapshot", sample("Another snapshot.", "unchecked", 7, file=bundle(snapshot=other))
-    yield "other-version", sample("A version yet to come.", "unchecked", 1, file=bundle(version=2))
+    yield "other-version", sample("A version yet to come.", "unchecked", 1, file=bundle(version=3))
+    payload = encode_job(COMPILED_JOB)
+    theirs = bundle(job=payload, toolchain=other)
+    yield "other-toolchain", sample("Another compiler.", "unchecked", 8, file=theirs)
+    none = bundle(job=payload)
+    yield "no-toolchain", sample("A program that nobody compiled.", "refuted", 8, file=none)
 
 
 def main() -> None:

@@ -95,7 +95,8 @@ def vectors() -> list[dict[str, object]]:
         environment={"B": "2", "A": "1"},
         files={"d/x.txt": b"x", "a.txt": b""},
         seed=(1 << 64) - 1,
-        epoch=1,
+        epoch=86_400,
+        keep=True,
     )
     return [
         CONTRACT_CHECKED,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from faas_blueprint.digests import Digest
+from faas_blueprint.digests import ZERO_DIGEST, Digest
 from faas_blueprint.errors import MachineFailure, MissingPrerequisite
 from faas_blueprint.job import Job
 from faas_blueprint.outcome import Outcome
@@ -19,20 +19,23 @@ from faas_microvm.execution import Execution
 
 
 class RecordedMachine:
-    """Knows one job and what comes out of it; any other job is a mistake of the test."""
+    """Knows some jobs, with the toolchain of each, and the one outcome that all of them have; any other
+    job is a mistake of the test."""
 
-    def __init__(self, profile_id: Digest, measurement: Digest, job: Job, outcome: Outcome) -> None:
+    def __init__(
+        self, profile_id: Digest, measurement: Digest, toolchains: Mapping[Job, Digest], outcome: Outcome
+    ) -> None:
         self.profile_id = profile_id
         self.measurement = measurement
         self.runs = 0
-        self._job = job
+        self._toolchains = toolchains
         self._outcome = outcome
 
     async def run(self, job: Job) -> Execution:
         """The recorded outcome."""
-        assert job == self._job
+        toolchain = self._toolchains[job]
         self.runs += 1
-        return Execution(self._outcome, self.profile_id, self.measurement, 1.0)
+        return Execution(self._outcome, self.profile_id, self.measurement, 1.0, toolchain=toolchain)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[RecordedMachine]:
@@ -70,9 +73,10 @@ def make_receipts() -> ModuleType:
 
 @pytest.fixture
 def machine(make_receipts: ModuleType) -> RecordedMachine:
-    """Honestly runs the samples' job."""
+    """Honestly runs the samples' jobs."""
     made = make_receipts
-    return RecordedMachine(made.PROFILE, made.SNAPSHOT, made.JOB, made.OUTCOME)
+    toolchains = {made.JOB: ZERO_DIGEST, made.COMPILED_JOB: made.TOOLCHAIN}
+    return RecordedMachine(made.PROFILE, made.SNAPSHOT, toolchains, made.OUTCOME)
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from faas_blueprint.bundle import bundle_from_json, bundle_to_json
+from faas_blueprint.bundle import BUNDLED_FILE_BYTES, bundle_from_json, bundle_to_json, make_bundle
 from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.outcome import OutputFile
 from faas_verifier.bundle import load_bundle, save_bundle
 
 
@@ -20,7 +21,8 @@ def good(make_receipts):
 
 def test_round_trip(good, tmp_path):
     path = tmp_path / "receipt.json"
-    for bundle in (good, replace(good, output=None)):
+    listed = replace(good, files=None)
+    for bundle in (good, replace(good, output=None), listed, replace(listed, manifest=None)):
         save_bundle(bundle, path)
         assert load_bundle(path) == bundle
 
@@ -43,6 +45,22 @@ def test_round_trip(good, tmp_path):
         (("outcome", "stdout", "sha256"), None, "outcome.stdout.sha256"),
         (("outcome", "stderr", "size"), 1.5, "outcome.stderr.size"),
         (("outcome", "stderr"), [], "outcome.stderr"),
+        (("outcome", "files"), None, "outcome.files"),
+        (("outcome", "files", "count"), 1 << 32, "outcome.files.count"),
+        (("outcome", "files", "size"), -1, "outcome.files.size"),
+        (("outcome", "files", "sha256"), "0x12", "outcome.files.sha256"),
+        (("outcome", "files", "truncated"), 1, "outcome.files.truncated"),
+        (("outcome", "files", "note"), 1, "unknown field 'note'"),
+        (("outcome", "files", "manifest"), {}, "outcome.files.manifest"),
+        (("outcome", "files", "manifest", 1), [], r"manifest\[1\]"),
+        (("outcome", "files", "manifest", 1, "path"), 5, r"manifest\[1\].path"),
+        (("outcome", "files", "manifest", 1, "path"), "../table.csv", "relative"),
+        (("outcome", "files", "manifest", 1, "path"), "a.csv", "sorted"),
+        (("outcome", "files", "manifest", 1, "path"), "plots/a.svg/b", "below another file"),
+        (("outcome", "files", "manifest", 1, "size"), True, r"manifest\[1\].size"),
+        (("outcome", "files", "manifest", 1, "sha256"), None, r"manifest\[1\].sha256"),
+        (("outcome", "files", "manifest", 1, "content"), "text", r"manifest\[1\].content"),
+        (("outcome", "files", "manifest", 1, "note"), 1, "unknown field 'note'"),
         (("outcome",), None, "outcome"),
     ],
 )
@@ -71,6 +89,22 @@ def test_content_in_one_stream_only(good):
         bundle_from_json(data)
 
 
+def test_content_of_some_files_only(good):
+    data = copy.deepcopy(bundle_to_json(good))
+    del data["outcome"]["files"]["manifest"][0]["content"]
+    with pytest.raises(InvalidRequest, match="in all files or in none"):
+        bundle_from_json(data)
+
+
+@pytest.mark.parametrize(("size", "whole"), [(BUNDLED_FILE_BYTES, True), (BUNDLED_FILE_BYTES + 1, False)])
+def test_large_files_go_by_hash(make_receipts, good, size, whole):
+    outcome = replace(make_receipts.OUTCOME, files=(OutputFile("large", bytes(size)),))
+    made = make_bundle(good.receipt, good.signature, good.job, outcome)
+    assert made.manifest == outcome.manifest()
+    assert made.files == (outcome.files if whole else None)
+    assert bundle_from_json(bundle_to_json(made)) == made
+
+
 @pytest.mark.parametrize("text", ["", "[1", "[" * 100_000, '"text"', "[]", "null"])
 def test_not_a_receipt_file(tmp_path, text):
     path = tmp_path / "receipt.json"
@@ -88,3 +122,7 @@ def test_the_documented_shape(good):
     data = json.loads(json.dumps(bundle_to_json(good)))
     assert set(data) == {"receipt", "signature", "job", "outcome"}
     assert set(data["outcome"]["stdout"]) == {"size", "sha256", "truncated", "content"}
+    files = data["outcome"]["files"]
+    assert set(files) == {"count", "size", "sha256", "truncated", "manifest"}
+    assert [set(line) for line in files["manifest"]] == 2 * [{"path", "size", "sha256", "content"}]
+    assert data["receipt"]["toolchain"] == "0x" + 64 * "0"

@@ -13,7 +13,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from faas_blueprint.digests import keccak256
-from faas_blueprint.outcome import Stream
+from faas_blueprint.outcome import OutputFile, Stream
 from faas_verifier import command
 from faas_verifier.bundle import save_bundle
 
@@ -125,3 +125,15 @@ def test_an_operators_text_cannot_draw_on_the_terminal(run, make_receipts, tmp_p
     assert result.exit_code == 1
     assert "\x1b[2J" not in result.output
     assert "\\x1b[2J\\rVERIFIED [bold]\\n" in result.output
+
+
+def test_nor_can_the_name_of_an_output_file(run, make_receipts, tmp_path):
+    path = tmp_path / "forged.json"
+    outcome = replace(make_receipts.OUTCOME, files=(OutputFile("\x1b[2J\r[bold]", b"x"),))
+    made = make_receipts.bundle(outcome)
+    save_bundle(replace(made, files=(OutputFile("\x1b[2J\r[bold]", b"y"),)), path)
+    result = run(path)
+    assert result.exit_code == 1
+    assert "\x1b" not in result.output
+    assert "[2J" in result.output
+    assert "[bold]" in result.output

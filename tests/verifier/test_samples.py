@@ -79,6 +79,14 @@ async def test_a_verified_one_went_through_all_eight_checks(name, machine):
         ("lie-state-root", {"state_root"}),
         ("lie-output-byte", {"outcome_digest", "stdout", "stdout.sha256"}),
         ("lie-virtual-time", {"outcome_digest", "virtual_ns"}),
+        ("lie-file-byte", {"outcome_digest", "files.sha256"}),
+        ("lie-no-file", {"files.count", "files.size", "files.sha256"}),
+        ("lie-files-truncated", {"outcome_digest", "files.truncated"}),
+        ("lie-toolchain", {"toolchain"}),
+        ("no-toolchain", {"toolchain"}),
+        ("wrong-file-byte", {"file 'table.csv'"}),
+        ("wrong-manifest", {"files.sha256"}),
+        ("missing-file", {"files.count", "files.size", "files.sha256"}),
     ],
 )
 async def test_what_differs_is_named_with_both_values(name, fields, machine):

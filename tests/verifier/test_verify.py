@@ -32,7 +32,7 @@ async def test_a_missing_snapshot_is_unchecked_and_says_what_to_do(make_receipts
 
 async def test_a_machine_that_dies_refutes_nobody(make_receipts, doubles):
     made = make_receipts
-    machine = doubles.DyingMachine(made.PROFILE, made.SNAPSHOT, made.JOB, made.OUTCOME)
+    machine = doubles.DyingMachine(made.PROFILE, made.SNAPSHOT, {}, made.OUTCOME)
     verdict = await verify_bundle(made.bundle(), machine.open)
     assert verdict.conclusion is Conclusion.UNCHECKED
     assert "watchdog" in verdict.reason
@@ -70,6 +70,27 @@ async def test_a_file_that_differs_from_what_was_posted(make_receipts, machine):
     verdict = await verify_bundle(made.bundle(lie), machine.open, posted(made, made.bundle()))
     assert {item.field for item in verdict.differences} >= {"outcome_digest on-chain"}
     assert to_hex(made.OUTCOME.digest()) in {item.found for item in verdict.differences}
+
+
+async def test_a_rerun_names_the_first_file_that_differs(make_receipts, machine):
+    made = make_receipts
+    same, other = made.FILES
+    for files, named in (
+        ((same, replace(other, content=b"")), "file 'table.csv'"),
+        ((replace(same, path="plots/a"), other), "file 'plots/a'"),
+        ((same,), "file 'table.csv'"),
+        ((*made.FILES, replace(other, path="z")), "file 'z'"),
+    ):
+        verdict = await verify_bundle(made.bundle(replace(made.OUTCOME, files=files)), machine.open)
+        assert verdict.conclusion is Conclusion.REFUTED
+        assert [item.field for item in verdict.differences if item.field.startswith("file ")] == [named]
+
+
+async def test_a_posted_toolchain_that_differs_from_the_files(make_receipts, machine):
+    made = make_receipts
+    compiled = made.bundle(toolchain=made.TOOLCHAIN)
+    verdict = await verify_bundle(compiled, machine.open, posted(made, made.bundle()))
+    assert [item.field for item in verdict.differences] == ["toolchain on-chain"]
 
 
 async def test_the_worst_of_several_decides(make_receipts, machine):

@@ -8,7 +8,7 @@ from pathlib import Path
 from faas_blueprint.bundle import Bundle, bundle_from_json, bundle_to_json
 from faas_blueprint.errors import InvalidRequest
 
-MAX_FILE_BYTES = 64 << 20
+MAX_FILE_BYTES = 192 << 20
 """The largest job and output together, in hexadecimal, with room to spare."""
 
 

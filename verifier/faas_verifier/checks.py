@@ -7,10 +7,12 @@
 3. *standing*: that operator is one of the service's.
 4. *job*: the receipt's job digest is the Keccak-256 of the job's inputs, as the chain holds them.
 5. *place*: the receipt is for this chain, contract, service and call.
-6. *outcome*: the outcome at hand hashes to the receipt's outcome digest, outcome, state root and
-   snapshot are the posted ones, and the output at hand hashes to what the outcome says of it.
+6. *outcome*: the outcome at hand hashes to the receipt's outcome digest, outcome, state root,
+   snapshot and toolchain are the posted ones, and the output at hand (streams, files and their
+   manifest) hashes to what the outcome says of it.
 7. *snapshot*: profile and snapshot are our own; another one we cannot check.
-8. *re-execution*: our own run gives the same outcome and state root (7 and 8: see `rerun`).
+8. *re-execution*: our own run gives the same outcome and state root, from the same compiler (7 and
+   8: see `rerun`).
 
 Each check is a pure function from evidence to a judgement; they do not depend on each other.
 A receipt file alone is checked against itself and by re-execution; what only a chain can say
@@ -27,6 +29,7 @@ from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.outcome import Stream, StreamDigest, outcome_digest
 from faas_blueprint.receipt import RECEIPT_VERSION, recover_signer
 from faas_verifier.evidence import Evidence
+from faas_verifier.output_files import Pair, bundled_pairs
 from faas_verifier.verdict import Difference, Finding, Status
 
 
@@ -67,7 +70,7 @@ def skipped(detail: str) -> Judgement:
     return Judgement(Status.SKIPPED, detail)
 
 
-def compared(detail: str, *pairs: tuple[str, str | int, str | int]) -> Judgement:
+def compared(detail: str, *pairs: Pair) -> Judgement:
     """Passed with `detail` when all pairs (field, claimed, found) are equal, else failed with those not."""
     differing = tuple(Difference(*pair) for pair in pairs if pair[1] != pair[2])
     if not differing:
@@ -141,7 +144,7 @@ def outcome(evidence: Evidence) -> Judgement:
     """6. The outcome hashes to the receipt's digest, and the output to the outcome's."""
     bundle = evidence.bundle
     claimed = to_hex(bundle.receipt.outcome_digest)
-    pairs: list[tuple[str, str | int, str | int]] = [
+    pairs: list[Pair] = [
         ("outcome_digest", claimed, to_hex(outcome_digest(bundle.outcome))),
         ("virtual_ns", bundle.receipt.virtual_ns, bundle.outcome.virtual_ns),
     ]
@@ -151,18 +154,18 @@ def outcome(evidence: Evidence) -> Judgement:
             ("outcome_digest on-chain", claimed, to_hex(outcome_digest(posted.outcome))),
             ("state_root on-chain", to_hex(receipt.state_root), to_hex(posted.state_root)),
             ("snapshot on-chain", to_hex(receipt.snapshot), to_hex(posted.snapshot)),
+            ("toolchain on-chain", to_hex(receipt.toolchain), to_hex(posted.toolchain)),
             ("profile_id on-chain", to_hex(receipt.profile_id), to_hex(posted.profile_id)),
         ]
     if bundle.output is not None:
         pairs += _stream_pairs("stdout", bundle.outcome.stdout, bundle.output.stdout)
         pairs += _stream_pairs("stderr", bundle.outcome.stderr, bundle.output.stderr)
+    pairs += bundled_pairs(bundle)
     how = "output by hash" if bundle.output is None else "output at hand"
     return compared(f"{bundle.outcome.status.name.lower()}, {how}", *pairs)
 
 
-def _stream_pairs(
-    name: str, claimed: StreamDigest, content: bytes
-) -> tuple[tuple[str, str | int, str | int], ...]:
+def _stream_pairs(name: str, claimed: StreamDigest, content: bytes) -> tuple[Pair, ...]:
     actual = StreamDigest.of(Stream(content, claimed.truncated))
     return (
         (f"{name}.size", claimed.size, actual.size),

@@ -26,18 +26,18 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     for finding in verdict.findings:
         console.print(_line(finding), soft_wrap=True)
         for item in finding.differences:
-            claimed, found = _plain(str(item.claimed)), _plain(str(item.found))
-            console.print(f"       {item.field}: claimed {claimed}", soft_wrap=True)
+            claimed, found = plain(str(item.claimed)), plain(str(item.found))
+            console.print(f"       {plain(item.field)}: claimed {claimed}", soft_wrap=True)
             console.print(f"       {' ' * len(item.field)}    found {found}", soft_wrap=True)
-    console.print(f"{_LAST[verdict.conclusion]}: {_plain(verdict.reason)}", soft_wrap=True)
+    console.print(f"{_LAST[verdict.conclusion]}: {plain(verdict.reason)}", soft_wrap=True)
 
 
 def _line(finding: Finding) -> str:
     detail = "differs" if finding.differences else finding.detail
-    return f"{finding.number}. {_MARKS[finding.status]} {finding.name:<12} {_plain(detail)}"
+    return f"{finding.number}. {_MARKS[finding.status]} {finding.name:<12} {plain(detail)}"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that a program, an operator or an endpoint chose: no markup, no terminal control codes."""
     shown = (char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return escape("".join(shown))

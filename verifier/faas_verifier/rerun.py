@@ -4,6 +4,9 @@ A result FAILED ("the job could not be started") is judged without a machine: an
 in the same words for everyone who decodes it. FAILED for a job that *is* valid proves nothing about
 an output, for there is none, and cannot be told from an operator's honest trouble: it is left
 unchecked, with that reason. A result other than FAILED for an invalid job is refuted.
+
+A compiled program's toolchain is like the snapshot: another one than ours we cannot check. One that
+is named where nothing is compiled, or not named where something is, is refuted.
 """
 
 from __future__ import annotations
@@ -14,16 +17,15 @@ from pathlib import Path
 from typing import Protocol
 
 from faas_blueprint.bundle import Bundle
-from faas_blueprint.digests import Digest, to_hex
+from faas_blueprint.digests import ZERO_DIGEST, Digest, to_hex
 from faas_blueprint.errors import FaaSError, InvalidRequest
-from faas_blueprint.job import Job, decode_job
+from faas_blueprint.job import COMPILED_LANGUAGES, Job, decode_job
 from faas_blueprint.outcome import Outcome, OutcomeDigest, StreamDigest, failed_outcome
 from faas_blueprint.outcome import Status as OutcomeStatus
 from faas_microvm.execution import Execution
 from faas_verifier.checks import Judgement, compared, passed, skipped, unchecked
+from faas_verifier.output_files import Pair, digest_pairs, first_difference
 from faas_verifier.verdict import Finding, Status
-
-Pair = tuple[str, str | int, str | int]
 
 
 class Machine(Protocol):
@@ -100,26 +102,32 @@ async def _compare_run(bundle: Bundle, job: Job, machine: Machine) -> Judgement:
         execution = await machine.run(job)
     except FaaSError as error:
         return unchecked(f"our own run gave no outcome: {error.message}")
-    return compare_outcome(
-        bundle, execution.outcome, f"the same in our own run of {execution.wall_ms:.0f} ms"
-    )
+    theirs, ours = bundle.receipt.toolchain, execution.toolchain
+    if job.language in COMPILED_LANGUAGES and theirs not in (ZERO_DIGEST, ours):
+        return unchecked(f"the receipt's toolchain is {to_hex(theirs)}, the one here is {to_hex(ours)}")
+    detail = f"the same in our own run of {execution.wall_ms:.0f} ms"
+    return compare_outcome(bundle, execution.outcome, detail, ours)
 
 
 def _compare_failure(bundle: Bundle, error: InvalidRequest) -> Judgement:
     return compare_outcome(bundle, failed_outcome(error), f"the job is invalid here too: {error.message}")
 
 
-def compare_outcome(bundle: Bundle, own: Outcome, detail: str) -> Judgement:
-    """Passed with `detail` when outcome digest, virtual time and state root agree; else all that differ."""
+def compare_outcome(bundle: Bundle, own: Outcome, detail: str, toolchain: Digest = ZERO_DIGEST) -> Judgement:
+    """Passed with `detail` when outcome, state root and toolchain agree; else all that differ, of the
+    output files the first."""
     receipt = bundle.receipt
     pairs: list[Pair] = [
         ("outcome_digest", to_hex(receipt.outcome_digest), to_hex(own.digest())),
         ("state_root", to_hex(receipt.state_root), to_hex(own.state_root)),
+        ("toolchain", to_hex(receipt.toolchain), to_hex(toolchain)),
         *_outcome_pairs(bundle.outcome, own.summary()),
     ]
     if bundle.output is not None:
         pairs.append(("stdout", _shown(bundle.output.stdout), _shown(own.stdout.content)))
         pairs.append(("stderr", _shown(bundle.output.stderr), _shown(own.stderr.content)))
+    if bundle.manifest is not None:
+        pairs += first_difference(bundle.manifest, own.manifest())
     return compared(detail, *pairs)
 
 
@@ -131,6 +139,7 @@ def _outcome_pairs(claimed: OutcomeDigest, own: OutcomeDigest) -> list[Pair]:
         ("virtual_ns", claimed.virtual_ns, own.virtual_ns),
         *_stream_pairs("stdout", claimed.stdout, own.stdout),
         *_stream_pairs("stderr", claimed.stderr, own.stderr),
+        *digest_pairs(claimed.files, own.files),
     ]
 
 

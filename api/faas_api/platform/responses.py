@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from faas_blueprint.bundle import Bundle, bundle_to_json, make_bundle
+from faas_blueprint.bundle import Bundle, bundle_to_json, make_bundle, manifest_to_json
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import NotFound
 from faas_blueprint.job import LIMIT_RANGES, Job, encode_job, job_digest
@@ -45,6 +45,8 @@ def _outcome_to_json(attested: Attested, job: Job) -> Json:
         "stdout": outcome.stdout.content.decode(errors="replace"),
         "stderr": outcome.stderr.content.decode(errors="replace"),
         "truncated": outcome.stdout.truncated or outcome.stderr.truncated,
+        "files": manifest_to_json(outcome.manifest()),
+        "files_truncated": outcome.files_truncated,
         "duration_ms": math.ceil(attested.wall_ms),
         "virtual_ns": outcome.virtual_ns,
         "cost": {"compute": in_units(cost.compute), "total": in_units(cost.total)},

@@ -42,20 +42,28 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
         """The receipt file of an execution: all it takes to verify it elsewhere."""
         return JSONResponse(receipt_file(await executions.record(execution_id, account)))
 
+    @routes.get("/executions/{execution_id}/files/{path:path}")
+    async def file(execution_id: str, path: str, account: Account = caller) -> Response:
+        """The bytes of a file that an execution left in its output folder."""
+        content = await executions.file(execution_id, account, path)
+        return Response(content, media_type="application/octet-stream", headers=_FILE_HEADERS)
+
     @routes.get("/blobs/{sha256}")
     async def blob(sha256: str) -> Response:
-        """Output that a result on-chain refers to by its hash. Open to everyone who knows the hash."""
+        """Output that a result on-chain refers to by its hash: a stream, a file, or the manifest of all
+        files. Open to everyone who knows the hash."""
         content = await executions.blob(_digest(sha256))
         return Response(content, media_type="application/octet-stream", headers=_BLOB_HEADERS)
 
     return routes
 
 
-_BLOB_HEADERS = {
-    "Cache-Control": "public, max-age=31536000, immutable",
+_FILE_HEADERS = {
+    "Cache-Control": "private",
     "X-Content-Type-Options": "nosniff",
     "Content-Disposition": "attachment",
 }
+_BLOB_HEADERS = {**_FILE_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def _digest(text: str) -> Digest:

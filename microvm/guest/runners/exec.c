@@ -4,7 +4,7 @@
  *
  *     exec PROGRAM ARGUMENT...     then the job's own arguments
  *
- * It runs as the job's user. The request's form is that of runner.py and runner.js: see agent.c.
+ * It runs as the job's user. The request's form is that of runner.py and runner.js: see agent.h.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -34,19 +34,22 @@ static char *take_text(char **next)
 
 int main(int count, char **prefix)
 {
-    uint32_t size;
+    struct {
+        uint32_t flags, size;
+    } header;
+    unsetenv("FAAS_AGAIN");
     if (count < 2 || write(ANSWER, "R", 1) != 1)
         return 1;
-    read_exactly(&size, sizeof size);
-    char *context = malloc(size), *next = context;
-    read_exactly(context, size);
+    read_exactly(&header, sizeof header);
+    char *context = malloc(header.size), *next = context;
+    read_exactly(context, header.size);
 
     int given = atoi(take_text(&next));
     char **arguments = calloc(count + given, sizeof *arguments);
     memcpy(arguments, prefix + 1, (count - 1) * sizeof *arguments);
     for (int n = 0; n < given; n++)
         arguments[count - 1 + n] = take_text(&next);
-    while (next < context + size) {
+    while (next < context + header.size) {
         char *name = take_text(&next);
         setenv(name, take_text(&next), 1);
     }

@@ -1,8 +1,8 @@
 """The waiting Python interpreter: it has imported the common library, and answers in milliseconds.
 
-It runs as the job's user. Descriptor 3 brings, once, the job's arguments and environment; the code in
-main.py runs as `python3 main.py` would run it; descriptor 4 takes the exit code, and the agent stops
-the machine.
+It runs as the job's user. Descriptor 3 brings a job's arguments and environment; the code in main.py
+runs as `python3 main.py` would run it; descriptor 4 takes the exit code, and the agent stops the
+machine. Where the machine is kept, the next job's code goes on in the same `__main__`.
 """
 
 import atexit
@@ -12,6 +12,7 @@ import linecache
 import os
 import random
 import sys
+import tempfile
 import threading
 import types
 
@@ -26,7 +27,10 @@ unicodedata unittest urllib.parse urllib.request uuid warnings weakref xml.etree
 
 REQUEST = 3
 ANSWER = 4
+KEEP, FORKED, STDIN = 1, 2, 4
+"""Flags of a job: see mailbox.h."""
 ENTRY = "/work/main.py"
+INPUT = "/run/inputs/python"
 OWN_PID = os.getpid()
 
 WARM_UP = """
@@ -43,15 +47,20 @@ for line in sorted({"b": 1, "a": 2}.items()): print("%s=%d" % line)
 """
 
 
-def execute(source, path):
-    """Run a program as `__main__`; returns its exit code."""
+def new_program():
+    """An empty `__main__`; kept machines go on with theirs."""
     module = types.ModuleType("__main__")
-    module.__file__ = path
+    module.__file__ = ENTRY
     module.__builtins__ = __builtins__
+    return module
+
+
+def execute(source, module):
+    """Run a program as `__main__`; returns its exit code."""
     sys.modules["__main__"] = module
     code = 0
     try:
-        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+        exec(compile(source, ENTRY, "exec", dont_inherit=True), module.__dict__)
     except SystemExit as stop:
         code = exit_code(stop.code)
     except BaseException as error:
@@ -72,28 +81,32 @@ def exit_code(value):
 
 
 def receive():
-    """The job's arguments and environment: see mailbox.h."""
-    size = int.from_bytes(read_exactly(4), "little")
-    count, *texts = read_exactly(size).decode().split("\0")[:-1]
-    split = int(count)
-    return texts[:split], dict(zip(texts[split::2], texts[split + 1 :: 2]))
-
-
-def read_exactly(size):
-    data = os.read(REQUEST, size)
-    while len(data) < size:
-        part = os.read(REQUEST, size - len(data))
+    """The job's flags, arguments and environment: see mailbox.h."""
+    data = os.read(REQUEST, 65536)
+    while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "little"):
+        part = os.read(REQUEST, 65536)
         if not part:
             os._exit(0)
         data += part
-    return data
+    count, *texts = data[8:].decode().split("\0")[:-1]
+    split = int(count)
+    return data[0], texts[:split], dict(zip(texts[split::2], texts[split + 1 :: 2]))
 
 
-def finish(code):
-    """Leave as an interpreter does, but for taking the process apart."""
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    vars(sys.modules["__main__"]).clear()
+def renew_input():
+    """Standard input of a job that is not the first."""
+    descriptor = os.open(INPUT, os.O_RDONLY)
+    os.dup2(descriptor, 0)
+    os.close(descriptor)
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+
+
+def renew_randomness():
+    random.seed()
+    tempfile._name_sequence = None
+
+
+def flush(code):
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -101,32 +114,60 @@ def finish(code):
             code = code or 120
     if os.getpid() != OWN_PID:  # a fork of the job's
         os._exit(code)
-    os.write(ANSWER, bytes((ord("E"), code)))
+    return code
+
+
+def finish(code):
+    """Leave as an interpreter does, but for taking the process apart."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    vars(sys.modules["__main__"]).clear()
+    answer(b"X", flush(code))
     os.read(REQUEST, 1)
     os._exit(code)
 
 
-def main():
+def answer(word, code):
+    os.write(ANSWER, word + bytes((code,)))
+
+
+def warm_up():
     for name in LIBRARY:
         importlib.import_module(name)
     sys.stdout.reconfigure(line_buffering=True)
-    execute(WARM_UP, ENTRY)
+    execute(WARM_UP, new_program())
     linecache.clearcache()
-    sys.path.insert(0, "/work")
     gc.collect()
     gc.freeze()
+
+
+def main():
+    if os.environ.pop("FAAS_AGAIN", None):
+        sys.stdout.reconfigure(line_buffering=True)
+    else:
+        warm_up()
+    sys.path.insert(0, "/work")
     for descriptor in (REQUEST, ANSWER):
         os.set_inheritable(descriptor, False)
     os.write(ANSWER, b"R")
-    arguments, variables = receive()
-    if variables:
-        os.environ.update(variables)
-    sys.argv[:] = ["main.py", *arguments]
-    random.seed()
-    descriptor = os.open(ENTRY, os.O_RDONLY)
-    source = os.read(descriptor, os.fstat(descriptor).st_size)
-    os.close(descriptor)
-    finish(execute(source, ENTRY))
+    program = None
+    while True:
+        flags, arguments, variables = receive()
+        if variables:
+            os.environ.update(variables)
+        sys.argv[:] = ["main.py", *arguments]
+        if flags & STDIN:
+            renew_input()
+        if flags & FORKED or program is None:
+            renew_randomness()
+        descriptor = os.open(ENTRY, os.O_RDONLY)
+        source = os.read(descriptor, os.fstat(descriptor).st_size)
+        os.close(descriptor)
+        program = program or new_program()
+        code = execute(source, program)
+        if not flags & KEEP:
+            finish(code)
+        answer(b"E", flush(code))
 
 
 main()

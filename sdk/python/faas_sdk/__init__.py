@@ -24,6 +24,7 @@ from faas_sdk.errors import (
     Unauthorized,
 )
 from faas_sdk.execution import Execution, Health
+from faas_sdk.output_files import FilesHash, OutputFile
 from faas_sdk.results import CallStatus, TangleResult
 from faas_sdk.submission import JobCall
 from faas_sdk.tangle import DEVNET_TANGLE, AsyncTangleFaaSClient, TangleFaaSClient
@@ -39,12 +40,14 @@ __all__ = [
     "ExecutionTimeout",
     "FaaSClient",
     "FaaSError",
+    "FilesHash",
     "Forbidden",
     "Health",
     "InsufficientResources",
     "InvalidRequest",
     "JobCall",
     "NotFound",
+    "OutputFile",
     "PaymentRequired",
     "RateLimitError",
     "ResultTimeout",

@@ -57,6 +57,10 @@ class FaaSClient:
         """What `faas verify` takes, as JSON: receipt, signature, job and outcome. Raises NotFound."""
         return run(self._api.receipt_file(execution_id), self._http)
 
+    def output_file(self, execution_id: str, path: str) -> bytes:
+        """A file that the program left in its output folder. Raises NotFound."""
+        return run(self._api.output_file(execution_id, path), self._http)
+
     def health(self) -> Health:
         """What the service says of itself."""
         return run(self._api.health(), self._http)
@@ -109,6 +113,10 @@ class AsyncFaaSClient:
     async def receipt_file(self, execution_id: str) -> dict[str, object]:
         """See `FaaSClient.receipt_file`."""
         return await run_async(self._api.receipt_file(execution_id), self._http)
+
+    async def output_file(self, execution_id: str, path: str) -> bytes:
+        """See `FaaSClient.output_file`."""
+        return await run_async(self._api.output_file(execution_id, path), self._http)
 
     async def health(self) -> Health:
         """See `FaaSClient.health`."""

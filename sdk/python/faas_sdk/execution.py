@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from faas_sdk.errors import ConnectionFailed
+from faas_sdk.output_files import OutputFile, check_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,10 @@ class Execution:
     signature: str | None
     virtual_ns: int | None
     """Guest time; the same in every run of the same job."""
+    files: tuple[OutputFile, ...]
+    """What it left in its output folder; `output_file` fetches the bytes."""
+    files_truncated: bool
+    """Whether something there was left out."""
     response: Mapping[str, object]
     """The whole answer."""
 
@@ -66,6 +71,8 @@ def execution_from_json(data: object) -> Execution:
         receipt,
         _text(body.get("signature")) or None,
         _integer(body.get("virtual_ns", receipt.get("virtual_ns") if receipt else None)),
+        _files(body.get("files")),
+        body.get("files_truncated") is True,
         body,
     )
 
@@ -80,6 +87,23 @@ def _object(data: object) -> dict[str, object]:
     if not isinstance(data, dict):
         raise ConnectionFailed("the answer is not a JSON object: is this the API's address?")
     return data
+
+
+def _files(value: object) -> tuple[OutputFile, ...]:
+    """Raises ConnectionFailed for a list that is none; a service that names no files left none."""
+    try:
+        return tuple(map(_file, value)) if isinstance(value, list) else ()
+    except ValueError as error:
+        raise ConnectionFailed(f"the answer's files cannot be read: {error}") from error
+
+
+def _file(value: object) -> OutputFile:
+    line = value if isinstance(value, dict) else {}
+    path, size, sha256 = line.get("path"), _integer(line.get("size")), line.get("sha256")
+    if not isinstance(path, str) or size is None or not isinstance(sha256, str):
+        raise ValueError("path, size or sha256 is missing")
+    check_path(path)
+    return OutputFile(path, size, sha256)
 
 
 def _text(value: object) -> str:

@@ -11,8 +11,21 @@ from collections.abc import Iterable, Mapping
 from faas_sdk.errors import SubmissionRefused
 from faas_sdk.payload import LIMITS, JobInputs, encode_inputs
 
-ENTRY_FILES: Mapping[str, str] = {"python": "main.py", "javascript": "main.js", "bash": "main.sh"}
+ENTRY_FILES: Mapping[str, str] = {
+    "python": "main.py",
+    "javascript": "main.js",
+    "bash": "main.sh",
+    "rust": "main.rs",
+    "go": "main.go",
+    "typescript": "main.ts",
+}
 """The languages, and the name under which the code stands beside the files."""
+
+PROGRAM_FILES: Mapping[str, str] = {"rust": "main", "go": "main", "typescript": "main.js"}
+"""The name of the compiled program beside them."""
+
+OUTPUT_FOLDER = "output"
+"""Where a program leaves files for its caller; there may be files below it, but none in its place."""
 
 MAX_CODE_BYTES = 4 << 20
 MAX_INPUT_BYTES = 14 << 20
@@ -64,15 +77,17 @@ def problems(inputs: JobInputs) -> Iterable[str]:
 
 
 def _path_problems(inputs: JobInputs) -> Iterable[str]:
-    entry = ENTRY_FILES.get(inputs.language, "")
-    taken = {entry, *inputs.files}
+    own = {ENTRY_FILES.get(inputs.language, ""), PROGRAM_FILES.get(inputs.language, "")} - {""}
+    taken = {*own, *inputs.files}
     for path in inputs.files:
         parts = path.split("/")
         if any(part in ("", ".", "..") for part in parts):
             yield f"file path {path!r} must be relative, without empty, '.' or '..' parts"
         if "\0" in path or len(path.encode()) > 1024 or any(len(part.encode()) > 255 for part in parts):
             yield f"file path {path[:80]!r} is too long or holds a NUL"
-        if path == entry:
-            yield f"{entry!r} is the code's own name"
+        if path in own:
+            yield f"{path!r} is the program's own name"
+        if path == OUTPUT_FOLDER:
+            yield f"{path!r} is the folder of output files"
         if any("/".join(parts[:count]) in taken for count in range(1, len(parts))):
             yield f"{path!r} lies below another file"

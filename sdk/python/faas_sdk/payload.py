@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from faas_sdk.output_files import FilesHash
 from faas_sdk.tlv import Field, Kind, Value, decode, encode
 
 EXECUTE_JOB = 0
@@ -47,6 +48,7 @@ PARAMETERS: tuple[Field, ...] = (
     Field(Kind.UINT64, "seed"),
     Field(Kind.UINT64, "epoch"),
     _struct("limits", *(Field(Kind.UINT32, name) for name in LIMITS)),
+    Field(Kind.BOOL, "keep"),
 )
 
 _STREAM = (Field(Kind.UINT64, "size"), Field(Kind.BYTES32, "sha256"), Field(Kind.BOOL, "truncated"))
@@ -58,12 +60,14 @@ OUTCOME: tuple[Field, ...] = (
     Field(Kind.UINT64, "virtual_ns"),
     _struct("stdout", *_STREAM),
     _struct("stderr", *_STREAM),
+    _struct("files", Field(Kind.UINT32, "count"), *_STREAM),
 )
 
 RESULT: tuple[Field, ...] = (
     Field(Kind.UINT16, "version"),
     Field(Kind.BYTES32, "profile_id"),
     Field(Kind.BYTES32, "snapshot"),
+    Field(Kind.BYTES32, "toolchain"),
     Field(Kind.BYTES32, "job_digest"),
     Field(Kind.BYTES32, "state_root"),
     _struct("outcome", *OUTCOME),
@@ -89,6 +93,8 @@ class JobInputs:
     epoch: int
     limits: Mapping[str, int] = field(default_factory=dict)
     """Those that differ from `LIMITS`."""
+    keep: bool = False
+    """Keep the machine as a snapshot afterwards; exit handlers do not run then."""
 
 
 def encode_inputs(inputs: JobInputs) -> bytes:
@@ -105,6 +111,7 @@ def encode_inputs(inputs: JobInputs) -> bytes:
             "seed": inputs.seed,
             "epoch": inputs.epoch,
             "limits": {**LIMITS, **inputs.limits},
+            "keep": inputs.keep,
         },
     )
 
@@ -125,6 +132,8 @@ class PostedOutcome:
     version: int
     profile_id: bytes
     snapshot: bytes
+    toolchain: bytes
+    """Zeros where nothing was compiled."""
     job_digest: bytes
     state_root: bytes
     status: str
@@ -133,6 +142,7 @@ class PostedOutcome:
     virtual_ns: int
     stdout: StreamHash
     stderr: StreamHash
+    files: FilesHash
     output: tuple[bytes, bytes] | None
     """Both streams, where they were posted whole."""
     signature: bytes
@@ -152,6 +162,7 @@ def decode_posted(payload: bytes) -> PostedOutcome:
         cast(int, values["version"]),
         cast(bytes, values["profile_id"]),
         cast(bytes, values["snapshot"]),
+        cast(bytes, values["toolchain"]),
         cast(bytes, values["job_digest"]),
         cast(bytes, values["state_root"]),
         STATUSES[status],
@@ -160,6 +171,7 @@ def decode_posted(payload: bytes) -> PostedOutcome:
         cast(int, outcome["virtual_ns"]),
         _stream(outcome["stdout"]),
         _stream(outcome["stderr"]),
+        _files(outcome["files"]),
         None if output is None else (output["stdout"], output["stderr"]),
         cast(bytes, values["signature"]),
         encode(OUTCOME, outcome),
@@ -170,4 +182,14 @@ def _stream(value: Value) -> StreamHash:
     values = cast("Mapping[str, Value]", value)
     return StreamHash(
         cast(int, values["size"]), cast(bytes, values["sha256"]), cast(bool, values["truncated"])
+    )
+
+
+def _files(value: Value) -> FilesHash:
+    values = cast("Mapping[str, Value]", value)
+    return FilesHash(
+        cast(int, values["count"]),
+        cast(int, values["size"]),
+        cast(bytes, values["sha256"]),
+        cast(bool, values["truncated"]),
     )

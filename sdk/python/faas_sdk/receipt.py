@@ -13,6 +13,7 @@ RECEIPT_TYPES: Mapping[str, str] = {
     "version": "uint16",
     "profile_id": "bytes32",
     "snapshot": "bytes32",
+    "toolchain": "bytes32",
     "job_digest": "bytes32",
     "outcome_digest": "bytes32",
     "state_root": "bytes32",
@@ -39,7 +40,7 @@ def recover_signer(receipt: Receipt, signature: bytes) -> str | None:
     typed = encode_typed_data(
         domain_data={
             "name": "FaaS Receipt",
-            "version": "1",
+            "version": "2",
             "chainId": receipt["chain_id"],
             "verifyingContract": receipt["tangle"],
         },

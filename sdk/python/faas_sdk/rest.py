@@ -81,13 +81,15 @@ class RestApi:
             raise ConnectionFailed("the answer is not a receipt file")
         return answer
 
+    def output_file(self, execution_id: str, path: str) -> Plan[bytes]:
+        """`GET /executions/{id}/files/{path}`."""
+        place = f"{API_PREFIX}/executions/{quote(execution_id, safe='')}/files/{quote(path)}"
+        request = Request("GET", self.endpoint + place, self._headers("application/octet-stream"))
+        return (yield from self._content(request))
+
     def blob(self, sha256: bytes) -> Plan[bytes]:
-        """`GET /blobs/{sha256}`: a stream of a result that was posted by hash."""
-        request = Request("GET", f"{self.endpoint}{API_PREFIX}/blobs/{sha256.hex()}")
-        response = yield from send_with_retries(request, self.max_retries)
-        if response.status >= 400:
-            _answer(response)
-        return response.content
+        """`GET /blobs/{sha256}`: output of a result that was posted by hash."""
+        return (yield from self._content(Request("GET", f"{self.endpoint}{API_PREFIX}/blobs/{sha256.hex()}")))
 
     def health(self) -> Plan[Health]:
         """`GET /health`."""
@@ -95,9 +97,7 @@ class RestApi:
         return health_from_json(answer)
 
     def _call(self, method: str, path: str, body: object = None) -> Plan[object]:
-        headers = {"Accept": "application/json"}
-        if self.api_key is not None:
-            headers["Authorization"] = f"Bearer {self.api_key}"
+        headers = self._headers("application/json")
         content = None
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -105,6 +105,16 @@ class RestApi:
         request = Request(method, self.endpoint + path, headers, content)
         response = yield from send_with_retries(request, self.max_retries)
         return _answer(response)
+
+    def _content(self, request: Request) -> Plan[bytes]:
+        response = yield from send_with_retries(request, self.max_retries)
+        if response.status >= 400:
+            _answer(response)
+        return response.content
+
+    def _headers(self, accepted: str) -> dict[str, str]:
+        key = {} if self.api_key is None else {"Authorization": f"Bearer {self.api_key}"}
+        return {"Accept": accepted, **key}
 
 
 def _answer(response: Response) -> object:

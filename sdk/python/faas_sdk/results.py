@@ -13,6 +13,7 @@ from faas_sdk.abi import event_values, word
 from faas_sdk.effects import Plan, pause
 from faas_sdk.errors import FaaSError, ResultTimeout, ResultUnreadable, TangleError
 from faas_sdk.guard import Deployment
+from faas_sdk.output_files import FilesHash, OutputFile, decode_manifest
 from faas_sdk.payload import PostedOutcome, StreamHash, decode_posted
 from faas_sdk.receipt import Receipt, recover_signer
 from faas_sdk.rest import RestApi
@@ -45,6 +46,13 @@ class TangleResult:
     inputs: bytes = field(repr=False)
     """The job's canonical payload, as the chain has it."""
     posted: PostedOutcome = field(repr=False)
+    files: tuple[OutputFile, ...] | None = None
+    """What the program left in its output folder; None when no endpoint gave the list."""
+
+    @property
+    def files_hash(self) -> FilesHash:
+        """What stands on-chain of the output files: count, sum of sizes, hash of their list."""
+        return self.posted.files
 
     @property
     def stdout(self) -> str | None:
@@ -81,6 +89,7 @@ class TangleResult:
                 "virtual_ns": self.virtual_ns,
                 "stdout": _stream_to_json(self.posted.stdout, self.stdout_bytes if whole else None),
                 "stderr": _stream_to_json(self.posted.stderr, self.stderr_bytes if whole else None),
+                "files": _files_to_json(self.files_hash, self.files),
             },
         }
 
@@ -180,6 +189,7 @@ def _result(at: Deployment, call: Submitted, log: Log, endpoint: RestApi | None)
     stdout, stderr = posted.output or (None, None)
     stdout = yield from _stream(posted.stdout, stdout, endpoint)
     stderr = yield from _stream(posted.stderr, stderr, endpoint)
+    files = yield from _files(posted.files, endpoint)
     return TangleResult(
         call.service_id,
         call.call_id,
@@ -196,6 +206,7 @@ def _result(at: Deployment, call: Submitted, log: Log, endpoint: RestApi | None)
         transaction_hash=log.transaction_hash,
         inputs=call.inputs,
         posted=posted,
+        files=files,
     )
 
 
@@ -214,11 +225,45 @@ def _stream(stream: StreamHash, inline: bytes | None, endpoint: RestApi | None) 
     return content
 
 
+def _files(files: FilesHash, endpoint: RestApi | None) -> Plan[tuple[OutputFile, ...] | None]:
+    """The list of files from the endpoint; refused unless it is the one that was signed."""
+    data = b"\0" if files.count == 0 else None
+    if data is None and endpoint is not None:
+        try:
+            data = yield from endpoint.blob(files.sha256)
+        except FaaSError:
+            return None  # the result stands without it
+    if data is None:
+        return None
+    try:
+        return decode_manifest(data, files)
+    except ValueError as error:
+        raise ResultUnreadable(f"the list of output files cannot be used: {error}") from error
+
+
+def read_output_file(result: TangleResult, path: str, endpoint: RestApi | None) -> Plan[bytes]:
+    """A file's bytes from the endpoint, checked against the list that the operator signed.
+
+    Raises ResultUnreadable when there is no endpoint, no such file, or other bytes, and ApiError.
+    """
+    listed = {file.path: file for file in result.files or ()}
+    if endpoint is None or result.files is None:
+        raise ResultUnreadable("output files are not on-chain: give the endpoint of an operator's API")
+    if path not in listed:
+        raise ResultUnreadable(f"the job left no output file {path!r}")
+    sha256 = bytes.fromhex(listed[path].sha256[2:])
+    content = yield from endpoint.blob(sha256)
+    if hashlib.sha256(content).digest() != sha256:
+        raise ResultUnreadable(f"{path!r} is not the file that the operator signed: its SHA-256 differs")
+    return content
+
+
 def _receipt(at: Deployment, call: Submitted, posted: PostedOutcome, chain_id: int, operator: str) -> Receipt:
     return {
         "version": posted.version,
         "profile_id": "0x" + posted.profile_id.hex(),
         "snapshot": "0x" + posted.snapshot.hex(),
+        "toolchain": "0x" + posted.toolchain.hex(),
         "job_digest": "0x" + posted.job_digest.hex(),
         "outcome_digest": "0x" + keccak(posted.encoded_outcome).hex(),
         "state_root": "0x" + posted.state_root.hex(),
@@ -238,3 +283,16 @@ def _stream_to_json(stream: StreamHash, content: bytes | None) -> dict[str, obje
         "truncated": stream.truncated,
     }
     return fields if content is None else {**fields, "content": "0x" + content.hex()}
+
+
+def _files_to_json(files: FilesHash, listed: tuple[OutputFile, ...] | None) -> dict[str, object]:
+    fields: dict[str, object] = {
+        "count": files.count,
+        "size": files.size,
+        "sha256": "0x" + files.sha256.hex(),
+        "truncated": files.truncated,
+    }
+    if listed is None:
+        return fields
+    lines = [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in listed]
+    return {**fields, "manifest": lines}

@@ -23,6 +23,7 @@ from faas_sdk.results import (
     CallStatus,
     Submitted,
     TangleResult,
+    read_output_file,
     read_status,
     read_submitted,
     wait_for_result,
@@ -106,6 +107,9 @@ class _TanglePlans:
             )
         )
 
+    def _output_file(self, result: TangleResult, path: str) -> Plan[bytes]:
+        return (yield from read_output_file(result, path, self._endpoint))
+
     def _show(self, job: JobCall | int) -> Plan[CallStatus]:
         service_id = job.service_id if isinstance(job, JobCall) else (yield from self._find_service())
         call = yield from read_submitted(self._at, service_id, int(job))
@@ -123,6 +127,7 @@ def _inputs(
     epoch: int | None,
     timeout_ms: int | None,
     memory_mb: int | None,
+    keep: bool,
 ) -> JobInputs:
     limits = {"timeout_ms": timeout_ms, "memory_mb": memory_mb}
     return JobInputs(
@@ -135,6 +140,7 @@ def _inputs(
         secrets.randbits(64) if seed is None else seed,
         int(time.time()) if epoch is None else epoch,
         {name: value for name, value in limits.items() if value is not None},
+        keep,
     )
 
 
@@ -188,16 +194,18 @@ class TangleFaaSClient(_TanglePlans):
         epoch: int | None = None,
         timeout_ms: int | None = None,
         memory_mb: int | None = None,
+        keep: bool = False,
         on_progress: Progress | None = None,
     ) -> JobCall:
         """Send a job and wait until it is in a block.
 
         `seed` is a random 64-bit number and `epoch` is now, unless given; both are part of the job.
+        `keep` asks for the machine to be kept as a snapshot; it changes the run (no exit handlers).
         Raises SubmissionRefused before anything is paid (see `faas_sdk.guard`), TransactionFailed,
         ConnectionFailed.
         """
         inputs = _inputs(
-            code, language, stdin, arguments, env_vars, files, seed, epoch, timeout_ms, memory_mb
+            code, language, stdin, arguments, env_vars, files, seed, epoch, timeout_ms, memory_mb, keep
         )
         return run(self._submit(inputs, on_progress), self._http)
 
@@ -206,6 +214,13 @@ class TangleFaaSClient(_TanglePlans):
     ) -> TangleResult:
         """The first result of a job or call id. Raises ResultTimeout and ResultUnreadable."""
         return run(self._wait(job, timeout, on_progress), self._http)
+
+    def output_file(self, result: TangleResult, path: str) -> bytes:
+        """A file that the job left in its output folder, from the operator's API, checked by its hash.
+
+        Raises ResultUnreadable and ApiError.
+        """
+        return run(self._output_file(result, path), self._http)
 
     def show(self, job: JobCall | int) -> CallStatus:
         """All that stands on-chain of a job or call id."""
@@ -269,11 +284,12 @@ class AsyncTangleFaaSClient(_TanglePlans):
         epoch: int | None = None,
         timeout_ms: int | None = None,
         memory_mb: int | None = None,
+        keep: bool = False,
         on_progress: Progress | None = None,
     ) -> JobCall:
         """See `TangleFaaSClient.submit_job`."""
         inputs = _inputs(
-            code, language, stdin, arguments, env_vars, files, seed, epoch, timeout_ms, memory_mb
+            code, language, stdin, arguments, env_vars, files, seed, epoch, timeout_ms, memory_mb, keep
         )
         return await run_async(self._submit(inputs, on_progress), self._http)
 
@@ -285,6 +301,10 @@ class AsyncTangleFaaSClient(_TanglePlans):
     ) -> TangleResult:
         """See `TangleFaaSClient.wait_for_result`."""
         return await run_async(self._wait(job, timeout, on_progress), self._http)
+
+    async def output_file(self, result: TangleResult, path: str) -> bytes:
+        """See `TangleFaaSClient.output_file`."""
+        return await run_async(self._output_file(result, path), self._http)
 
     async def show(self, job: JobCall | int) -> CallStatus:
         """See `TangleFaaSClient.show`."""

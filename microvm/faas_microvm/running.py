@@ -1,0 +1,160 @@
+"""A job in a paused machine: handed over, watched, and taken off when the machine has stopped.
+
+What is taken off is everything that a stopped machine says: the guest's report, the streams, the
+output files, the device state and the pages that differ from the base snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from faas_blueprint.digests import to_hex
+from faas_blueprint.errors import InvalidRequest, MachineFailure
+from faas_blueprint.job import Job, job_digest
+from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
+from faas_microvm import mailbox
+from faas_microvm.devices import DeviceState
+from faas_microvm.execution import Output, Progress
+from faas_microvm.machine import Machine
+from faas_microvm.memory import GuestMemory, hash_pages
+from faas_microvm.snapshot import Snapshot
+
+STREAM_INTERVAL_SECONDS = 0.02
+
+_STATUS = {
+    mailbox.Reason.EXITED: Status.EXITED,
+    mailbox.Reason.SIGNALED: Status.SIGNALED,
+    mailbox.Reason.TIMEOUT: Status.TIMEOUT,
+    mailbox.Reason.OUT_OF_MEMORY: Status.OUT_OF_MEMORY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A machine that has stopped, finished or paused, as it was taken off."""
+
+    result: mailbox.Result
+    stdout: bytes
+    stderr: bytes
+    files: bytes
+    devices: DeviceState
+    pages: dict[int, bytes]
+
+    def snapshot(self, start: Snapshot) -> Snapshot:
+        """The stopped machine, measured; `start` is any snapshot on the same base."""
+        return start.derived(self.pages, hash_pages(self.pages), self.devices)
+
+    def outcome(self, start: Snapshot, end: Snapshot) -> Outcome:
+        """What the job gave, from the snapshot that it started on to the one it ended on."""
+        result = self.result
+        files, complete = _output_files(self.files, result.files_count)
+        return Outcome(
+            _STATUS[result.reason],
+            result.exit_code,
+            result.signal,
+            self.devices.virtual_ns - start.devices.virtual_ns,
+            Stream(self.stdout, result.stdout_truncated),
+            Stream(self.stderr, result.stderr_truncated),
+            end.measurement,
+            files,
+            result.files_truncated or not complete,
+        )
+
+
+async def run_to_stop(
+    machine: Machine, request: bytes, seconds: float
+) -> AsyncGenerator[Output | Progress | Stopped]:
+    """Output and progress on the way, then the stopped machine; reading does not change the run.
+
+    An empty request lets a paused job go on. `seconds` of wall clock are the host's protection.
+    Raises MachineFailure when there is no result.
+    """
+    if request:
+        machine.memory.write(mailbox.PHYSICAL, request)
+    await machine.resume()
+    reader = _Reader(machine.memory)
+    stop = asyncio.create_task(machine.await_stop(seconds))
+    try:
+        while not (await asyncio.wait({stop}, timeout=STREAM_INTERVAL_SECONDS))[0]:
+            for event in reader.fresh():
+                yield event
+        await stop
+    finally:
+        stop.cancel()
+    stopped = await _take(machine)
+    for event in reader.fresh():
+        yield event
+    yield stopped
+
+
+def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:
+    """What a snapshot's record says of the job that made it."""
+    origin = {"job_digest": to_hex(job_digest(job))}
+    return origin if virtual_ms is None else {**origin, "virtual_ms": str(virtual_ms)}
+
+
+async def _take(machine: Machine) -> Stopped:
+    memory = machine.memory
+    try:
+        result = mailbox.decode_result(
+            memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
+        )
+    except ValueError as error:
+        raise MachineFailure(f"the guest's report cannot be read: {error}") from error
+    if result.state not in (mailbox.State.FINISHED, mailbox.State.PAUSED):
+        raise MachineFailure(f"the guest gave up: {result.message or result.state.name}")
+    return Stopped(
+        result,
+        memory.read(mailbox.PHYSICAL + mailbox.STDOUT_OFFSET, result.stdout_length),
+        memory.read(mailbox.PHYSICAL + mailbox.STDERR_OFFSET, result.stderr_length),
+        memory.read(mailbox.PHYSICAL + mailbox.FILES_OFFSET, result.files_length),
+        await machine.device_state(),
+        memory.read_pages(memory.changed_pages()),
+    )
+
+
+def _output_files(data: bytes, count: int) -> tuple[tuple[OutputFile, ...], bool]:
+    """Sorted by path, and whether every name could be taken."""
+    try:
+        found = sorted(mailbox.decode_files(data, count))
+    except ValueError as error:
+        raise MachineFailure(f"the guest's files cannot be read: {error}") from error
+    files = []
+    for path, content in found:
+        try:
+            files.append(OutputFile(path.decode(), content))
+        except (UnicodeDecodeError, InvalidRequest):
+            continue
+    return tuple(files), len(files) == count
+
+
+class _Reader:
+    """Reads what has been added to a running machine's report."""
+
+    def __init__(self, memory: GuestMemory) -> None:
+        self._memory = memory
+        self._lengths = {"stdout": 0, "stderr": 0}
+        self._ticks = 0
+
+    def fresh(self) -> list[Output | Progress]:
+        report = self._memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
+        try:
+            result = mailbox.decode_result(report)
+        except ValueError:
+            return []  # half written; the final reading is exact
+        events: list[Output | Progress] = []
+        for name, offset, length in (
+            ("stdout", mailbox.STDOUT_OFFSET, result.stdout_length),
+            ("stderr", mailbox.STDERR_OFFSET, result.stderr_length),
+        ):
+            done = self._lengths[name]
+            if length > done:
+                data = self._memory.read(mailbox.PHYSICAL + offset + done, length - done)
+                events.append(Output("stdout" if name == "stdout" else "stderr", data))
+                self._lengths[name] = length
+        if result.ticks > self._ticks:
+            self._ticks = result.ticks
+            events.append(Progress(result.ticks * mailbox.TICK_MS))
+        return events

@@ -1,0 +1,85 @@
+/* What the parts of the agent share. */
+#ifndef FAAS_AGENT_H
+#define FAAS_AGENT_H
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "mailbox.h"
+
+#define JOB_USER 1000
+#define JOB_DISK "/run/disk"
+#define WORK     "/work"
+#define INPUTS   "/run/inputs" /* standard input of jobs after the first, a file for each runner */
+
+/* machine.c: the guest as a whole. */
+extern volatile uint8_t *mailbox;
+struct result *result(void);
+void prepare_machine(void);
+void finish_machine(void);
+void stop_machine(void);
+void seed_random(const void *seed, size_t size);
+void write_file(const char *path, const char *text);
+void write_number(const char *path, unsigned long number);
+void __attribute__((noreturn, format(printf, 1, 2))) broken(const char *format, ...);
+
+#define CHECK(call) ({ long value_ = (long)(call); if (value_ < 0) broken("%s: %s", #call, strerror(errno)); value_; })
+
+/* runners.c: one waiting interpreter per language. */
+struct runner {
+    const char *name;
+    const char *entry; /* the code's file name in the working directory */
+    const char *const *command;
+    mode_t entry_mode;
+    pid_t pid;   /* 0: it has ended, with `status` */
+    int status;
+    int used;    /* it has been given a job */
+    int spent;   /* it has run a program to its end: the next job needs a new one */
+    int late;    /* its program went over its time, and still runs */
+    int started; /* how often */
+    int request, answer; /* the job's context to the runner; the runner's "warm" and "done" back */
+    int standard_input, standard_output, standard_error;
+};
+
+extern struct runner runners[];
+extern const size_t runner_count;
+void start_runners(void);
+void await_runners(void);
+int revive_runner(struct runner *runner);
+void kill_group(struct runner *runner);
+void reap(void);
+void cgroup_path(char *path, size_t size, const struct runner *runner, const char *file);
+
+/* job.c: what a request asks for. */
+struct blob {
+    const uint8_t *data;
+    uint32_t size;
+};
+void set_usual_limits(void);
+void serve_request(void);
+
+/* files.c: what goes onto the job's disk and comes off it. */
+int lay_file(const struct blob *name, const struct blob *content, mode_t mode);
+int apply_change(const struct change *change, const struct blob *name, const struct blob *content);
+void open_disk(void);
+void collect_output(void);
+void start_export(void);
+int export_file(const struct blob *name);
+void write_manifest(void);
+void void_manifest(void);
+
+/* sha256.c */
+struct sha256 {
+    uint32_t state[8];
+    uint64_t size;
+    uint8_t block[64];
+};
+void sha256_start(struct sha256 *hash);
+void sha256_add(struct sha256 *hash, const void *data, size_t size);
+void sha256_finish(struct sha256 *hash, uint8_t digest[32]);
+
+#endif

@@ -1,0 +1,475 @@
+/* A job: its limits, its hand-over to the runner, its output, its end. */
+#include "agent.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/fsuid.h>
+#include <sys/mount.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_NS 10000000LL
+
+/* ---- the request ---- */
+
+struct reader {
+    const uint8_t *next, *end;
+};
+
+static const void *take(struct reader *reader, size_t size)
+{
+    if ((size_t)(reader->end - reader->next) < size)
+        broken("the request is cut short");
+    const void *data = reader->next;
+    reader->next += size;
+    return data;
+}
+
+static uint32_t take_number(struct reader *reader)
+{
+    uint32_t number;
+    memcpy(&number, take(reader, sizeof number), sizeof number);
+    return number;
+}
+
+static struct blob take_blob(struct reader *reader)
+{
+    uint32_t size = take_number(reader);
+    return (struct blob){ take(reader, size), size };
+}
+
+static void open_request(struct reader *reader, struct request *request)
+{
+    struct request_header header;
+    memcpy(&header, (const void *)mailbox, sizeof header);
+    if (header.magic != REQUEST_MAGIC || header.length > REQUEST_CAPACITY - sizeof header)
+        broken("no request in the mailbox");
+    reader->next = (const uint8_t *)mailbox + sizeof header;
+    reader->end = reader->next + header.length;
+    memcpy(request, take(reader, sizeof *request), sizeof *request);
+    if (request->output_bytes > STREAM_CAPACITY)
+        broken("the request is out of range");
+}
+
+/* The context's reader is waiting for it. 0, or -1 if there is none any more. */
+static int send_context(const struct runner *runner, uint32_t flags, struct blob context)
+{
+    struct runner_header header = { flags, context.size };
+    struct iovec parts[2] = { { &header, sizeof header }, { (void *)context.data, context.size } };
+    for (;;) {
+        ssize_t count = writev(runner->request, parts, 2);
+        if (count < 0 && errno == EAGAIN)
+            poll(&(struct pollfd){ .fd = runner->request, .events = POLLOUT }, 1, -1);
+        else if (count < 0)
+            return -1;
+        for (int i = 0; i < 2 && count > 0; i++) {
+            size_t done = (size_t)count < parts[i].iov_len ? (size_t)count : parts[i].iov_len;
+            parts[i].iov_base = (uint8_t *)parts[i].iov_base + done;
+            parts[i].iov_len -= done;
+            count -= done;
+        }
+        if (parts[1].iov_len == 0)
+            return 0;
+    }
+}
+
+/* ---- limits: the usual ones stand already when the snapshot is taken ---- */
+
+static const struct request usual = { .memory_mb = 512, .processes = 64, .disk_mb = 64 };
+static struct request standing[16]; /* for each runner, by its number; the disk's is in the first */
+
+static void set_memory(const struct runner *runner, uint32_t mebibytes)
+{
+    char path[64];
+    cgroup_path(path, sizeof path, runner, "/memory.max");
+    write_number(path, (unsigned long)mebibytes << 20);
+}
+
+static void set_processes(const struct runner *runner, uint32_t processes)
+{
+    char path[64];
+    cgroup_path(path, sizeof path, runner, "/pids.max");
+    write_number(path, processes + 16); /* the interpreter's own threads are not the job's */
+}
+
+/* What lies on a used disk already may be more than a later job may put there: then it keeps its size. */
+static void set_disk(uint32_t mebibytes)
+{
+    char options[32];
+    snprintf(options, sizeof options, "size=%um", mebibytes);
+    mount(NULL, JOB_DISK, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options);
+}
+
+void set_usual_limits(void)
+{
+    for (size_t i = 0; i < runner_count; i++) {
+        set_memory(&runners[i], usual.memory_mb);
+        set_processes(&runners[i], usual.processes);
+        standing[i] = usual;
+    }
+    set_disk(usual.disk_mb);
+}
+
+static void apply_limits(const struct runner *runner, const struct request *request)
+{
+    struct request *now = &standing[request->language];
+    if (request->memory_mb == now->memory_mb && request->processes == now->processes &&
+        request->disk_mb == standing->disk_mb)
+        return;
+    setfsuid(0);
+    if (request->memory_mb != now->memory_mb)
+        set_memory(runner, request->memory_mb);
+    if (request->processes != now->processes)
+        set_processes(runner, request->processes);
+    if (request->disk_mb != standing->disk_mb)
+        set_disk(request->disk_mb);
+    setfsuid(JOB_USER);
+    now->memory_mb = request->memory_mb;
+    now->processes = request->processes;
+    standing->disk_mb = request->disk_mb;
+}
+
+/* ---- time and randomness ---- */
+
+static int jobs; /* that this machine has been given */
+
+/* Whether this machine has become another fork since its last job; if so it draws on its record. */
+static int take_fork(uint64_t *epoch)
+{
+    static struct fork_record applied;
+    struct fork_record record;
+    memcpy(&record, (const void *)(mailbox + FORK_OFFSET), sizeof record);
+    if (memcmp(&record, &applied, sizeof record) == 0)
+        return 0;
+    applied = record;
+    seed_random(&record, sizeof record);
+    if (record.epoch > *epoch)
+        *epoch = record.epoch;
+    return 1;
+}
+
+/* The first job sets the clock; afterwards it goes on, and can be put forward but not back. */
+static void set_clock(uint64_t epoch)
+{
+    if (jobs > 1 && (uint64_t)time(NULL) >= epoch)
+        return;
+    CHECK(clock_settime(CLOCK_REALTIME, &(struct timespec){ epoch, 0 }));
+}
+
+static void seed_job(uint64_t seed)
+{
+    uint64_t data[4] = { seed, seed, seed, seed };
+    seed_random(data, sizeof data);
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+
+/* ---- input and output ---- */
+
+struct stream {
+    int fd;
+    volatile uint8_t *buffer;
+    volatile uint64_t *length;
+    volatile uint32_t *truncated;
+    uint64_t limit;
+};
+
+/* Take all that is there; what is over the limit is thrown away and noted. */
+static void drain(struct stream *stream)
+{
+    static char waste[65536];
+    for (;;) {
+        uint64_t room = stream->limit - *stream->length;
+        ssize_t count = room ? read(stream->fd, (void *)(stream->buffer + *stream->length), room)
+                             : read(stream->fd, waste, sizeof waste);
+        if (count <= 0)
+            return;
+        if (room)
+            *stream->length += count;
+        else
+            *stream->truncated = 1;
+    }
+}
+
+static void feed(struct runner *runner, struct blob *input)
+{
+    while (input->size) {
+        ssize_t count = write(runner->standard_input, input->data, input->size);
+        if (count < 0 && errno == EAGAIN)
+            return;
+        if (count < 0)
+            count = input->size; /* the job closed its stdin */
+        input->data += count;
+        input->size -= count;
+    }
+    if (runner->standard_input >= 0)
+        close(runner->standard_input);
+    runner->standard_input = -1;
+}
+
+/* A later job's standard input is a file, which the runner opens when it finds the flag in its header. */
+static void lay_input(struct runner *runner, struct blob *input)
+{
+    char path[64];
+    snprintf(path, sizeof path, INPUTS "/%s", runner->name);
+    if (runner->standard_input >= 0)
+        close(runner->standard_input);
+    setfsuid(0);
+    runner->standard_input = CHECK(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    setfsuid(JOB_USER);
+    for (ssize_t count; input->size; input->data += count, input->size -= count)
+        count = CHECK(write(runner->standard_input, input->data, input->size));
+}
+
+/* ---- the end ---- */
+
+static unsigned long oom_kills(const struct runner *runner)
+{
+    char path[64], text[512], *found;
+    cgroup_path(path, sizeof path, runner, "/memory.events");
+    int fd = CHECK(open(path, O_RDONLY | O_CLOEXEC));
+    ssize_t size = CHECK(read(fd, text, sizeof text - 1));
+    text[size] = 0;
+    close(fd);
+    found = strstr(text, "oom_kill ");
+    return found ? strtoul(found + 9, NULL, 10) : 0;
+}
+
+/* Whether memory ran out since this was asked last. */
+static int ran_out_of_memory(const struct runner *runner)
+{
+    static unsigned long known[16];
+    unsigned long now = oom_kills(runner), before = known[runner - runners];
+    known[runner - runners] = now;
+    return now > before;
+}
+
+/*
+ * Whether the runner has said that the program is done, and with which exit code. Taking a process
+ * apart is thousands of times the work of a short job, so nobody waits for it. The job could say so
+ * itself: that is one more way of exiting.
+ */
+static int is_done(struct runner *runner)
+{
+    uint8_t answer[2];
+    ssize_t size = read(runner->answer, answer, sizeof answer);
+    if (size == 0) { /* closed: its end will be told by a signal */
+        close(runner->answer);
+        runner->answer = -1;
+    }
+    if (size != sizeof answer)
+        return 0;
+    runner->spent = answer[0] == RUNNER_LEAVES;
+    result()->reason = END_EXITED;
+    result()->exit_code = answer[1];
+    return 1;
+}
+
+/* Whether the job's main process has ended without a word: it was killed, or left by the back door. */
+static int is_dead(const struct runner *runner)
+{
+    struct result *out = result();
+    reap();
+    if (runner->pid)
+        return 0;
+    if (WIFEXITED(runner->status)) {
+        out->reason = END_EXITED;
+        out->exit_code = WEXITSTATUS(runner->status);
+        return 1;
+    }
+    out->signal = WTERMSIG(runner->status);
+    out->exit_code = 128 + out->signal;
+    out->reason = out->signal == SIGKILL && ran_out_of_memory(runner) ? END_OUT_OF_MEMORY : END_SIGNALED;
+    return 1;
+}
+
+static int is_late(struct runner *runner, int64_t deadline)
+{
+    struct result *out = result();
+    if (now_ns() < deadline)
+        return 0;
+    out->reason = END_TIMEOUT;
+    out->signal = SIGKILL;
+    out->exit_code = 124;
+    runner->late = 1;
+    return 1;
+}
+
+static void pause_machine(void)
+{
+    write_manifest();
+    result()->state = STATE_PAUSED;
+    stop_machine();
+    void_manifest();
+    result()->state = STATE_RUNNING;
+}
+
+/* Wait for the job's end or its deadline; every tick move its output and input on. */
+static void watch(struct runner *runner, struct blob input, const struct request *request, int64_t deadline)
+{
+    struct result *out = result();
+    struct stream streams[2] = {
+        { runner->standard_output, mailbox + STDOUT_OFFSET, &out->stdout_length, &out->stdout_truncated, request->output_bytes },
+        { runner->standard_error, mailbox + STDERR_OFFSET, &out->stderr_length, &out->stderr_truncated, request->output_bytes },
+    };
+    sigset_t all_but_child;
+    sigfillset(&all_but_child);
+    sigdelset(&all_but_child, SIGCHLD);
+    for (int ended = 0; !ended;) {
+        feed(runner, &input);
+        int64_t left = deadline - now_ns();
+        struct timespec wait = { 0, left < 0 ? 0 : left < TICK_NS ? left : TICK_NS };
+        int ready = ppoll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, &wait, &all_but_child);
+        ended = (ready > 0 && is_done(runner)) || (ready < 0 && is_dead(runner)) || is_late(runner, deadline);
+        drain(&streams[0]);
+        drain(&streams[1]);
+        if (ready == 0 && !ended && ++out->ticks == request->pause_tick)
+            pause_machine();
+    }
+}
+
+/* What the job left behind makes it impossible to start another: an end like any other. */
+static void __attribute__((format(printf, 1, 2))) refuse(const char *format, ...)
+{
+    struct result *out = result();
+    va_list arguments;
+    va_start(arguments, format);
+    out->stderr_length = vsnprintf((char *)(mailbox + STDERR_OFFSET), 256, format, arguments);
+    va_end(arguments);
+    out->reason = END_EXITED;
+    out->exit_code = 126;
+}
+
+static void clear_result(void)
+{
+    struct result *out = result();
+    memset(out, 0, sizeof *out);
+    out->state = STATE_RUNNING;
+}
+
+/* A runner that can take a job, and what it must be told; -1 if there is none to be had. */
+static int ready_runner(struct runner *runner, struct blob *input, uint32_t *flags)
+{
+    if (jobs == 1)
+        return 0;
+    if (runner->late)
+        kill_group(runner);
+    reap();
+    if (runner->late || runner->spent || !runner->pid)
+        return revive_runner(runner);
+    if (runner->used) {
+        lay_input(runner, input);
+        *flags |= RUNNER_STDIN;
+    }
+    return 0;
+}
+
+static int lay_files(struct reader *reader)
+{
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct blob name = take_blob(reader), content = take_blob(reader);
+        if (lay_file(&name, &content, 0644) < 0) {
+            refuse("faas: %.*s: %s\n", (int)name.size, (const char *)name.data, strerror(errno));
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int lay_entry(const struct runner *runner, struct blob code)
+{
+    struct blob entry = { (const uint8_t *)runner->entry, strlen(runner->entry) };
+    if (lay_file(&entry, &code, runner->entry_mode) == 0)
+        return 0;
+    refuse("faas: %s: %s\n", runner->entry, strerror(errno));
+    return -1;
+}
+
+static void hand_over(struct runner *runner, const struct request *request, struct reader *reader, uint32_t flags)
+{
+    struct blob context = take_blob(reader); /* goes to the runner as it is */
+    if (lay_files(reader) < 0)
+        return;
+    struct blob input = take_blob(reader), code = take_blob(reader);
+    if (lay_entry(runner, code) < 0)
+        return;
+    if (ready_runner(runner, &input, &flags) < 0) {
+        refuse("faas: the %s interpreter did not start again\n", runner->name);
+        return;
+    }
+    runner->used = 1;
+    int64_t deadline = now_ns() + request->timeout_ms * 1000000LL;
+    if (send_context(runner, flags, context) < 0) {
+        refuse("faas: the %s interpreter has gone\n", runner->name);
+        return;
+    }
+    watch(runner, input, request, deadline);
+}
+
+static void run_job(const struct request *request, struct reader *reader)
+{
+    struct runner *runner = &runners[request->language];
+    uint64_t epoch = request->epoch;
+    jobs++;
+    void_manifest();
+    uint32_t flags = (request->keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
+    set_clock(epoch);
+    seed_job(request->seed);
+    apply_limits(runner, request);
+    hand_over(runner, request, reader, flags);
+    collect_output();
+    if (request->keep)
+        write_manifest();
+}
+
+/* ---- the disk alone ---- */
+
+static void export_files(struct reader *reader)
+{
+    start_export();
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct blob path = take_blob(reader);
+        if (export_file(&path) < 0)
+            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
+    }
+}
+
+static void apply_changes(struct reader *reader)
+{
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct change change;
+        memcpy(&change, take(reader, sizeof change), sizeof change);
+        struct blob path = take_blob(reader), content = take_blob(reader);
+        if (apply_change(&change, &path, &content) < 0)
+            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
+    }
+    write_manifest();
+}
+
+void serve_request(void)
+{
+    struct request request;
+    struct reader reader;
+    open_request(&reader, &request);
+    clear_result();
+    if (request.language == REQUEST_EXPORT)
+        export_files(&reader);
+    else if (request.language == REQUEST_APPLY)
+        apply_changes(&reader);
+    else if (request.language < runner_count)
+        run_job(&request, &reader);
+    else
+        broken("the request is out of range");
+    result()->state = STATE_FINISHED;
+}

@@ -1,0 +1,188 @@
+/* The guest as a whole: its file systems, its hardening, its hardware, and the stop. */
+#include "agent.h"
+
+#include <fcntl.h>
+#include <linux/random.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/io.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LAPIC_PHYSICAL 0xfee00000UL
+#define LAPIC_INITIAL  (0x380 / 4)
+#define LAPIC_CURRENT  (0x390 / 4)
+
+volatile uint8_t *mailbox;
+static volatile uint32_t *lapic;
+static int random_device;
+
+struct result *result(void) { return (struct result *)(mailbox + RESULT_OFFSET); }
+
+/*
+ * Stop at an exact instruction. A pending timer would let the host skip idle time between the stop
+ * and its noticing, or not: so the timer is switched off first, and virtual time stands still.
+ */
+void stop_machine(void)
+{
+    do {
+        lapic[LAPIC_INITIAL] = 0;
+    } while (lapic[LAPIC_CURRENT] != 0);
+    outb(1, STOP_PORT);
+    lapic[LAPIC_INITIAL] = 1; /* going on: fire at once, and the kernel programs its next event */
+}
+
+void broken(const char *format, ...)
+{
+    va_list arguments;
+    char text[256];
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "agent: %s\n", text);
+    if (mailbox) {
+        memcpy(result()->message, text, sizeof text);
+        result()->state = STATE_BROKEN;
+        for (;;)
+            stop_machine();
+    }
+    _exit(1); /* the kernel panics, the machine ends */
+}
+
+void write_file(const char *path, const char *text)
+{
+    int fd = CHECK(open(path, O_WRONLY | O_CLOEXEC));
+    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        broken("write %s: %s", path, strerror(errno));
+    close(fd);
+}
+
+void write_number(const char *path, unsigned long number)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lu", number);
+    write_file(path, text);
+}
+
+static void mount_file_systems(void)
+{
+    umask(022);
+    CHECK(chmod("/", 0755));
+    CHECK(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible"));
+    CHECK(mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL));
+    if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") < 0 && errno != EBUSY)
+        broken("mount /dev: %s", strerror(errno));
+    CHECK(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
+    CHECK(mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755"));
+    CHECK(mkdir(INPUTS, 0755));
+    CHECK(mount("tmpfs", INPUTS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=16m,mode=0755"));
+    CHECK(mkdir(JOB_DISK, 0755));
+    CHECK(mount("tmpfs", JOB_DISK, "tmpfs", MS_NOSUID | MS_NODEV, "size=128m,mode=0755"));
+    CHECK(mkdir(JOB_DISK "/work", 0755));
+    CHECK(mkdir(JOB_DISK "/work/output", 0755));
+    CHECK(mkdir(JOB_DISK "/tmp", 0755));
+    CHECK(chmod(JOB_DISK "/tmp", 01777));
+    CHECK(chown(JOB_DISK "/work", JOB_USER, JOB_USER));
+    CHECK(chown(JOB_DISK "/work/output", JOB_USER, JOB_USER));
+    CHECK(mount(JOB_DISK "/work", WORK, NULL, MS_BIND, NULL));
+    CHECK(mount(JOB_DISK "/tmp", "/tmp", NULL, MS_BIND, NULL));
+    CHECK(symlink("/tmp", "/dev/shm"));
+    symlink("/proc/self/fd", "/dev/fd");
+    symlink("/proc/self/fd/0", "/dev/stdin");
+    symlink("/proc/self/fd/1", "/dev/stdout");
+    symlink("/proc/self/fd/2", "/dev/stderr");
+}
+
+static void harden(void)
+{
+    write_file("/proc/sys/kernel/kptr_restrict", "2");
+    write_file("/proc/sys/kernel/dmesg_restrict", "1");
+    write_file("/proc/sys/kernel/unprivileged_bpf_disabled", "1");
+    write_file("/proc/sys/user/max_user_namespaces", "0");
+    write_file("/proc/sys/kernel/modules_disabled", "1");
+    write_file("/proc/sys/kernel/core_pattern", "");
+    write_file("/proc/sys/kernel/sched_rt_runtime_us", "-1"); /* no job runs while the agent does */
+    write_file("/proc/sys/vm/panic_on_oom", "0");
+}
+
+/* The kernel's generator takes known bytes: without them its first reader spins for entropy. */
+void seed_random(const void *seed, size_t size)
+{
+    struct {
+        int entropy_count;
+        int size;
+        uint8_t data[64];
+    } pool = { .entropy_count = 256, .size = size };
+    memcpy(pool.data, seed, size);
+    CHECK(ioctl(random_device, RNDADDENTROPY, &pool));
+    CHECK(ioctl(random_device, RNDRESEEDCRNG));
+}
+
+static void map_hardware(void)
+{
+    int fd = CHECK(open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC));
+    void *mail = mmap(NULL, MAILBOX_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, MAILBOX_PHYSICAL);
+    void *timer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, LAPIC_PHYSICAL);
+    close(fd);
+    if (mail == MAP_FAILED || timer == MAP_FAILED)
+        broken("map /dev/mem: %s", strerror(errno));
+    CHECK(ioperm(STOP_PORT, 1, 1));
+    lapic = timer;
+    mailbox = mail;
+}
+
+static unsigned long free_memory(void)
+{
+    char line[128];
+    unsigned long free_kb = 0;
+    FILE *info = fopen("/proc/meminfo", "re");
+    while (info && fgets(line, sizeof line, info))
+        if (sscanf(line, "MemFree: %lu kB", &free_kb) == 1)
+            break;
+    if (info)
+        fclose(info);
+    return free_kb << 10;
+}
+
+/* Free memory still holds what booting left there: fill it with zeros, so that it costs nothing. */
+static void clear_free_memory(void)
+{
+    enum { CHUNK = 8 << 20, KEPT = 72 << 20, MOST = 512 };
+    void *chunks[MOST];
+    int count = 0;
+    while (count < MOST && free_memory() > KEPT) {
+        void *chunk = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (chunk == MAP_FAILED)
+            break;
+        chunks[count++] = chunk;
+    }
+    while (count)
+        munmap(chunks[--count], CHUNK);
+}
+
+/* Before the runners start. */
+void prepare_machine(void)
+{
+    static const uint8_t known[32];
+    mount_file_systems();
+    write_file("/proc/self/oom_score_adj", "-1000");
+    random_device = CHECK(open("/dev/urandom", O_RDWR | O_CLOEXEC));
+    seed_random(known, sizeof known);
+    write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids");
+    map_hardware();
+    harden();
+}
+
+/* When the runners are warm. */
+void finish_machine(void)
+{
+    clear_free_memory();
+    CHECK(sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &(struct sched_param){ .sched_priority = 50 }));
+    CHECK(mlockall(MCL_CURRENT));
+}

@@ -1,0 +1,197 @@
+/* One waiting interpreter per language, and its replacement once it has ended. */
+#include "agent.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/fsuid.h>
+#include <sys/io.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PIPE_CAPACITY      (1 << 20)
+#define START_MS           60000
+#define RUNNER_DESCRIPTORS 5 /* stdin, stdout, stderr, request, answer */
+
+static const char *const python_command[] = { "/usr/bin/python3.11", "-I", "-X", "utf8", "/faas/runner.py", NULL };
+static const char *const node_command[] = { "/usr/bin/node", "/faas/runner.js", NULL };
+static const char *const bash_command[] = { "/faas/exec", "/bin/bash", WORK "/main.sh", NULL };
+static const char *const program_command[] = { "/faas/exec", WORK "/main", NULL };
+
+/* In the order of the language numbers in a request. */
+struct runner runners[] = {
+    { .name = "python", .entry = "main.py", .entry_mode = 0644, .command = python_command },
+    { .name = "javascript", .entry = "main.js", .entry_mode = 0644, .command = node_command },
+    { .name = "bash", .entry = "main.sh", .entry_mode = 0644, .command = bash_command },
+    { .name = "program", .entry = "main", .entry_mode = 0755, .command = program_command },
+};
+const size_t runner_count = sizeof runners / sizeof *runners;
+
+void cgroup_path(char *path, size_t size, const struct runner *runner, const char *file)
+{
+    snprintf(path, size, "/sys/fs/cgroup/%s%s", runner->name, file);
+}
+
+static void limit(int resource, rlim_t value)
+{
+    CHECK(setrlimit(resource, &(struct rlimit){ value, value }));
+}
+
+static void become_job(const struct runner *runner, const int *descriptors)
+{
+    char again[] = "FAAS_AGAIN=1"; /* not the first of its kind: no time for warming up */
+    char *environment[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" WORK, "LANG=C.UTF-8", "TMPDIR=/tmp",
+                            "USER=job", runner->started > 1 ? again : NULL, NULL };
+    sigset_t none;
+    sigemptyset(&none);
+    for (int i = 0; i < RUNNER_DESCRIPTORS; i++)
+        CHECK(dup2(descriptors[i], i));
+    CHECK(ioperm(STOP_PORT, 1, 0)); /* the agent's alone */
+    CHECK(sigprocmask(SIG_SETMASK, &none, NULL));
+    CHECK(setsid());
+    CHECK(chdir(WORK));
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_NOFILE, 1024);
+    limit(RLIMIT_MEMLOCK, 65536);
+    write_file("/proc/self/oom_score_adj", "0");
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
+        CHECK(prctl(PR_CAPBSET_DROP, capability, 0, 0, 0));
+    CHECK(setgroups(0, NULL));
+    CHECK(setresgid(JOB_USER, JOB_USER, JOB_USER));
+    CHECK(setresuid(JOB_USER, JOB_USER, JOB_USER));
+    execve(runner->command[0], (char *const *)runner->command, environment);
+    broken("%s: %s", runner->command[0], strerror(errno));
+}
+
+/* A pipe that belongs to the job, so that it can open /dev/stdout and the like. */
+static void make_pipe(int ends[2], int ours)
+{
+    CHECK(pipe2(ends, O_CLOEXEC));
+    CHECK(fchown(ends[0], JOB_USER, JOB_USER));
+    CHECK(fcntl(ends[0], F_SETPIPE_SZ, PIPE_CAPACITY));
+    CHECK(fcntl(ends[ours], F_SETFL, O_NONBLOCK));
+}
+
+static void make_group(const struct runner *runner)
+{
+    char path[64];
+    cgroup_path(path, sizeof path, runner, "");
+    CHECK(mkdir(path, 0755));
+}
+
+static void start_runner(struct runner *runner)
+{
+    enum { READ, WRITE };
+    int in[2], out[2], err[2], request[2], answer[2];
+    char path[64];
+    make_pipe(in, WRITE);
+    make_pipe(out, READ);
+    make_pipe(err, READ);
+    make_pipe(request, WRITE);
+    make_pipe(answer, READ);
+    runner->started++;
+    runner->spent = runner->late = runner->used = 0;
+    runner->pid = CHECK(fork());
+    if (runner->pid == 0) {
+        cgroup_path(path, sizeof path, runner, "/cgroup.procs");
+        write_file(path, "0");
+        int ends[RUNNER_DESCRIPTORS] = { in[READ], out[WRITE], err[WRITE], request[READ], answer[WRITE] };
+        for (int i = 0; i < RUNNER_DESCRIPTORS; i++) /* out of the way of where they go */
+            ends[i] = CHECK(fcntl(ends[i], F_DUPFD_CLOEXEC, 64));
+        become_job(runner, ends);
+    }
+    close(in[READ]), close(out[WRITE]), close(err[WRITE]), close(request[READ]), close(answer[WRITE]);
+    runner->standard_input = in[WRITE];
+    runner->standard_output = out[READ];
+    runner->standard_error = err[READ];
+    runner->request = request[WRITE];
+    runner->answer = answer[READ];
+}
+
+/* The runner says R once it is warm; what it printed to get there is thrown away. 0, or -1 if it fails. */
+static int await_runner(struct runner *runner, int milliseconds)
+{
+    static char buffer[65536];
+    char answer = 0;
+    poll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, milliseconds);
+    if (read(runner->answer, &answer, 1) != 1 || answer != RUNNER_READY)
+        return -1;
+    while (read(runner->standard_output, buffer, sizeof buffer) > 0)
+        ;
+    while (read(runner->standard_error, buffer, sizeof buffer) > 0)
+        ;
+    return 0;
+}
+
+void start_runners(void)
+{
+    for (size_t i = 0; i < runner_count; i++) {
+        make_group(&runners[i]);
+        start_runner(&runners[i]);
+    }
+}
+
+void await_runners(void)
+{
+    for (size_t i = 0; i < runner_count; i++)
+        if (await_runner(&runners[i], -1) < 0) {
+            char words[200];
+            ssize_t size = read(runners[i].standard_error, words, sizeof words);
+            broken("the %s runner did not start: %.*s", runners[i].name, size > 0 ? (int)size : 0, words);
+        }
+}
+
+/* Note the end of whoever ended: a runner, or an orphan of a job. */
+void reap(void)
+{
+    int status = 0;
+    pid_t ended;
+    while ((ended = waitpid(-1, &status, WNOHANG)) > 0)
+        for (size_t i = 0; i < runner_count; i++)
+            if (runners[i].pid == ended) {
+                runners[i].pid = 0;
+                runners[i].status = status;
+            }
+}
+
+static void close_pipes(struct runner *runner)
+{
+    close(runner->standard_output);
+    close(runner->standard_error);
+    close(runner->request);
+    if (runner->answer >= 0)
+        close(runner->answer);
+    if (runner->standard_input >= 0)
+        close(runner->standard_input);
+}
+
+/* Another runner in the place of one that has ended or is spent. What the job started beside it goes on. */
+int revive_runner(struct runner *runner)
+{
+    if (runner->pid) {
+        kill(runner->pid, SIGKILL);
+        waitpid(runner->pid, &runner->status, 0);
+    }
+    close_pipes(runner);
+    setfsuid(0); /* for the control groups and the pipes' owner */
+    start_runner(runner);
+    setfsuid(JOB_USER);
+    return await_runner(runner, START_MS);
+}
+
+/* End all that runs in a language's control group: its program went over its time. */
+void kill_group(struct runner *runner)
+{
+    char path[64];
+    cgroup_path(path, sizeof path, runner, "/cgroup.kill");
+    setfsuid(0);
+    write_file(path, "1");
+    setfsuid(JOB_USER);
+}
