@@ -38,6 +38,11 @@ class Emulator:
     """Whether it is our own build, which knows the fork server."""
 
     @property
+    def name(self) -> str:
+        """For people."""
+        return f"our build of {emulator_version()}" if self.forks else f"the host's {emulator_version()}"
+
+    @property
     def command(self) -> str:
         """Its path within the sandbox."""
         return _INSIDE if self.forks else str(self.path)

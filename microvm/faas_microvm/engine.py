@@ -26,10 +26,11 @@ from faas_blueprint.digests import Digest, sha256, to_hex
 from faas_blueprint.errors import InvalidRequest, MachineFailure, NotFound
 from faas_blueprint.job import MAX_EPOCH, U64_MAX, Job, Language, job_digest
 from faas_microvm.base import open_base_snapshot
+from faas_microvm.emulator import Emulator, EmulatorChoice, choose_emulator
 from faas_microvm.execution import Execution, Output, Progress
+from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home, default_store
 from faas_microvm.library import SnapshotLibrary
-from faas_microvm.machine import Machine
 from faas_microvm.mailbox import (
     FORK_OFFSET,
     PHYSICAL,
@@ -44,6 +45,7 @@ from faas_microvm.mailbox import (
     encode_request,
 )
 from faas_microvm.outcome_cache import DEFAULT_BYTES, OutcomeCache, cache_key
+from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.pool import MachinePool
 from faas_microvm.running import Stopped, origin_of, run_to_stop
 from faas_microvm.sandbox import HostLimits
@@ -91,10 +93,21 @@ class EngineSettings:
     """After which such a machine is checkpointed and freed."""
     memory_bytes: int = 3 << 30
     """Host memory of one machine: guest RAM, translated code, overhead."""
+    emulator: EmulatorChoice = EmulatorChoice.AUTOMATIC
+    """What machines run on; the outcome is the same on either."""
 
     def watchdog_seconds(self, job: Job) -> float:
         """Wall-clock time after which a job has no result; a protection of the host, not a limit."""
         return self.watchdog_base_seconds + self.watchdog_factor * job.limits.timeout_ms / 1000
+
+
+def _pool(base: Snapshot, settings: EngineSettings, emulator: Emulator) -> MachinePool | ForkPool:
+    limits = HostLimits(_CPU_SECONDS, settings.memory_bytes)
+    cold = MachinePool(base, limits, settings.waiting, emulator)
+    if not emulator.forks:
+        return cold
+    at_once = settings.emulator is EmulatorChoice.FORK
+    return ForkPool(cold, base, emulator, limits, settings.machines or os.cpu_count() or 1, at_once)
 
 
 async def open_store(home: Path | None = None, settings: EngineSettings | None = None) -> SnapshotStore:
@@ -109,13 +122,19 @@ class Engine:
     """Runs jobs on snapshots. Make one with `open`, end it with `close`."""
 
     def __init__(
-        self, base: Snapshot, store: SnapshotStore, settings: EngineSettings, cache: OutcomeCache
+        self,
+        base: Snapshot,
+        store: SnapshotStore,
+        settings: EngineSettings,
+        cache: OutcomeCache,
+        emulator: Emulator,
     ) -> None:
+        self.emulator = emulator
         self._cache = cache
         self._settings = settings
         self.processors = asyncio.Semaphore(settings.machines or os.cpu_count() or 1)
         self.library = SnapshotLibrary(base, store, settings.snapshot_bytes)
-        self.pool = MachinePool(base, HostLimits(_CPU_SECONDS, settings.memory_bytes), settings.waiting)
+        self.pool = _pool(base, settings, emulator)
         self.pool.fill()
         self.sessions = Sessions(self, settings.sessions, settings.idle_seconds)
 
@@ -129,13 +148,18 @@ class Engine:
         """
         home = home or default_home()
         settings = settings or EngineSettings()
-        base = await open_base_snapshot(home, progress or (lambda _: None))
+        note = progress or (lambda _: None)
+        emulator = choose_emulator(home, settings.emulator)
+        note(f"machines run on {emulator.name}")
+        base = await open_base_snapshot(home, note)
         try:
             store = await open_store(home, settings)
         except BaseException:
             base.close()
             raise
-        return cls(base, store, settings, OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes))
+        return cls(
+            base, store, settings, OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes), emulator
+        )
 
     @property
     def profile_id(self) -> Digest:
@@ -167,18 +191,26 @@ class Engine:
         """
         started = time.perf_counter()
         start = await self.library.get(snapshot)
-        async with self.machine(start) as machine, aclosing(self.run_in(machine, job)) as events:
+        async with (
+            self.machine(start) as machine,
+            aclosing(self.run_in(machine, job, pages=job.keep)) as events,
+        ):
             async for event in events:
                 if isinstance(event, Stopped):
                     stopped = event
                 else:
                     yield event
-        end = await asyncio.to_thread(stopped.snapshot, start)
-        outcome = stopped.outcome(start, end)
+        kept = None
         if job.keep:
+            end = await asyncio.to_thread(stopped.snapshot, start)
             await self.library.keep(end, start, "checkpoint", origin=origin_of(job))
+            kept = state_root = end.measurement
+        elif stopped.ram_root is None:
+            state_root = await asyncio.to_thread(stopped.state_root, start)
+        else:
+            state_root = stopped.state_root(start)
+        outcome = stopped.outcome(start, state_root)
         wall_ms = (time.perf_counter() - started) * 1000
-        kept = end.measurement if job.keep else None
         yield Execution(outcome, self.profile_id, start.measurement, wall_ms, snapshot=kept)
 
     async def run_cached(self, job: Job, snapshot: Digest | None = None) -> Execution:
@@ -260,15 +292,15 @@ class Engine:
                     stopped = event
         end = await asyncio.to_thread(stopped.snapshot, start)
         wall_ms = (time.perf_counter() - started) * 1000
-        return Execution(stopped.outcome(start, end), self.profile_id, start.measurement, wall_ms)
+        return Execution(stopped.outcome(start, end.measurement), self.profile_id, start.measurement, wall_ms)
 
     async def run_in(
-        self, machine: Machine, job: Job, pause_tick: int = 0
+        self, machine: PausedMachine, job: Job, pause_tick: int = 0, pages: bool = True
     ) -> AsyncGenerator[Output | Progress | Stopped]:
         """Hand a job to a paused machine and watch it until it stops."""
         request = encode_request(job, await self._program(job), pause_tick)
         seconds = self._settings.watchdog_seconds(job)
-        async with aclosing(run_to_stop(machine, request, seconds)) as events:
+        async with aclosing(run_to_stop(machine, request, seconds, pages)) as events:
             async for event in events:
                 yield event
 
@@ -276,7 +308,7 @@ class Engine:
         return Program(_RUNNERS[job.language], job.code.encode())
 
     @asynccontextmanager
-    async def machine(self, snapshot: Snapshot) -> AsyncIterator[Machine]:
+    async def machine(self, snapshot: Snapshot) -> AsyncIterator[PausedMachine]:
         """A paused machine for one job; waits while too many run."""
         async with self.processors:
             machine = await self.pool.take(snapshot)

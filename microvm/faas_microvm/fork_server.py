@@ -24,7 +24,6 @@ from enum import IntEnum
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import InsufficientResources, MachineFailure
-from faas_blueprint.job import Job
 from faas_blueprint.merkle import PageTree
 from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
@@ -147,9 +146,8 @@ class ForkedMachine:
             raise MachineFailure("the machine is not stopped")
         return self._devices
 
-    async def ram_root(self, tree: PageTree) -> Digest:
-        """The root of RAM as the child computed it; `tree` is the snapshot's, which it has."""
-        del tree
+    async def ram_root(self) -> Digest:
+        """The root of the stopped machine's RAM."""
         if self._root is None:
             raise MachineFailure("the machine is not stopped")
         return self._root
@@ -217,10 +215,10 @@ class ForkParent:
         """The process, as the host numbers it."""
         return self._machine.pid
 
-    async def warm_up(self, programs: Iterable[Job]) -> None:
-        """Run programs, each from the snapshot; what was translated stays, what they changed does not."""
-        for job in programs:
-            self._machine.memory.write(mailbox.PHYSICAL, mailbox.encode_request(job))
+    async def warm_up(self, requests: Iterable[bytes]) -> None:
+        """Run requests, each from the snapshot; what was translated stays, what they changed does not."""
+        for request in requests:
+            self._machine.memory.write(mailbox.PHYSICAL, request)
             await self._machine.resume()
             await self._machine.await_stop(WARM_UP_SECONDS)
             await self._ask(_Request.ROLL_BACK)

@@ -21,6 +21,7 @@ from typing import cast
 
 from qemu.qmp import EventListener, QMPClient, QMPError
 
+from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FaaSError, InsufficientResources, MachineFailure, MissingPrerequisite
 from faas_microvm import sandbox
 from faas_microvm.devices import DeviceState
@@ -253,6 +254,10 @@ class Machine:
         await self._execute("xen-save-devices-state", {"filename": f"/proc/self/fd/{self._state_fd}"})
         size = os.fstat(self._state_fd).st_size
         return DeviceState.from_stream(os.pread(self._state_fd, size, 0))
+
+    async def ram_root(self) -> Digest | None:
+        """It computes none."""
+        return None
 
     async def _execute(self, command: str, arguments: dict[str, object] | None = None) -> object:
         try:
