@@ -15,7 +15,7 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout."
 
 @app.command()
 def build(as_json: _Json = False) -> None:
-    """Build our own emulator from the host's QEMU source package and our patches; about five minutes, once."""
+    """Build our own emulator: the host's QEMU source package with our patches; about five minutes, once."""
     from faas_microvm.emulator_build import build_emulator
     from faas_microvm.home import default_home
 

@@ -40,8 +40,8 @@ CONFIGURE = (
 _SCRIPT = f"""
 set -e
 mkdir source output
-tar -xf orig.tar --strip-components=1 -C source
-tar -xf debian.tar -C source
+tar -xf orig.tar --no-same-owner --strip-components=1 -C source
+tar -xf debian.tar --no-same-owner -C source
 cd source
 grep -v '^#' debian/patches/series | while read -r name; do patch -s -p1 -i "debian/patches/$name"; done
 while read -r name; do patch -s -p1 -i "/patches/$name"; done < /patches/series
