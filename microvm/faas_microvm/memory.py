@@ -59,7 +59,12 @@ class GuestMemory:
         """Change guest memory; only while the machine is stopped."""
         view = memoryview(data)
         while view:
-            written = os.pwrite(self._memory, view, self._base + offset)
+            try:
+                written = os.pwrite(self._memory, view, self._base + offset)
+            except OSError as error:
+                raise MachineFailure(f"the machine's memory cannot be written: {error}") from error
+            if written == 0:  # the process is gone
+                raise MachineFailure("the machine's memory cannot be written")
             offset += written
             view = view[written:]
 
