@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import hashing, jobs, machine
+from benchmarks import fork, hashing, jobs, machine
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.setting import Setting
@@ -37,6 +37,7 @@ class Group(StrEnum):
     HASH = "hash"
     CPU = "cpu"
     MEMORY = "memory"
+    FORK = "fork"
     PAGES = "pages"
 
 
@@ -49,6 +50,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.HASH: hashing.hashing,
     Group.CPU: jobs.cpu,
     Group.MEMORY: machine.memory,
+    Group.FORK: fork.fork,
     Group.PAGES: machine.pages,
 }
 
