@@ -88,5 +88,5 @@ async def _changed(setting: Setting, language: str) -> float:
         async with setting.machine() as machine:
             async for event in setting.engine.run_in(machine, hello_job(language)):
                 if isinstance(event, Stopped):
-                    counts.append(len(event.pages))
+                    counts.append(len(event.pages or ()))
     return statistics.median(counts)

@@ -72,7 +72,8 @@ def emulator_sources() -> Path:
 
 def build_id() -> str:
     """What our build is named after: the emulator's version, the patches and how they are built."""
-    parts = [emulator_version().encode()]
+    recipe = Path(__file__).with_name("emulator_build.py")
+    parts = [emulator_version().encode(), recipe.read_bytes()]
     for file in sorted(emulator_sources().iterdir()):
         parts += [file.name.encode(), file.read_bytes()]
     return sha256(b"".join(len(part).to_bytes(8, "little") + part for part in parts)).hex()

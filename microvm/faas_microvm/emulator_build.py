@@ -35,7 +35,7 @@ CONFIGURE = (
     *("--with-devices-x86_64=faas", "--enable-tcg", "--enable-system", "--disable-user", "--disable-tools"),
     *("--disable-docs", "--enable-fdt=system", "--enable-seccomp", "--enable-pie", "--disable-install-blobs"),
     # its place in the device state is counted in the sections that follow it
-    *("--enable-live-block-migration", "--meson=/usr/bin/meson", "--disable-werror"),
+    *("--disable-debug-info", "--enable-live-block-migration", "--meson=/usr/bin/meson", "--disable-werror"),
 )
 _SCRIPT = f"""
 set -e
