@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import compiling, hashing, jobs, machine
+from benchmarks import compiling, fork, hashing, jobs, machine
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.setting import Setting
@@ -38,6 +38,7 @@ class Group(StrEnum):
     CPU = "cpu"
     COMPILE = "compile"
     MEMORY = "memory"
+    FORK = "fork"
     PAGES = "pages"
 
 
@@ -51,6 +52,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.CPU: jobs.cpu,
     Group.COMPILE: compiling.compiling,
     Group.MEMORY: machine.memory,
+    Group.FORK: fork.fork,
     Group.PAGES: machine.pages,
 }
 

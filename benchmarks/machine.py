@@ -91,5 +91,5 @@ async def _changed(setting: Setting, language: str) -> float:
             assert program is not None
             async for event in setting.engine.run_in(machine, job, program):
                 if isinstance(event, Stopped):
-                    counts.append(len(event.pages))
+                    counts.append(len(event.pages or ()))
     return statistics.median(counts)

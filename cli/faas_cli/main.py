@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from faas_blueprint.errors import FaaSError, MissingPrerequisite
-from faas_cli import demo, devnet, image, job, operator, run, snapshot, up
+from faas_cli import demo, devnet, image, job, machine, operator, run, snapshot, up
 from faas_cli.console import console, report_error
 from faas_verifier.command import verify
 from faas_verifier.proof_command import verify_proof
@@ -32,6 +32,7 @@ app.add_typer(job.app, name="job")
 app.add_typer(operator.app, name="operator")
 app.command("devnet")(devnet.devnet)
 app.add_typer(image.app, name="image")
+app.add_typer(machine.app, name="machine")
 app.add_typer(snapshot.app, name="snapshot")
 
 

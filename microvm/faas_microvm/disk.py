@@ -20,8 +20,8 @@ from faas_blueprint.file_manifest import (
     FileManifest,
     decode_manifest,
 )
-from faas_microvm.machine import Machine
 from faas_microvm.mailbox import DiskChange, decode_files, encode_changes, encode_export
+from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.running import Stopped, run_to_stop
 from faas_microvm.snapshot import Snapshot
 
@@ -68,7 +68,7 @@ async def change_files(engine: Engine, snapshot: Snapshot, changes: Sequence[Dis
     return stopped.snapshot(snapshot)
 
 
-async def _serve(machine: Machine, request: bytes) -> Stopped:
+async def _serve(machine: PausedMachine, request: bytes) -> Stopped:
     async with aclosing(run_to_stop(machine, request, _SECONDS)) as events:
         async for event in events:
             if isinstance(event, Stopped):

@@ -27,10 +27,11 @@ from faas_blueprint.errors import InvalidRequest, MachineFailure, NotFound
 from faas_blueprint.job import COMPILED_LANGUAGES, MAX_EPOCH, U64_MAX, Job, Language, job_digest
 from faas_blueprint.outcome import Outcome
 from faas_microvm.base import open_base_snapshot
+from faas_microvm.emulator import Emulator, EmulatorChoice, choose_emulator
 from faas_microvm.execution import Execution, Output, Progress
+from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home, default_store
 from faas_microvm.library import SnapshotLibrary
-from faas_microvm.machine import Machine
 from faas_microvm.mailbox import (
     FORK_OFFSET,
     PHYSICAL,
@@ -45,6 +46,7 @@ from faas_microvm.mailbox import (
     encode_request,
 )
 from faas_microvm.outcome_cache import DEFAULT_BYTES, OutcomeCache, cache_key
+from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.pool import MachinePool
 from faas_microvm.program_cache import ProgramCache
 from faas_microvm.running import Stopped, origin_of, run_to_outcome, run_to_stop
@@ -96,6 +98,8 @@ class EngineSettings:
     """After which such a machine is checkpointed and freed."""
     memory_bytes: int = 3 << 30
     """Host memory of one machine: guest RAM, translated code, overhead."""
+    emulator: EmulatorChoice = EmulatorChoice.AUTOMATIC
+    """What machines run on; the outcome is the same on either."""
 
     def watchdog_seconds(self, job: Job) -> float:
         """Wall-clock time after which a job has no result; a protection of the host, not a limit."""
@@ -112,6 +116,15 @@ class Prepared:
     """What compiled it; zero for languages that are not compiled."""
     compiling: Outcome | None
     """Of the compile job, if one was run."""
+
+
+def _pool(base: Snapshot, settings: EngineSettings, emulator: Emulator) -> MachinePool | ForkPool:
+    limits = HostLimits(_CPU_SECONDS, settings.memory_bytes)
+    cold = MachinePool(base, limits, settings.waiting, emulator)
+    if not emulator.forks:
+        return cold
+    at_once = settings.emulator is EmulatorChoice.FORK
+    return ForkPool(cold, base, emulator, limits, settings.machines or os.cpu_count() or 1, at_once)
 
 
 async def open_store(home: Path | None = None, settings: EngineSettings | None = None) -> SnapshotStore:
@@ -138,13 +151,15 @@ class Engine:
         toolchains: Toolchains,
         settings: EngineSettings,
         cache: OutcomeCache,
+        emulator: Emulator,
     ) -> None:
+        self.emulator = emulator
         self._cache = cache
         self._toolchains = toolchains
         self._settings = settings
         self.processors = asyncio.Semaphore(settings.machines or os.cpu_count() or 1)
         self.library = SnapshotLibrary(base, store, settings.snapshot_bytes)
-        self.pool = MachinePool(base, HostLimits(_CPU_SECONDS, settings.memory_bytes), settings.waiting)
+        self.pool = _pool(base, settings, emulator)
         self.pool.fill()
         self.sessions = Sessions(self, settings.sessions, settings.idle_seconds)
 
@@ -159,6 +174,8 @@ class Engine:
         home = home or default_home()
         settings = settings or EngineSettings()
         note = progress or (lambda _: None)
+        emulator = choose_emulator(home, settings.emulator)
+        note(f"machines run on {emulator.name}")
         base = await open_base_snapshot(home, note)
         try:
             store = await open_store(home, settings)
@@ -168,7 +185,7 @@ class Engine:
         programs = ProgramCache(home / "programs.sqlite", settings.program_bytes)
         toolchains = Toolchains(home, programs, note)
         cache = OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes)
-        return cls(base, store, toolchains, settings, cache)
+        return cls(base, store, toolchains, settings, cache, emulator)
 
     @property
     def profile_id(self) -> Digest:
@@ -212,19 +229,24 @@ class Engine:
             return
         async with (
             self.machine(start) as machine,
-            aclosing(self.run_in(machine, job, prepared.program)) as events,
+            aclosing(self.run_in(machine, job, prepared.program, pages=job.keep)) as events,
         ):
             async for event in events:
                 if isinstance(event, Stopped):
                     stopped = event
                 else:
                     yield event
-        end = await asyncio.to_thread(stopped.snapshot, start)
-        outcome = stopped.outcome(start, end)
+        kept = None
         if job.keep:
+            end = await asyncio.to_thread(stopped.snapshot, start)
             await self.library.keep(end, start, "checkpoint", origin=origin_of(job))
+            kept = state_root = end.measurement
+        elif stopped.ram_root is None:
+            state_root = await asyncio.to_thread(stopped.state_root, start)
+        else:
+            state_root = stopped.state_root(start)
+        outcome = stopped.outcome(start, state_root)
         wall_ms = (time.perf_counter() - started) * 1000
-        kept = end.measurement if job.keep else None
         yield Execution(
             outcome,
             self.profile_id,
@@ -321,7 +343,7 @@ class Engine:
                     stopped = event
         end = await asyncio.to_thread(stopped.snapshot, start)
         wall_ms = (time.perf_counter() - started) * 1000
-        return Execution(stopped.outcome(start, end), self.profile_id, start.measurement, wall_ms)
+        return Execution(stopped.outcome(start, end.measurement), self.profile_id, start.measurement, wall_ms)
 
     async def prepare(self, job: Job) -> Prepared:
         """What a machine is to run for a job; a language that is compiled is compiled here, if need be."""
@@ -345,17 +367,22 @@ class Engine:
         return Output("stderr", outcome.stderr.content), execution
 
     async def run_in(
-        self, machine: Machine, job: Job, program: Program, pause_tick: int = 0
+        self,
+        machine: PausedMachine,
+        job: Job,
+        program: Program,
+        pause_tick: int = 0,
+        pages: bool = True,
     ) -> AsyncGenerator[Output | Progress | Stopped]:
         """Hand a job to a paused machine and watch it until it stops."""
         request = encode_request(job, program, pause_tick)
         seconds = self._settings.watchdog_seconds(job)
-        async with aclosing(run_to_stop(machine, request, seconds)) as events:
+        async with aclosing(run_to_stop(machine, request, seconds, pages)) as events:
             async for event in events:
                 yield event
 
     @asynccontextmanager
-    async def machine(self, snapshot: Snapshot) -> AsyncIterator[Machine]:
+    async def machine(self, snapshot: Snapshot) -> AsyncIterator[PausedMachine]:
         """A paused machine for one job; waits while too many run."""
         async with self.processors:
             machine = await self.pool.take(snapshot)

@@ -21,11 +21,13 @@ from typing import cast
 
 from qemu.qmp import EventListener, QMPClient, QMPError
 
+from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FaaSError, InsufficientResources, MachineFailure, MissingPrerequisite
 from faas_microvm import sandbox
 from faas_microvm.devices import DeviceState
+from faas_microvm.emulator import Emulator, stock_emulator
 from faas_microvm.memory import GuestMemory
-from faas_microvm.profile import EMULATOR, MACHINE_ARGUMENTS, RAM_BYTES
+from faas_microvm.profile import MACHINE_ARGUMENTS, RAM_BYTES
 
 START_SECONDS = 30.0
 
@@ -54,15 +56,23 @@ class Machine:
 
     @classmethod
     async def boot(
-        cls, ram_fd: int, kernel_fd: int, initrd_fd: int, command_line: str, limits: sandbox.HostLimits
+        cls,
+        ram_fd: int,
+        kernel_fd: int,
+        initrd_fd: int,
+        command_line: str,
+        limits: sandbox.HostLimits,
+        emulator: Emulator | None = None,
     ) -> Machine:
         """A machine at its first instruction, whose RAM is the (shared) memory file."""
         arguments = [
             *_ram_arguments(ram_fd, shared=True),
             *("-kernel", f"/proc/self/fd/{kernel_fd}", "-initrd", f"/proc/self/fd/{initrd_fd}"),
             *("-append", command_line),
+            *sandbox.SECCOMP,
         ]
-        return await cls._start(arguments, (ram_fd, kernel_fd, initrd_fd), limits)
+        descriptors = (ram_fd, kernel_fd, initrd_fd)
+        return await cls._start(emulator or stock_emulator(), arguments, descriptors, limits)
 
     @classmethod
     async def restore(
@@ -72,17 +82,26 @@ class Machine:
         limits: sandbox.HostLimits,
         cgroup: sandbox.Cgroup | None = None,
         overlay: Mapping[int, bytes] | None = None,
+        emulator: Emulator | None = None,
+        fork_requests: int | None = None,
     ) -> Machine:
         """A machine paused where the snapshot was taken; its RAM is a private view of the file.
 
-        `overlay` are the pages in which the snapshot differs from that file.
+        `overlay` are the pages in which the snapshot differs from that file. With `fork_requests`,
+        a packet socket, the machine is a fork server too: see `fork_server`.
         """
         incoming = os.memfd_create("faas-devices", os.MFD_CLOEXEC)
         try:
             os.write(incoming, devices.stream)
             os.lseek(incoming, 0, os.SEEK_SET)
             arguments = [*_ram_arguments(ram_fd, shared=False), "-incoming", f"fd:{incoming}"]
-            machine = await cls._start(arguments, (ram_fd, incoming), limits, cgroup)
+            descriptors = [ram_fd, incoming]
+            if fork_requests is not None:
+                arguments += ["-fork-server", str(fork_requests), *sandbox.SECCOMP_FORKING]
+                descriptors.append(fork_requests)
+            else:
+                arguments += sandbox.SECCOMP
+            machine = await cls._start(emulator or stock_emulator(), arguments, descriptors, limits, cgroup)
         finally:
             os.close(incoming)
         try:
@@ -97,13 +116,15 @@ class Machine:
     @classmethod
     async def _start(
         cls,
+        emulator: Emulator,
         arguments: Sequence[str],
         descriptors: Sequence[int],
         limits: sandbox.HostLimits,
         cgroup: sandbox.Cgroup | None = None,
     ) -> Machine:
         """Start to the end, even when cancelled: a sandbox killed half made leaves its inner process."""
-        starting = asyncio.ensure_future(cls._start_unhurried(arguments, descriptors, limits, cgroup))
+        start = cls._start_unhurried(emulator, arguments, descriptors, limits, cgroup)
+        starting = asyncio.ensure_future(start)
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
@@ -114,28 +135,27 @@ class Machine:
     @classmethod
     async def _start_unhurried(
         cls,
+        emulator: Emulator,
         arguments: Sequence[str],
         descriptors: Sequence[int],
         limits: sandbox.HostLimits,
         cgroup: sandbox.Cgroup | None = None,
     ) -> Machine:
-        for program in ("bwrap", EMULATOR):
-            if shutil.which(program) is None:
-                raise MissingPrerequisite(f"{program} is not installed; run scripts/setup")
+        if shutil.which("bwrap") is None:
+            raise MissingPrerequisite("bwrap is not installed; run scripts/setup")
         ours, theirs = socket.socketpair()
         info_read, info_write = os.pipe()
         stderr_fd = os.memfd_create("faas-stderr", os.MFD_CLOEXEC)
         state_fd = os.memfd_create("faas-state", os.MFD_CLOEXEC)
         command = [
-            EMULATOR,
+            emulator.command,
             *MACHINE_ARGUMENTS,
-            *sandbox.SECCOMP,
             *("-S", "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"),
             *arguments,
         ]
         try:
             process = await asyncio.create_subprocess_exec(
-                *sandbox.sandbox_command(command, info_write, limits),
+                *sandbox.sandbox_command(command, info_write, limits, emulator.bindings),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=stderr_fd,
                 stderr=stderr_fd,
@@ -234,6 +254,10 @@ class Machine:
         await self._execute("xen-save-devices-state", {"filename": f"/proc/self/fd/{self._state_fd}"})
         size = os.fstat(self._state_fd).st_size
         return DeviceState.from_stream(os.pread(self._state_fd, size, 0))
+
+    async def ram_root(self) -> Digest | None:
+        """It computes none."""
+        return None
 
     async def _execute(self, command: str, arguments: dict[str, object] | None = None) -> object:
         try:

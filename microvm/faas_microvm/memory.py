@@ -24,9 +24,10 @@ _SHARED_OR_FILE = numpy.uint64(1 << 61)
 class GuestMemory:
     """RAM of one machine process, through /proc. Offsets are guest-physical addresses."""
 
-    def __init__(self, pid: int, size: int) -> None:
+    def __init__(self, pid: int, size: int, base: int = 0) -> None:
+        """`base` is where the process has it mapped; found when it is not given."""
         self._size = size
-        self._base = _find_mapping(pid, size)
+        self._base = base or _find_mapping(pid, size)
         self._memory = os.open(f"/proc/{pid}/mem", os.O_RDWR | os.O_CLOEXEC)
         try:
             self._pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
@@ -58,7 +59,12 @@ class GuestMemory:
         """Change guest memory; only while the machine is stopped."""
         view = memoryview(data)
         while view:
-            written = os.pwrite(self._memory, view, self._base + offset)
+            try:
+                written = os.pwrite(self._memory, view, self._base + offset)
+            except OSError as error:
+                raise MachineFailure(f"the machine's memory cannot be written: {error}") from error
+            if written == 0:  # the process is gone
+                raise MachineFailure("the machine's memory cannot be written")
             offset += written
             view = view[written:]
 

@@ -38,7 +38,7 @@ def fetch_packages(recipe: Recipe, working: Path, progress: Progress) -> Package
         if shutil.which(program) is None:
             raise MissingPrerequisite(f"{program} is not installed; run scripts/setup on Debian 12")
     sources = working / "debian.list"
-    sources.write_text(_debian_sources())
+    sources.write_text(debian_sources())
     progress("downloading Debian packages")
     root, versions = _extract(working / "root.tar", sources, recipe.packages)
     progress("downloading the kernel")
@@ -70,9 +70,9 @@ def _extract(
     return root, dict(_name_and_version(name) for name in listed if name.endswith(".deb"))
 
 
-def _debian_sources() -> str:
-    """The machine's own sources of this Debian release, as one-line entries."""
-    target = "$(CREATED_BY) $(ORIGIN) $(CODENAME) deb $(REPO_URI) $(CODENAME) $(COMPONENT)"
+def debian_sources(kind: str = "deb") -> str:
+    """The machine's own sources of this Debian release, as one-line entries of a kind."""
+    target = f"$(CREATED_BY) $(ORIGIN) $(CODENAME) {kind} $(REPO_URI) $(CODENAME) $(COMPONENT)"
     entries = set()
     for line in run("apt-get", "indextargets", "--format", target).splitlines():
         creator, origin, codename, entry = line.split(" ", 3)

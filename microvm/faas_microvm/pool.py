@@ -13,7 +13,9 @@ import logging
 from collections import deque
 
 from faas_blueprint.errors import FaaSError
+from faas_microvm.emulator import Emulator
 from faas_microvm.machine import Machine
+from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.sandbox import Cgroup, HostLimits
 from faas_microvm.snapshot import Snapshot
 
@@ -27,8 +29,11 @@ SETTLE_SECONDS = 30.0
 class MachinePool:
     """Starts machines, up to `size` of one snapshot ahead. Owns every machine until it is ended."""
 
-    def __init__(self, snapshot: Snapshot, limits: HostLimits, size: int) -> None:
+    def __init__(
+        self, snapshot: Snapshot, limits: HostLimits, size: int, emulator: Emulator | None = None
+    ) -> None:
         self._snapshot = snapshot
+        self._emulator = emulator
         self._limits = limits
         self._size = size
         self._wanted = min(1, size)
@@ -36,12 +41,12 @@ class MachinePool:
         self._settling: asyncio.Task[None] | None = None
         self._waiting: deque[Machine] = deque()
         self._starting: set[asyncio.Task[None]] = set()
-        self._cgroups: dict[Machine, Cgroup | None] = {}
+        self._cgroups: dict[PausedMachine, Cgroup | None] = {}
         self._free_cgroups: list[Cgroup | None] = []
         self._closed = False
 
     @property
-    def machines(self) -> tuple[Machine, ...]:
+    def machines(self) -> tuple[PausedMachine, ...]:
         """All that are alive: waiting and taken."""
         return tuple(self._cgroups)
 
@@ -74,7 +79,7 @@ class MachinePool:
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
-    async def end(self, machine: Machine) -> None:
+    async def end(self, machine: PausedMachine) -> None:
         """Stop a machine; its control group serves the next one."""
         await machine.close()
         self._free_cgroups.append(self._cgroups.pop(machine))
@@ -103,7 +108,7 @@ class MachinePool:
         )
         try:
             machine = await Machine.restore(
-                snapshot.ram_fd, snapshot.devices, self._limits, cgroup, snapshot.overlay
+                snapshot.ram_fd, snapshot.devices, self._limits, cgroup, snapshot.overlay, self._emulator
             )
         except BaseException:
             self._free_cgroups.append(cgroup)

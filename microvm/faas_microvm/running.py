@@ -11,15 +11,16 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from faas_blueprint.digests import to_hex
+from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import InvalidRequest, MachineFailure
 from faas_blueprint.job import Job, job_digest
+from faas_blueprint.measurement import MachineState
 from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
 from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.execution import Output, Progress
-from faas_microvm.machine import Machine
 from faas_microvm.memory import GuestMemory, hash_pages
+from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.snapshot import Snapshot
 
 STREAM_INTERVAL_SECONDS = 0.02
@@ -41,14 +42,25 @@ class Stopped:
     stderr: bytes
     files: bytes
     devices: DeviceState
-    pages: dict[int, bytes]
+    pages: dict[int, bytes] | None
+    """All that differ from the base snapshot; None where only the root was asked for."""
+    ram_root: Digest | None
+    """As the machine computed it, if it did."""
 
     def snapshot(self, start: Snapshot) -> Snapshot:
         """The stopped machine, measured; `start` is any snapshot on the same base."""
+        if self.pages is None:
+            raise MachineFailure("the stopped machine's pages were not taken")
         return start.derived(self.pages, hash_pages(self.pages), self.devices)
 
-    def outcome(self, start: Snapshot, end: Snapshot) -> Outcome:
-        """What the job gave, from the snapshot that it started on to the one it ended on."""
+    def state_root(self, start: Snapshot) -> Digest:
+        """The measurement of the stopped machine; costs nothing where the machine computed it."""
+        if self.ram_root is None:
+            return self.snapshot(start).measurement
+        return MachineState(start.profile.profile_id, self.ram_root, self.devices.digest()).measurement()
+
+    def outcome(self, start: Snapshot, end: Digest) -> Outcome:
+        """What the job gave, from the snapshot that it started on to the state root it ended on."""
         result = self.result
         files, complete = _output_files(self.files, result.files_count)
         return Outcome(
@@ -58,18 +70,19 @@ class Stopped:
             self.devices.virtual_ns - start.devices.virtual_ns,
             Stream(self.stdout, result.stdout_truncated),
             Stream(self.stderr, result.stderr_truncated),
-            end.measurement,
+            end,
             files,
             result.files_truncated or not complete,
         )
 
 
 async def run_to_stop(
-    machine: Machine, request: bytes, seconds: float
+    machine: PausedMachine, request: bytes, seconds: float, pages: bool = True
 ) -> AsyncGenerator[Output | Progress | Stopped]:
     """Output and progress on the way, then the stopped machine; reading does not change the run.
 
-    An empty request lets a paused job go on. `seconds` of wall clock are the host's protection.
+    An empty request lets a paused job go on. Without `pages` a machine that computed the root of its
+    RAM keeps its pages to itself. `seconds` of wall clock are the host's protection.
     Raises MachineFailure when there is no result.
     """
     if request:
@@ -84,18 +97,18 @@ async def run_to_stop(
         await stop
     finally:
         stop.cancel()
-    stopped = await _take(machine)
+    stopped = await _take(machine, pages)
     for event in reader.fresh():
         yield event
     yield stopped
 
 
-async def run_to_outcome(machine: Machine, start: Snapshot, request: bytes, seconds: float) -> Outcome:
+async def run_to_outcome(machine: PausedMachine, start: Snapshot, request: bytes, seconds: float) -> Outcome:
     """The outcome of a request in a machine that was restored from `start`: see `run_to_stop`."""
     async with aclosing(run_to_stop(machine, request, seconds)) as events:
         async for event in events:
             if isinstance(event, Stopped):
-                return event.outcome(start, await asyncio.to_thread(event.snapshot, start))
+                return event.outcome(start, await asyncio.to_thread(event.state_root, start))
     raise MachineFailure("the machine gave no outcome")
 
 
@@ -105,7 +118,7 @@ def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:
     return origin if virtual_ms is None else {**origin, "virtual_ms": str(virtual_ms)}
 
 
-async def _take(machine: Machine) -> Stopped:
+async def _take(machine: PausedMachine, pages: bool) -> Stopped:
     memory = machine.memory
     try:
         result = mailbox.decode_result(
@@ -115,13 +128,15 @@ async def _take(machine: Machine) -> Stopped:
         raise MachineFailure(f"the guest's report cannot be read: {error}") from error
     if result.state not in (mailbox.State.FINISHED, mailbox.State.PAUSED):
         raise MachineFailure(f"the guest gave up: {result.message or result.state.name}")
+    root = await machine.ram_root()
     return Stopped(
         result,
         memory.read(mailbox.PHYSICAL + mailbox.STDOUT_OFFSET, result.stdout_length),
         memory.read(mailbox.PHYSICAL + mailbox.STDERR_OFFSET, result.stderr_length),
         memory.read(mailbox.PHYSICAL + mailbox.FILES_OFFSET, result.files_length),
         await machine.device_state(),
-        memory.read_pages(memory.changed_pages()),
+        memory.read_pages(memory.changed_pages()) if pages or root is None else None,
+        root,
     )
 
 

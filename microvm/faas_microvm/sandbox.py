@@ -22,6 +22,9 @@ NOBODY = 65534
 SECCOMP = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 """Arguments that make the emulator put a seccomp filter on itself."""
 
+SECCOMP_FORKING = tuple(argument.replace("spawn=deny", "spawn=allow") for argument in SECCOMP)
+"""The same for a fork server; each of its children puts a much stricter one on itself."""
+
 _PREFIX = "faas-"
 
 _log = logging.getLogger(__name__)
@@ -48,8 +51,13 @@ class HostLimits:
         ]
 
 
-def sandbox_command(command: Sequence[str], info_fd: int, limits: HostLimits) -> list[str]:
-    """The command inside its sandbox; bubblewrap reports the process id on `info_fd`."""
+def sandbox_command(
+    command: Sequence[str], info_fd: int, limits: HostLimits, bindings: Sequence[str] = ()
+) -> list[str]:
+    """The command inside its sandbox; bubblewrap reports the process id on `info_fd`.
+
+    `bindings` are further arguments of bubblewrap's: files that the command sees besides /usr.
+    """
     variables = [word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)]
     return [
         *limits.command(),
@@ -58,6 +66,7 @@ def sandbox_command(command: Sequence[str], info_fd: int, limits: HostLimits) ->
         *("--uid", str(NOBODY), "--gid", str(NOBODY), "--cap-drop", "ALL", "--hostname", "machine"),
         *("--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64"),
         *("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"),
+        *bindings,
         *("--proc", "/proc", "--dev", "/dev", "--chdir", "/", "--info-fd", str(info_fd)),
         *variables,
         "--",

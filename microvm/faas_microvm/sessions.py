@@ -21,8 +21,8 @@ from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FaaSError, MachineFailure, NotFound
 from faas_blueprint.job import Job
 from faas_microvm.execution import Execution, Output, Progress
-from faas_microvm.machine import Machine
 from faas_microvm.mailbox import Program
+from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.running import Stopped, origin_of
 from faas_microvm.snapshot import Snapshot
 
@@ -40,7 +40,7 @@ class _Session:
         self.stored = stored
         self.point = stored
         self.origin: dict[str, str] = {}
-        self.machine: Machine | None = None
+        self.machine: PausedMachine | None = None
         self.used = time.monotonic()
 
 
@@ -89,7 +89,7 @@ class Sessions:
                 raise MachineFailure("the machine gave no outcome")
             session.point = await asyncio.to_thread(stopped.snapshot, start)
             session.origin = origin_of(job)
-            outcome = stopped.outcome(start, session.point)
+            outcome = stopped.outcome(start, session.point.measurement)
         wall_ms = (time.perf_counter() - started) * 1000
         yield Execution(
             outcome, self._engine.profile_id, start.measurement, wall_ms, toolchain=prepared.toolchain

@@ -13,6 +13,7 @@ from faas_blueprint.file_manifest import decode_manifest
 from faas_blueprint.job import Job, Limits, job_digest, make_job
 from faas_blueprint.outcome import Status
 from faas_microvm.disk import manifest_bytes
+from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Execution, Progress
 from faas_microvm.home import default_store
@@ -161,7 +162,7 @@ async def test_going_on_and_coming_back_give_the_same_bits(engine: Engine):
 
 
 async def test_an_idle_session_is_freed_and_comes_back(faas_home: Path):
-    settings = EngineSettings(machines=2, idle_seconds=0.2)
+    settings = EngineSettings(machines=2, idle_seconds=0.2, emulator=EmulatorChoice.STOCK)
     async with await Engine.open(faas_home, settings=settings) as engine:
         await engine.sessions.run("idle", kept("python", "x = 41"))
         assert len(engine.pool.machines) == 1
@@ -177,7 +178,9 @@ async def test_an_idle_session_is_freed_and_comes_back(faas_home: Path):
 
 
 async def test_sessions_make_room_for_each_other(faas_home: Path):
-    async with await Engine.open(faas_home, settings=EngineSettings(sessions=2)) as engine:
+    async with await Engine.open(
+        faas_home, settings=EngineSettings(sessions=2, emulator=EmulatorChoice.STOCK)
+    ) as engine:
         for name in ("one", "two", "three", "one"):
             await engine.sessions.run(name, kept("bash", f"echo {name} >> log"))
             assert len(engine.sessions.names) <= 2

@@ -10,6 +10,7 @@ import pytest
 
 from faas_blueprint.job import make_job
 from faas_microvm import pool
+from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 
 pytestmark = pytest.mark.machine
@@ -24,7 +25,9 @@ async def waiting(engine: Engine, count: int) -> None:
 
 
 async def test_a_machine_that_waited_gives_the_same_outcome(faas_home: Path):
-    async with await Engine.open(faas_home, settings=EngineSettings(waiting=2)) as engine:
+    async with await Engine.open(
+        faas_home, settings=EngineSettings(waiting=2, emulator=EmulatorChoice.STOCK)
+    ) as engine:
         first = (await engine.run(JOB)).outcome
         await waiting(engine, 2)
         await asyncio.sleep(1)
@@ -37,7 +40,9 @@ async def test_a_machine_that_waited_gives_the_same_outcome(faas_home: Path):
 
 
 async def test_a_machine_that_died_waiting_is_replaced(faas_home: Path):
-    async with await Engine.open(faas_home, settings=EngineSettings(waiting=1)) as engine:
+    async with await Engine.open(
+        faas_home, settings=EngineSettings(waiting=1, emulator=EmulatorChoice.STOCK)
+    ) as engine:
         await waiting(engine, 1)
         (machine,) = engine.pool.machines
         os.kill(machine.pid, 9)
@@ -49,7 +54,9 @@ async def test_closing_ends_those_that_wait_and_those_that_start(faas_home: Path
     await (await Engine.open(faas_home)).close()  # what stays open once for the whole process
     before, groups = set(os.listdir("/proc/self/fd")), control_groups()
     for pause in (0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.5):
-        engine = await Engine.open(faas_home, settings=EngineSettings(waiting=3))
+        engine = await Engine.open(
+            faas_home, settings=EngineSettings(waiting=3, emulator=EmulatorChoice.STOCK)
+        )
         await asyncio.sleep(pause)
         await engine.close()
         assert not engine.pool.machines
@@ -79,7 +86,9 @@ def control_groups() -> set[Path]:
 
 async def test_as_many_wait_as_are_needed_at_once(faas_home: Path, monkeypatch):
     monkeypatch.setattr(pool, "SETTLE_SECONDS", 2.0)
-    async with await Engine.open(faas_home, settings=EngineSettings(machines=4, waiting=3)) as engine:
+    async with await Engine.open(
+        faas_home, settings=EngineSettings(machines=4, waiting=3, emulator=EmulatorChoice.STOCK)
+    ) as engine:
         await waiting(engine, 1)
         assert len(engine.pool.machines) == 1
         await asyncio.gather(*(engine.run(JOB) for _ in range(6)))
