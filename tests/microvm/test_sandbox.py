@@ -27,7 +27,7 @@ LIMITS = HostLimits(cpu_seconds=60, memory_bytes=3 << 30)
 @pytest_asyncio.fixture(loop_scope="session")
 async def machine(engine):
     """A restored, paused machine."""
-    snapshot = engine._snapshot
+    snapshot = engine.library.base
     restored = await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS)
     yield restored
     await restored.close()
@@ -55,7 +55,7 @@ async def test_limits_of_the_host(engine, machine):
     cgroup = Cgroup.create(999, LIMITS)
     if cgroup is None:
         pytest.skip("this host lets us make no control groups")
-    snapshot = engine._snapshot
+    snapshot = engine.library.base
     async with await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS, cgroup) as held:
         assert f"faas-{os.getpid()}-999" in Path(f"/proc/{held.pid}/cgroup").read_text()
     cgroup.remove()
@@ -92,7 +92,7 @@ async def test_it_sees_no_files_of_the_host_but_programs(machine):
 @in_session_loop
 async def test_nothing_is_inherited_from_our_environment(engine, monkeypatch):
     monkeypatch.setenv("FAAS_KEYSTORE_PASSWORD", "secret")
-    snapshot = engine._snapshot
+    snapshot = engine.library.base
     async with await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS) as machine:
         environment = Path(f"/proc/{machine.pid}/environ").read_bytes()
     assert b"secret" not in environment
@@ -101,7 +101,7 @@ async def test_nothing_is_inherited_from_our_environment(engine, monkeypatch):
 
 @in_session_loop
 async def test_the_snapshots_memory_cannot_be_written(engine):
-    descriptor = engine._snapshot.ram_fd
+    descriptor = engine.library.base.ram_fd
     with pytest.raises(PermissionError):
         os.pwrite(descriptor, b"x", 0)
     with pytest.raises(PermissionError):
@@ -143,9 +143,9 @@ async def test_calls_out_of_turn_are_refused(machine):
 
 @in_session_loop
 async def test_a_flipped_bit_in_a_stored_snapshot_is_an_error_that_names_it(engine, tmp_path: Path):
-    folder = save_snapshot(engine._snapshot, tmp_path)
+    folder = save_snapshot(engine.library.base, tmp_path)
     with load_snapshot(folder) as loaded:
-        assert loaded.measured == engine._snapshot.measured
+        assert loaded.measured == engine.library.base.measured
     with (folder / "ram").open("r+b") as ram:
         ram.seek(0x1000000)
         byte = ram.read(1)
@@ -159,7 +159,7 @@ async def test_a_flipped_bit_in_a_stored_snapshot_is_an_error_that_names_it(engi
 
 
 def test_device_state_with_a_pending_timer_is_refused(engine):
-    stream = bytearray(engine._snapshot.devices.stream)
+    stream = bytearray(engine.library.base.devices.stream)
     place = stream.find(b"\x04apic\x00\x00\x00\x00\x00\x00\x00\x03") + 13 + 173
     stream[place : place + 8] = (12345).to_bytes(8, "big")
     with pytest.raises(MachineFailure, match="timer pending"):
@@ -167,8 +167,8 @@ def test_device_state_with_a_pending_timer_is_refused(engine):
 
 
 def test_the_hosts_clock_is_not_part_of_the_device_state(engine):
-    stream = bytearray(engine._snapshot.devices.stream)
+    stream = bytearray(engine.library.base.devices.stream)
     place = stream.find(b"\x05timer") + 14
     stream[place : place + 8] = b"\x11" * 8
     stream[place + 16 : place + 24] = b"\x22" * 8
-    assert DeviceState.from_stream(bytes(stream)) == engine._snapshot.devices
+    assert DeviceState.from_stream(bytes(stream)) == engine.library.base.devices
