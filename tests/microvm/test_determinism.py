@@ -156,7 +156,7 @@ async def test_a_program_gives_the_same_on_every_host(first: Outcomes, elsewhere
 @in_session_loop
 async def test_no_program_prints_what_is_always_the_same(engine: Engine, first: Outcomes):
     """Where nothing depends on time, randomness or the state of the machine nothing could break."""
-    assert len(set(outcome.stdout for outcome in first.values())) == len(first)
+    assert len({outcome.stdout for outcome in first.values()}) == len(first)
     assert all(len(outcome.stdout.content) > 30 for outcome in first.values())
     for language in FOLDERS:
         assert sum(name.startswith(language + "/") for name in first) >= 25

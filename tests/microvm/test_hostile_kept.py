@@ -94,7 +94,8 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
     "a disk full to the last byte": (
         [
             python(
-                "try:\n    with open('output/big', 'wb', 0) as file:\n        while True: file.write(bytes(4096))\n"
+                "try:\n    with open('output/big', 'wb', 0) as file:\n"
+                "        while True: file.write(bytes(4096))\n"
                 "except OSError as error: print(error)",
                 disk_mb=8,
             ),
@@ -116,7 +117,8 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
     "a large file with 5,000 names": (
         [
             python(
-                "import os\nopen('big', 'wb').write(bytes(4 << 20))\nfor n in range(5000): os.link('big', str(n))"
+                "import os\nopen('big', 'wb').write(bytes(4 << 20))\n"
+                "for n in range(5000): os.link('big', str(n))"
             ),
             HELLO,
         ],
@@ -145,7 +147,8 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
         [
             python(
                 "for name in (b'a\\nb', b'\\xff\\xfe', b'x' * 255, b' ', b'\\\\', b'-rf', b'...', b'..a',\n"
-                "             b'\\xed\\xa0\\x80', b'\\xc0\\xaf', b'\\xe2\\x80\\xae', b'\\xf4\\x90\\x80\\x80'):\n"
+                "             b'\\xed\\xa0\\x80', b'\\xc0\\xaf', b'\\xe2\\x80\\xae', "
+                "b'\\xf4\\x90\\x80\\x80'):\n"
                 "    for folder in (b'', b'output/'): open(folder + name, 'wb').write(name)"
             ),
             HELLO,
@@ -254,9 +257,11 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
     "an orphan that asks the agent to trace it": (
         [
             python(
-                "import ctypes, os, time\nif os.fork() == 0:\n    if os.fork() == 0:\n        time.sleep(0.01)\n"
+                "import ctypes, os, time\nif os.fork() == 0:\n    if os.fork() == 0:\n"
+                "        time.sleep(0.01)\n"
                 "        ctypes.CDLL(None).ptrace(0, 0, 0, 0)\n"
-                "        for n in range(100): os.kill(os.getpid(), 19)\n    os._exit(0)\nos.wait()\ntime.sleep(0.1)"
+                "        for n in range(100): os.kill(os.getpid(), 19)\n    os._exit(0)\nos.wait()\n"
+                "time.sleep(0.1)"
             ),
             HELLO,
         ],
@@ -269,7 +274,8 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
     "processes up to the limit": (
         [
             python(
-                "import os, time\ntry:\n    while True:\n        if os.fork() == 0:\n            while True: time.sleep(1000)\n"
+                "import os, time\ntry:\n    while True:\n        if os.fork() == 0:\n"
+                "            while True: time.sleep(1000)\n"
                 "except OSError: print('full')\nos._exit(0)",
                 processes=8,
             ),
@@ -328,9 +334,11 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
     "messages that nobody reads": (
         [
             python(
-                "import resource, socket\npairs = []\ntry:\n    while True:\n        pairs.append(socket.socketpair())\n"
+                "import resource, socket\npairs = []\ntry:\n    while True:\n"
+                "        pairs.append(socket.socketpair())\n"
                 "        pairs[-1][0].setblocking(False)\n        try:\n"
-                "            while True: pairs[-1][0].send(bytes(65536))\n        except BlockingIOError: pass\n"
+                "            while True: pairs[-1][0].send(bytes(65536))\n"
+                "        except BlockingIOError: pass\n"
                 "except OSError as error: print(error)"
             ),
             kept(
@@ -346,7 +354,8 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
     "a child that runs out of memory, then a kill": (
         [
             python(
-                "import os\nif os.fork() == 0:\n    data = []\n    while True: data.append(bytearray(1 << 20))\nos.wait()"
+                "import os\nif os.fork() == 0:\n    data = []\n"
+                "    while True: data.append(bytearray(1 << 20))\nos.wait()"
             ),
             python("import os\nos.kill(os.getpid(), 9)"),
             HELLO,

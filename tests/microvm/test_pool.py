@@ -73,4 +73,6 @@ def orphans() -> list[str]:
 def control_groups() -> set[Path]:
     """Those of this process."""
     name = f"faas-{os.getpid()}-*"
-    return {path for kind in ("", "memory", "pids") for path in Path("/sys/fs/cgroup", kind).glob(name)}
+    return {
+        path for kind in ("", "memory", "pids", "cpu") for path in Path("/sys/fs/cgroup", kind).glob(name)
+    }

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from faas_blueprint.errors import FatalError, MachineFailure
 from faas_blueprint.job import make_job
-from faas_microvm import mailbox
+from faas_microvm import mailbox, sandbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.machine import Machine
 from faas_microvm.sandbox import Cgroup, HostLimits
@@ -57,9 +57,37 @@ async def test_limits_of_the_host(engine, machine):
         pytest.skip("this host lets us make no control groups")
     snapshot = engine.library.base
     async with await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS, cgroup) as held:
+        for folder in cgroup._folders:
+            assert str(held.pid) in (folder / "cgroup.procs").read_text().split()
         assert f"faas-{os.getpid()}-999" in Path(f"/proc/{held.pid}/cgroup").read_text()
     cgroup.remove()
     assert not list(Path("/sys/fs/cgroup").glob(f"**/faas-{os.getpid()}-999"))
+
+
+def test_a_machine_has_one_processor():
+    group = Cgroup.create(997, LIMITS)
+    if group is None:
+        pytest.skip("this host lets us make no control groups")
+    found = [path for folder in group._folders for path in folder.glob("cpu.[cm][fa][sx]*")]
+    values = {path.name: path.read_text().split() for path in found}
+    group.remove()
+    if not values:
+        pytest.skip("this host lets us set no processor limit")
+    limit = values.get("cpu.max") or [*values["cpu.cfs_quota_us"], *values["cpu.cfs_period_us"]]
+    assert limit == ["100000", "100000"]
+
+
+def test_a_host_without_control_groups_is_noted(tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr(sandbox, "CGROUPS", tmp_path)
+    with caplog.at_level("INFO"):
+        assert Cgroup.create(996, LIMITS) is None
+    assert "no control groups" in caplog.text
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "pids").mkdir()
+    with caplog.at_level("INFO"):
+        group = Cgroup.create(996, LIMITS)
+    assert group is not None
+    assert "no processor limit" in caplog.text
 
 
 def test_control_groups_of_the_dead_are_removed():
@@ -87,6 +115,31 @@ async def test_it_sees_no_files_of_the_host_but_programs(machine):
     root = Path(f"/proc/{machine.pid}/root")
     assert sorted(os.listdir(root)) == ["dev", "etc", "lib", "lib64", "proc", "usr"]
     assert os.listdir(root / "etc") == ["ld.so.cache"]
+
+
+@in_session_loop
+async def test_its_files_cannot_be_written(machine):
+    mounts = [line.split() for line in Path(f"/proc/{machine.pid}/mounts").read_text().splitlines()]
+    assert "/usr" in [mount[1] for mount in mounts]
+    for source, place, kind, options, *_ in mounts:
+        harmless = kind in ("proc", "devpts", "mqueue") or place.startswith("/dev")
+        own = kind == "tmpfs"  # the sandbox's own, in memory
+        assert "ro" in options.split(",") or harmless or own, (source, place, kind, options)
+
+
+@in_session_loop
+async def test_its_network_is_itself_alone(machine):
+    lines = Path(f"/proc/{machine.pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in lines] == ["lo"]
+    assert Path(f"/proc/{machine.pid}/net/route").read_text().count("\n") == 1
+
+
+@in_session_loop
+async def test_its_descriptors_are_those_it_was_given(machine):
+    allowed = ("/memfd:faas-", "socket:", "anon_inode:", "/dev/null", "pipe:")
+    for descriptor in os.listdir(f"/proc/{machine.pid}/fd"):
+        target = os.readlink(f"/proc/{machine.pid}/fd/{descriptor}")
+        assert target.startswith(allowed), target
 
 
 @in_session_loop

@@ -57,6 +57,9 @@ func call(code []byte) {
 func files(pattern string) (all []string) {
 	names, _ := filepath.Glob(pattern)
 	for _, name := range names {
+		if strings.HasPrefix(name, "/proc/k") {
+			continue
+		}
 		data, err := os.ReadFile(name)
 		all = append(all, fmt.Sprint(name, len(data), sum(data), err))
 	}
@@ -314,6 +317,7 @@ var cases = map[string]func(){
 	"self_modifying": func() {
 		for n := byte(0); n < 200; n++ {
 			call([]byte{0x90, 0xb8, n, 0, 0, 0, 0xc3})
+			fmt.Print(since(), " ")
 		}
 		print(since())
 	},
@@ -321,9 +325,7 @@ var cases = map[string]func(){
 	"system_files": func() {
 		for _, pattern := range []string{"/proc/[c-v]*[a-z]", "/proc/self/[c-s]*[a-t]", "/sys/devices/system/*/*"} {
 			for _, line := range files(pattern) {
-				if !strings.Contains(line, "kmsg") && !strings.Contains(line, "kcore") {
-					print(line)
-				}
+				print(line)
 			}
 		}
 	},
