@@ -172,12 +172,7 @@ class Engine:
         Where the job says `keep`, the machine is stored as a child of the snapshot it started on.
         """
         started = time.perf_counter()
-        start = await self.library.get(snapshot)
-        if _is_under_way(start):
-            raise InvalidRequest(
-                f"a job is under way in snapshot {to_hex(start.measurement)}: resume it",
-                {"field": "snapshot"},
-            )
+        start = await self._idle(snapshot)
         async with self.machine(start) as machine, aclosing(self.run_in(machine, job)) as events:
             async for event in events:
                 if isinstance(event, Stopped):
@@ -205,6 +200,16 @@ class Engine:
         wall_ms = (time.perf_counter() - started) * 1000
         kept = outcome.state_root if job.keep else None
         return Execution(outcome, self.profile_id, measurement, wall_ms, cached=True, snapshot=kept)
+
+    async def _idle(self, measurement: Digest | None) -> Snapshot:
+        """A snapshot that can take a job. Raises InvalidRequest when one is under way in it."""
+        snapshot = await self.library.get(measurement)
+        if _is_under_way(snapshot):
+            raise InvalidRequest(
+                f"a job is under way in snapshot {to_hex(snapshot.measurement)}: resume it",
+                {"field": "snapshot"},
+            )
+        return snapshot
 
     async def _is_kept(self, measurement: Digest) -> bool:
         try:
@@ -243,7 +248,7 @@ class Engine:
         Runs are deterministic, so this is the machine of an execution that is running or was finished
         long ago; at the end its measurement is that execution's state root.
         """
-        start = await self.library.get(snapshot)
+        start = await self._idle(snapshot)
         tick = 0 if virtual_ms is None else max(1, virtual_ms // TICK_MS)
         async with self.machine(start) as machine:
             async for event in self.run_in(machine, job, tick):

@@ -67,7 +67,7 @@ ALL = {name: job for language in (*FOLDERS, *COMPILED) for name, job in jobs_of(
 
 
 @contextmanager
-def load(processes: int = 2, seconds: int = 300) -> Iterator[None]:
+def load(processes: int = 2, seconds: int = 240) -> Iterator[None]:
     """Busy processes beside; they end by themselves if nobody ends them."""
     burner = f"import time\nend = time.time() + {seconds}\nwhile time.time() < end: pass"
     burners = [subprocess.Popen([sys.executable, "-c", burner]) for _ in range(processes)]
@@ -80,7 +80,7 @@ def load(processes: int = 2, seconds: int = 300) -> Iterator[None]:
 
 
 @contextmanager
-def small_cache(mebibytes: int = 1) -> Iterator[None]:
+def small_cache(mebibytes: int = 4) -> Iterator[None]:
     """Machines that start now have little room for translated code."""
     with pytest.MonkeyPatch.context() as patch:
         arguments = [f"tcg,tb-size={mebibytes}" if word == "tcg" else word for word in MACHINE_ARGUMENTS]
