@@ -216,12 +216,7 @@ class Engine:
         Where the job says `keep`, the machine is stored as a child of the snapshot it started on.
         """
         started = time.perf_counter()
-        start = await self.library.get(snapshot)
-        if _is_under_way(start):
-            raise InvalidRequest(
-                f"a job is under way in snapshot {to_hex(start.measurement)}: resume it",
-                {"field": "snapshot"},
-            )
+        start = await self._idle(snapshot)
         prepared = await self.prepare(job)
         if prepared.program is None:
             for said in self.refused(prepared, start, started):
@@ -276,6 +271,16 @@ class Engine:
             return ZERO_DIGEST
         return await self._toolchains.measurement(job.language)
 
+    async def _idle(self, measurement: Digest | None) -> Snapshot:
+        """A snapshot that can take a job. Raises InvalidRequest when one is under way in it."""
+        snapshot = await self.library.get(measurement)
+        if _is_under_way(snapshot):
+            raise InvalidRequest(
+                f"a job is under way in snapshot {to_hex(snapshot.measurement)}: resume it",
+                {"field": "snapshot"},
+            )
+        return snapshot
+
     async def has(self, snapshot: Digest) -> bool:
         """Whether jobs can be run on a snapshot: the base, or one of the store."""
         try:
@@ -313,7 +318,7 @@ class Engine:
         Runs are deterministic, so this is the machine of an execution that is running or was finished
         long ago; at the end its measurement is that execution's state root.
         """
-        start = await self.library.get(snapshot)
+        start = await self._idle(snapshot)
         tick = 0 if virtual_ms is None else max(1, virtual_ms // TICK_MS)
         prepared = await self.prepare(job)
         if prepared.program is None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,11 @@ SECCOMP = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resou
 SECCOMP_FORKING = tuple(argument.replace("spawn=deny", "spawn=allow") for argument in SECCOMP)
 """The same for a fork server; each of its children puts a much stricter one on itself."""
 
+CGROUPS = Path("/sys/fs/cgroup")
+
 _PREFIX = "faas-"
+_CPU_PERIOD = 100_000
+"""Microseconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +79,7 @@ def sandbox_command(
 
 
 class Cgroup:
-    """A control group for one machine at a time: memory and number of processes."""
+    """A control group for one machine at a time: memory, number of processes, and one processor."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = tuple(folders)
@@ -86,26 +90,23 @@ class Cgroup:
 
         `number` tells groups of one process apart. Groups of processes that were killed are removed.
         """
-        root = Path("/sys/fs/cgroup")
         name = f"{_PREFIX}{os.getpid()}-{number}"
+        folders = []
         try:
-            if (root / "cgroup.controllers").is_file():
-                wanted = {root: {"memory.max": limits.memory_bytes, "pids.max": limits.processes}}
-            else:
-                wanted = {
-                    root / "memory": {"memory.limit_in_bytes": limits.memory_bytes},
-                    root / "pids": {"pids.max": limits.processes},
-                }
-            for parent, values in wanted.items():
-                _remove_orphans(parent)
-                folder = parent / name
-                folder.mkdir(exist_ok=True)
-                for file, value in values.items():
-                    (folder / file).write_text(str(value))
+            for parent, values in _wanted(limits).items():
+                folders.append(_make_group(parent, name, values))
         except OSError as error:
             _log.info("no control groups for machines on this host, resource limits only: %s", error)
+            cls(folders).remove()
             return None
-        return cls([parent / name for parent in wanted])
+        try:
+            for parent, values in _wanted_processor().items():
+                folder = _make_group(parent, name, values)
+                if folder not in folders:
+                    folders.append(folder)
+        except OSError as error:
+            _log.info("no processor limit for machines on this host: %s", error)
+        return cls(folders)
 
     def add(self, pid: int) -> None:
         """Move a process in; it must not have started others yet. Without the group it goes on, noted."""
@@ -122,6 +123,38 @@ class Cgroup:
                 folder.rmdir()
             except OSError as error:
                 _log.warning("control group %s stays: %s", folder, error)
+
+
+def _wanted(limits: HostLimits) -> dict[Path, dict[str, int | str]]:
+    """Parents of a machine's groups, with the files to write there."""
+    if (CGROUPS / "cgroup.controllers").is_file():
+        return {CGROUPS: {"memory.max": limits.memory_bytes, "pids.max": limits.processes}}
+    return {
+        CGROUPS / "memory": {"memory.limit_in_bytes": limits.memory_bytes},
+        CGROUPS / "pids": {"pids.max": limits.processes},
+    }
+
+
+def _wanted_processor() -> dict[Path, dict[str, int | str]]:
+    """The same for the limit to one processor: all of its time, as a machine runs on one."""
+    if (CGROUPS / "cgroup.controllers").is_file():
+        return {CGROUPS: {"cpu.max": f"{_CPU_PERIOD} {_CPU_PERIOD}"}}
+    return {CGROUPS / "cpu": {"cpu.cfs_period_us": _CPU_PERIOD, "cpu.cfs_quota_us": _CPU_PERIOD}}
+
+
+def _make_group(parent: Path, name: str, values: Mapping[str, int | str]) -> Path:
+    _remove_orphans(parent)
+    folder = parent / name
+    new = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        for file, value in values.items():
+            (folder / file).write_text(str(value))
+    except OSError:
+        if new:
+            folder.rmdir()
+        raise
+    return folder
 
 
 def _remove_orphans(parent: Path) -> None:

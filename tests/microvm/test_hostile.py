@@ -36,7 +36,7 @@ ATTACKS = {
     "device node": "import os; os.mknod('/tmp/x', 0o20666, os.makedev(1, 1))",
     "raise priority": "import os; os.nice(-1)",
     "real time": "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(99))",
-    "own limits": "open('/sys/fs/cgroup/python/memory.max', 'w')",
+    "own limits": "open('/sys/fs/cgroup/jobs/python/memory.max', 'w')",
     "kernel settings": "open('/proc/sys/kernel/modules_disabled', 'w')",
     "other files": "open('/etc/passwd', 'a')",
     "root folder": "open('/x', 'w')",

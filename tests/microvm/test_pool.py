@@ -81,7 +81,9 @@ def orphans() -> list[str]:
 def control_groups() -> set[Path]:
     """Those of this process."""
     name = f"faas-{os.getpid()}-*"
-    return {path for kind in ("", "memory", "pids") for path in Path("/sys/fs/cgroup", kind).glob(name)}
+    return {
+        path for kind in ("", "memory", "pids", "cpu") for path in Path("/sys/fs/cgroup", kind).glob(name)
+    }
 
 
 async def test_as_many_wait_as_are_needed_at_once(faas_home: Path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from faas_blueprint.errors import FatalError, MachineFailure
 from faas_blueprint.job import make_job
-from faas_microvm import mailbox
+from faas_microvm import mailbox, sandbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.machine import Machine
 from faas_microvm.sandbox import Cgroup, HostLimits
@@ -27,7 +27,7 @@ LIMITS = HostLimits(cpu_seconds=60, memory_bytes=3 << 30)
 @pytest_asyncio.fixture(loop_scope="session")
 async def machine(engine):
     """A restored, paused machine."""
-    snapshot = engine._snapshot
+    snapshot = engine.library.base
     restored = await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS)
     yield restored
     await restored.close()
@@ -55,11 +55,39 @@ async def test_limits_of_the_host(engine, machine):
     cgroup = Cgroup.create(999, LIMITS)
     if cgroup is None:
         pytest.skip("this host lets us make no control groups")
-    snapshot = engine._snapshot
+    snapshot = engine.library.base
     async with await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS, cgroup) as held:
+        for folder in cgroup._folders:
+            assert str(held.pid) in (folder / "cgroup.procs").read_text().split()
         assert f"faas-{os.getpid()}-999" in Path(f"/proc/{held.pid}/cgroup").read_text()
     cgroup.remove()
     assert not list(Path("/sys/fs/cgroup").glob(f"**/faas-{os.getpid()}-999"))
+
+
+def test_a_machine_has_one_processor():
+    group = Cgroup.create(997, LIMITS)
+    if group is None:
+        pytest.skip("this host lets us make no control groups")
+    found = [path for folder in group._folders for path in folder.glob("cpu.[cm][fa][sx]*")]
+    values = {path.name: path.read_text().split() for path in found}
+    group.remove()
+    if not values:
+        pytest.skip("this host lets us set no processor limit")
+    limit = values.get("cpu.max") or [*values["cpu.cfs_quota_us"], *values["cpu.cfs_period_us"]]
+    assert limit == ["100000", "100000"]
+
+
+def test_a_host_without_control_groups_is_noted(tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr(sandbox, "CGROUPS", tmp_path)
+    with caplog.at_level("INFO"):
+        assert Cgroup.create(996, LIMITS) is None
+    assert "no control groups" in caplog.text
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "pids").mkdir()
+    with caplog.at_level("INFO"):
+        group = Cgroup.create(996, LIMITS)
+    assert group is not None
+    assert "no processor limit" in caplog.text
 
 
 def test_control_groups_of_the_dead_are_removed():
@@ -90,9 +118,34 @@ async def test_it_sees_no_files_of_the_host_but_programs(machine):
 
 
 @in_session_loop
+async def test_its_files_cannot_be_written(machine):
+    mounts = [line.split() for line in Path(f"/proc/{machine.pid}/mounts").read_text().splitlines()]
+    assert "/usr" in [mount[1] for mount in mounts]
+    for source, place, kind, options, *_ in mounts:
+        harmless = kind in ("proc", "devpts", "mqueue") or place.startswith("/dev")
+        own = kind == "tmpfs"  # the sandbox's own, in memory
+        assert "ro" in options.split(",") or harmless or own, (source, place, kind, options)
+
+
+@in_session_loop
+async def test_its_network_is_itself_alone(machine):
+    lines = Path(f"/proc/{machine.pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in lines] == ["lo"]
+    assert Path(f"/proc/{machine.pid}/net/route").read_text().count("\n") == 1
+
+
+@in_session_loop
+async def test_its_descriptors_are_those_it_was_given(machine):
+    allowed = ("/memfd:faas-", "socket:", "anon_inode:", "/dev/null", "pipe:")
+    for descriptor in os.listdir(f"/proc/{machine.pid}/fd"):
+        target = os.readlink(f"/proc/{machine.pid}/fd/{descriptor}")
+        assert target.startswith(allowed), target
+
+
+@in_session_loop
 async def test_nothing_is_inherited_from_our_environment(engine, monkeypatch):
     monkeypatch.setenv("FAAS_KEYSTORE_PASSWORD", "secret")
-    snapshot = engine._snapshot
+    snapshot = engine.library.base
     async with await Machine.restore(snapshot.ram_fd, snapshot.devices, LIMITS) as machine:
         environment = Path(f"/proc/{machine.pid}/environ").read_bytes()
     assert b"secret" not in environment
@@ -101,7 +154,7 @@ async def test_nothing_is_inherited_from_our_environment(engine, monkeypatch):
 
 @in_session_loop
 async def test_the_snapshots_memory_cannot_be_written(engine):
-    descriptor = engine._snapshot.ram_fd
+    descriptor = engine.library.base.ram_fd
     with pytest.raises(PermissionError):
         os.pwrite(descriptor, b"x", 0)
     with pytest.raises(PermissionError):
@@ -143,9 +196,9 @@ async def test_calls_out_of_turn_are_refused(machine):
 
 @in_session_loop
 async def test_a_flipped_bit_in_a_stored_snapshot_is_an_error_that_names_it(engine, tmp_path: Path):
-    folder = save_snapshot(engine._snapshot, tmp_path)
+    folder = save_snapshot(engine.library.base, tmp_path)
     with load_snapshot(folder) as loaded:
-        assert loaded.measured == engine._snapshot.measured
+        assert loaded.measured == engine.library.base.measured
     with (folder / "ram").open("r+b") as ram:
         ram.seek(0x1000000)
         byte = ram.read(1)
@@ -159,7 +212,7 @@ async def test_a_flipped_bit_in_a_stored_snapshot_is_an_error_that_names_it(engi
 
 
 def test_device_state_with_a_pending_timer_is_refused(engine):
-    stream = bytearray(engine._snapshot.devices.stream)
+    stream = bytearray(engine.library.base.devices.stream)
     place = stream.find(b"\x04apic\x00\x00\x00\x00\x00\x00\x00\x03") + 13 + 173
     stream[place : place + 8] = (12345).to_bytes(8, "big")
     with pytest.raises(MachineFailure, match="timer pending"):
@@ -167,8 +220,8 @@ def test_device_state_with_a_pending_timer_is_refused(engine):
 
 
 def test_the_hosts_clock_is_not_part_of_the_device_state(engine):
-    stream = bytearray(engine._snapshot.devices.stream)
+    stream = bytearray(engine.library.base.devices.stream)
     place = stream.find(b"\x05timer") + 14
     stream[place : place + 8] = b"\x11" * 8
     stream[place + 16 : place + 24] = b"\x22" * 8
-    assert DeviceState.from_stream(bytes(stream)) == engine._snapshot.devices
+    assert DeviceState.from_stream(bytes(stream)) == engine.library.base.devices

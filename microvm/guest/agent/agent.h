@@ -15,6 +15,7 @@
 #define JOB_DISK "/run/disk"
 #define WORK     "/work"
 #define JOBS_GROUP "/sys/fs/cgroup/jobs"
+#define AGENT_PROC "/run/agent/proc" /* writable, and out of the job's reach */
 #define INPUTS   "/run/inputs" /* standard input of jobs after the first, a file for each runner */
 
 /* machine.c: the guest as a whole. */

@@ -76,12 +76,19 @@ static void mount_file_systems(void)
 {
     umask(022);
     CHECK(chmod("/", 0755));
-    CHECK(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible"));
+    /*
+     * Read-only for jobs: clear_refs takes away marks in page tables without telling the processor, and
+     * whether it sets them again depends on what it remembers, which in an emulator is up to the host.
+     */
+    CHECK(mount("proc", "/proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=invisible"));
     CHECK(mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL));
     if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") < 0 && errno != EBUSY)
         broken("mount /dev: %s", strerror(errno));
     CHECK(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
     CHECK(mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755"));
+    CHECK(mkdir("/run/agent", 0700));
+    CHECK(mkdir(AGENT_PROC, 0700));
+    CHECK(mount("proc", AGENT_PROC, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
     CHECK(mkdir(INPUTS, 0755));
     CHECK(mount("tmpfs", INPUTS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64m,mode=0755"));
     CHECK(mkdir(JOB_DISK, 0755));
@@ -103,14 +110,14 @@ static void mount_file_systems(void)
 
 static void harden(void)
 {
-    write_file("/proc/sys/kernel/kptr_restrict", "2");
-    write_file("/proc/sys/kernel/dmesg_restrict", "1");
-    write_file("/proc/sys/kernel/unprivileged_bpf_disabled", "1");
-    write_file("/proc/sys/user/max_user_namespaces", "0");
-    write_file("/proc/sys/kernel/modules_disabled", "1");
-    write_file("/proc/sys/kernel/core_pattern", "");
-    write_file("/proc/sys/kernel/sched_rt_runtime_us", "-1"); /* no job runs while the agent does */
-    write_file("/proc/sys/vm/panic_on_oom", "0");
+    write_file(AGENT_PROC "/sys/kernel/kptr_restrict", "2");
+    write_file(AGENT_PROC "/sys/kernel/dmesg_restrict", "1");
+    write_file(AGENT_PROC "/sys/kernel/unprivileged_bpf_disabled", "1");
+    write_file(AGENT_PROC "/sys/user/max_user_namespaces", "0");
+    write_file(AGENT_PROC "/sys/kernel/modules_disabled", "1");
+    write_file(AGENT_PROC "/sys/kernel/core_pattern", "");
+    write_file(AGENT_PROC "/sys/kernel/sched_rt_runtime_us", "-1"); /* no job runs while the agent does */
+    write_file(AGENT_PROC "/sys/vm/panic_on_oom", "0");
 }
 
 /* The kernel's generator takes known bytes: without them its first reader spins for entropy. */
@@ -198,7 +205,7 @@ void prepare_machine(void)
 {
     static const uint8_t known[32];
     mount_file_systems();
-    write_file("/proc/self/oom_score_adj", "-1000");
+    write_file(AGENT_PROC "/self/oom_score_adj", "-1000");
     random_device = CHECK(open("/dev/urandom", O_RDWR | O_CLOEXEC));
     seed_random(known, sizeof known);
     write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids");
