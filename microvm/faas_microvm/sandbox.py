@@ -22,6 +22,9 @@ NOBODY = 65534
 SECCOMP = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
 """Arguments that make the emulator put a seccomp filter on itself."""
 
+_AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+"""Before a command. Python would copy the node's whole memory map to change the user by itself."""
+
 _PREFIX = "faas-"
 
 _log = logging.getLogger(__name__)
@@ -52,6 +55,7 @@ def sandbox_command(command: Sequence[str], info_fd: int, limits: HostLimits) ->
     """The command inside its sandbox; bubblewrap reports the process id on `info_fd`."""
     variables = [word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)]
     return [
+        *(_AS_NOBODY if os.geteuid() == 0 else ()),
         *limits.command(),
         "bwrap",
         *("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"),
@@ -121,10 +125,3 @@ def _remove_orphans(parent: Path) -> None:
         if not Path("/proc", owner).exists():
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-
-def unprivileged() -> dict[str, object]:
-    """Arguments for starting a process as nobody when we are root."""
-    if os.geteuid() != 0:
-        return {}
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
