@@ -14,16 +14,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import compiling, fork, hashing, jobs, machine
+from benchmarks import compiling, fork, hashing, jobs, keeping, machine
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
+from benchmarks.plot import percentile_plot
 from benchmarks.setting import Setting
+from benchmarks.slowdown import slowdown
 from faas_blueprint.errors import FaaSError
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.engine import Engine
 from faas_microvm.profile import emulator_version
 
 DEFAULT_RUNS = 50
+PLOTTED = (
+    *("restore_ms", "hello_python_ms", "hello_python_cold_ms", "hello_javascript_ms"),
+    *("hello_javascript_cold_ms", "hello_rust_ms", "hello_go_ms", "checkpoint_ms", "fork_ms"),
+)
+"""What the plot of latencies shows, as far as it was measured."""
 
 
 class Group(StrEnum):
@@ -37,9 +44,12 @@ class Group(StrEnum):
     HASH = "hash"
     CPU = "cpu"
     COMPILE = "compile"
+    KEEP = "keep"
     MEMORY = "memory"
     FORK = "fork"
     PAGES = "pages"
+    GROWTH = "growth"
+    DRIFT = "drift"
 
 
 GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
@@ -49,12 +59,17 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.HELLO: jobs.hello,
     Group.THROUGHPUT: jobs.throughput,
     Group.HASH: hashing.hashing,
-    Group.CPU: jobs.cpu,
+    Group.CPU: slowdown,
     Group.COMPILE: compiling.compiling,
+    Group.KEEP: keeping.keeping,
     Group.MEMORY: machine.memory,
     Group.FORK: fork.fork,
     Group.PAGES: machine.pages,
+    Group.GROWTH: keeping.growth,
+    Group.DRIFT: jobs.drift,
 }
+LONG = {Group.GROWTH, Group.DRIFT}
+"""Thousands of jobs, which take minutes: only when asked for."""
 
 
 def bench(
@@ -62,14 +77,21 @@ def bench(
     runs: Annotated[
         int, typer.Option(min=1, help="Measurements of what is given with a p95.")
     ] = DEFAULT_RUNS,
+    everything: Annotated[bool, typer.Option("--all", help="The long groups too: growth and drift.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One flat object of named figures on stdout.")
     ] = False,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw latency by percentile into this SVG file.")
+    ] = None,
 ) -> None:
-    """Measure what the machine costs on this host. Without --only: everything, one boot included."""
+    """Measure what the machine costs on this host. Without --only: all but the long groups."""
     people = Console(stderr=as_json, highlight=False)
-    figures = asyncio.run(_measure(only or list(Group), runs, Console(stderr=True, highlight=False)))
+    groups = only or [group for group in Group if everything or group not in LONG]
+    figures = asyncio.run(_measure(groups, runs, Console(stderr=True, highlight=False)))
     people.print(table(_host(), figures))
+    if plot is not None:
+        plot.write_text(percentile_plot([figure for figure in figures if figure.name in PLOTTED]))
     if as_json:
         print(json.dumps(flat(figures)))
 

@@ -18,6 +18,8 @@ class Figure:
     meaning: str
     median: float
     p95: float | None = None
+    values: tuple[float, ...] = ()
+    """All of them, where there is a p95."""
 
     def named(self) -> dict[str, float]:
         """Its fields in the JSON: the bare name, or `_p50` and `_p95`."""
@@ -33,7 +35,7 @@ def single(name: str, meaning: str, values: Sequence[float]) -> Figure:
 
 def spread(name: str, meaning: str, values: Sequence[float]) -> Figure:
     """Median and p95 of many values."""
-    return Figure(name, meaning, statistics.median(values), p95(values))
+    return Figure(name, meaning, statistics.median(values), p95(values), tuple(values))
 
 
 def p95(values: Sequence[float]) -> float:

@@ -1,34 +1,26 @@
-"""Groups `hello`, `throughput` and `cpu`: whole jobs, beside the same programs run natively."""
+"""Groups `hello`, `throughput` and `drift`: whole jobs, beside the same programs run natively."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import statistics
 import time
+from pathlib import Path
 
 from benchmarks.figures import Figure, spread
 from benchmarks.native import NATIVE, SANDBOXED
-from benchmarks.setting import HELLO, Setting, hello_job, long_job, milliseconds
+from benchmarks.setting import HELLO, Setting, hello_job, milliseconds
 
 GREETING = b"Hello World\n"
 JOBS_PER_RUN = 3
 """Jobs of the throughput measurement, for each asked run."""
 
+DRIFT_JOBS = 2000
+
 REFILL_SECONDS = 0.15
 """The pool restores its next machine while nothing is measured."""
-
-LOOPS = {
-    "python": (
-        "t = 0\nfor i in range(3_000_000):\n    t = (t * 31 + i) & 0xFFFFFFFF\nprint(t)",
-        b"637018976\n",
-    ),
-    "javascript": (
-        "let t = 0; for (let i = 0; i < 100_000_000; i++) t = (t * 31 + i) | 0; console.log(t >>> 0)",
-        b"3088707712\n",
-    ),
-}
-"""A loop over integers, and what it prints."""
 
 
 async def hello(setting: Setting) -> list[Figure]:
@@ -46,7 +38,7 @@ async def hello(setting: Setting) -> list[Figure]:
     for language in HELLO:
         name = f"hello_{language}_ms"
         figures.append(spread(name, "the same, in a machine that waited restored and paused", times[name]))
-    for program in (*NATIVE.values(), SANDBOXED):
+    for program in (*(NATIVE[language] for language in HELLO), SANDBOXED):
         name = f"native_{program.name}_ms"
         figures.append(spread(name, f"this host, {program.meaning}", times[name]))
     for language in HELLO:
@@ -64,7 +56,8 @@ async def _hello_round(setting: Setting, pooled: Setting) -> dict[str, float]:
         await asyncio.sleep(REFILL_SECONDS)
         times[f"hello_{language}_ms"] = await milliseconds(pooled.run(hello_job(language), GREETING))
         await asyncio.sleep(REFILL_SECONDS)
-    for language, program in NATIVE.items():
+    for language in HELLO:
+        program = NATIVE[language]
         times[f"native_{program.name}_ms"] = program.milliseconds(HELLO[language], GREETING)
     times[f"native_{SANDBOXED.name}_ms"] = SANDBOXED.milliseconds(HELLO["python"], GREETING)
     return times
@@ -72,37 +65,60 @@ async def _hello_round(setting: Setting, pooled: Setting) -> dict[str, float]:
 
 async def throughput(setting: Setting) -> list[Figure]:
     """Hello worlds in Python, always as many at once as there are processors."""
-    workers = os.cpu_count() or 1
-    jobs = iter([hello_job("python")] * (setting.runs * JOBS_PER_RUN))
+    count = setting.runs * JOBS_PER_RUN
+    used = _processor_seconds()
+    seconds = await _run_many(setting, count)
+    used = _processor_seconds() - used
+    meaning = f"Python hello worlds, {os.cpu_count()} at once, {count} jobs"
+    return [
+        Figure("jobs_per_second", meaning, count / seconds),
+        Figure("job_processor_ms", "processor time of one of these, machine and engine", used / count * 1000),
+    ]
 
-    async def work() -> int:
-        done = 0
+
+async def _run_many(setting: Setting, count: int) -> float:
+    """Seconds for so many hello worlds."""
+    jobs = iter([hello_job("python")] * count)
+
+    async def work() -> None:
         for job in jobs:
             await setting.run(job, GREETING)
-            done += 1
-        return done
 
     started = time.perf_counter()
-    done = sum(await asyncio.gather(*(work() for _ in range(workers))))
-    rate = done / (time.perf_counter() - started)
-    return [Figure("jobs_per_second", f"Python hello worlds, {workers} at once, {done} jobs", rate)]
+    await asyncio.gather(*(work() for _ in range(os.cpu_count() or 1)))
+    return time.perf_counter() - started
 
 
-async def cpu(setting: Setting) -> list[Figure]:
-    """Slowdown of a loop against native; what a hello world takes is subtracted on both sides."""
-    figures = []
-    for language, (code, printed) in LOOPS.items():
-        inside, native = [], []
-        for _ in range(setting.few):
-            inside.append(
-                await milliseconds(setting.run(long_job(language, code), printed))
-                - await milliseconds(setting.run(hello_job(language), GREETING))
-            )
-            native.append(
-                NATIVE[language].milliseconds(code, printed)
-                - NATIVE[language].milliseconds(HELLO[language], GREETING)
-            )
-        ratio = statistics.median(inside) / statistics.median(native)
-        taken = f"{statistics.median(native):.0f} ms natively"
-        figures.append(Figure(f"cpu_{language}_x", f"integer loop, machine to native ({taken})", ratio))
-    return figures
+def _processor_seconds() -> float:
+    """That this process and those it has waited for have used."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+async def drift(setting: Setting) -> list[Figure]:
+    """What is left behind by many jobs: between a fifth of them and the end nothing may grow."""
+    await _run_many(setting, DRIFT_JOBS // 5)
+    before = _held()
+    seconds = await _run_many(setting, DRIFT_JOBS - DRIFT_JOBS // 5)
+    after = _held()
+    meanings = {
+        "memory_mb": "resident memory of the engine's process, more",
+        "descriptors": "open file descriptors, more",
+        "processes": "child processes, more",
+    }
+    rate = (DRIFT_JOBS - DRIFT_JOBS // 5) / seconds
+    return [
+        Figure("drift_jobs_per_second", f"over {DRIFT_JOBS} jobs", rate),
+        *(Figure(f"drift_{name}", text, after[name] - before[name]) for name, text in meanings.items()),
+    ]
+
+
+def _held() -> dict[str, float]:
+    status = Path("/proc/self/status").read_text()
+    resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+    return {
+        "memory_mb": int(resident.split()[1]) * 1024 / 1e6,
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "processes": len(children.split()),
+    }

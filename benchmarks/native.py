@@ -40,6 +40,7 @@ _BUBBLEWRAP = (
 NATIVE = {
     "python": Native("python", f"{PYTHON} -S -c", (PYTHON, "-S", "-c")),
     "javascript": Native("javascript", "node -e", (shutil.which("node") or "node", "-e")),
+    "bash": Native("bash", "bash -c", ("/bin/bash", "-c")),
 }
 """By language."""
 SANDBOXED = Native("bwrap_python", f"bwrap … {PYTHON} -S -c", (*_BUBBLEWRAP, PYTHON, "-S", "-c"))

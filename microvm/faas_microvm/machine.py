@@ -161,7 +161,6 @@ class Machine:
                 stderr=stderr_fd,
                 pass_fds=(*descriptors, theirs.fileno(), info_write, state_fd),
                 env={"PATH": os.environ.get("PATH", os.defpath)},
-                **sandbox.unprivileged(),  # type: ignore[arg-type]
             )
         except BaseException:
             for descriptor in (stderr_fd, state_fd, info_read):

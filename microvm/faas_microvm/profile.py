@@ -38,7 +38,7 @@ KERNEL_COMMAND_LINE = " ".join(
     (
         "nokaslr norandmaps tsc=reliable tsc_early_khz=1000000 mitigations=off",
         "random.trust_cpu=off random.trust_bootloader=off init_on_alloc=0",
-        "cryptomgr.notests apparmor=0 audit=0 quiet panic=-1 iomem=relaxed",
+        "cryptomgr.notests lsm=none audit=0 psi=0 quiet panic=-1 iomem=relaxed",
         f"memmap={mailbox.SIZE >> 20}M${mailbox.PHYSICAL:#x}",
     )
 )

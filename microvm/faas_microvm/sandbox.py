@@ -25,6 +25,9 @@ SECCOMP = ("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resou
 SECCOMP_FORKING = tuple(argument.replace("spawn=deny", "spawn=allow") for argument in SECCOMP)
 """The same for a fork server; each of its children puts a much stricter one on itself."""
 
+_AS_NOBODY = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+"""Before a command. Python would copy the node's whole memory map to change the user by itself."""
+
 CGROUPS = Path("/sys/fs/cgroup")
 
 _PREFIX = "faas-"
@@ -64,6 +67,7 @@ def sandbox_command(
     """
     variables = [word for name, value in ENVIRONMENT.items() for word in ("--setenv", name, value)]
     return [
+        *(_AS_NOBODY if os.geteuid() == 0 else ()),
         *limits.command(),
         "bwrap",
         *("--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--clearenv"),
@@ -163,10 +167,3 @@ def _remove_orphans(parent: Path) -> None:
         if not Path("/proc", owner).exists():
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-
-def unprivileged() -> dict[str, object]:
-    """Arguments for starting a process as nobody when we are root."""
-    if os.geteuid() != 0:
-        return {}
-    return {"user": NOBODY, "group": NOBODY, "extra_groups": ()}

@@ -38,6 +38,8 @@ struct runner {
     const char *entry; /* the code's file name in the working directory */
     const char *const *command;
     mode_t entry_mode;
+    int entry_fd; /* for its first program; then -1 */
+    int takes_code; /* with its request; otherwise it needs the file alone */
     pid_t pid;   /* 0: it has ended, with `status` */
     int status;
     int used;    /* it has been given a job */
@@ -64,10 +66,12 @@ struct blob {
     uint32_t size;
 };
 void set_usual_limits(void);
+void set_usual_clock(void);
 void serve_request(void);
 
 /* files.c: what goes onto the job's disk and comes off it. */
 int lay_file(const struct blob *name, const struct blob *content, mode_t mode);
+int lay_entry(struct runner *runner, const struct blob *code);
 int apply_change(const struct change *change, const struct blob *name, const struct blob *content);
 void open_disk(void);
 void collect_output(void);

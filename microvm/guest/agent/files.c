@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/fsuid.h>
 #include <sys/stat.h>
@@ -19,9 +20,28 @@
 #define MOST_FILES    10000
 #define MOST_DEPTH    64
 
-static int work;
+static int work, entries;
+static off_t empty_size; /* of a folder */
 
-void open_disk(void) { work = CHECK(open(WORK, O_PATH | O_DIRECTORY | O_CLOEXEC)); }
+/* Each runner's first program gets a file that is there already, where the job cannot see it. */
+static void prepare_entry(struct runner *runner)
+{
+    runner->entry_fd = CHECK(openat(entries, runner->entry, O_WRONLY | O_CREAT | O_CLOEXEC, runner->entry_mode));
+    CHECK(fchown(runner->entry_fd, JOB_USER, JOB_USER));
+    CHECK(fallocate(runner->entry_fd, FALLOC_FL_KEEP_SIZE, 0, 1));
+}
+
+void open_disk(void)
+{
+    struct stat about;
+    work = CHECK(open(JOB_DISK "/work", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    entries = CHECK(open(JOB_DISK "/entries", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    for (size_t i = 0; i < runner_count; i++)
+        if (runners[i].started)
+            prepare_entry(&runners[i]);
+    CHECK(fstatat(work, OUTPUT, &about, AT_SYMLINK_NOFOLLOW));
+    empty_size = about.st_size;
+}
 
 static int open_beneath(int folder, const char *path, int flags, mode_t mode)
 {
@@ -84,24 +104,43 @@ static int at_path(const struct blob *path, action act, const struct blob *conte
     return done;
 }
 
+static int write_all(int fd, const struct blob *content)
+{
+    ssize_t count = 0;
+    for (uint32_t done = 0; done < content->size && count >= 0; done += count)
+        count = write(fd, content->data + done, content->size - done);
+    return count < 0 ? -1 : 0;
+}
+
 static int write_here(int folder, const char *name, const struct blob *content, mode_t mode)
 {
     int fd = spare_memory(content->size) ? create(folder, name, mode) : -1;
     if (fd < 0)
         return -1;
-    ssize_t count = 0;
-    for (uint32_t done = 0; done < content->size && count >= 0; done += count)
-        count = write(fd, content->data + done, content->size - done);
-    int error = errno;
+    int done = write_all(fd, content), error = errno;
     close(fd);
     errno = error;
-    return count < 0 ? -1 : 0;
+    return done;
 }
 
 /* In place of what lies there; the host has checked that a path stays below the directory. 0 or -1 and errno. */
 int lay_file(const struct blob *path, const struct blob *content, mode_t mode)
 {
     return at_path(path, write_here, content, mode);
+}
+
+/* The program's file. 0 or -1 and errno. */
+int lay_entry(struct runner *runner, const struct blob *code)
+{
+    struct blob path = { (const uint8_t *)runner->entry, strlen(runner->entry) };
+    int fd = runner->entry_fd;
+    if (fd < 0)
+        return lay_file(&path, code, runner->entry_mode);
+    int done = write_all(fd, code), error = errno;
+    runner->entry_fd = -1;
+    close(fd);
+    errno = error;
+    return done < 0 ? -1 : renameat(entries, runner->entry, work, runner->entry);
 }
 
 static int delete_here(int folder, const char *name, const struct blob *content, mode_t mode)
@@ -288,7 +327,7 @@ void collect_output(void)
         out->files_truncated = 1;
         return;
     }
-    if (about.st_size == 0)
+    if (about.st_size == empty_size)
         return;
     struct walk walk;
     begin_files(&walk);

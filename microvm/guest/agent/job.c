@@ -15,7 +15,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TICK_NS 10000000LL
+#define TICK_NS        10000000LL
+#define KERNEL_TICK_NS 4000000LL
+#define CODE_CAPACITY  65536 /* fits into the pipe, whatever its reader does */
 
 static int jobs; /* that this machine has been given */
 
@@ -67,32 +69,40 @@ static int64_t now_ns(void)
     return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
-/* The context's reader is waiting for it: 0. If it is not, -1: there is none any more, or (EAGAIN) it was late. */
-static int send_context(const struct runner *runner, uint32_t flags, struct blob context, int64_t deadline)
+/* The runner is waiting for it: 0. If it is not, -1: there is none any more, or (EAGAIN) it was late. */
+static int send_request(const struct runner *runner, uint32_t flags, struct blob context, struct blob code,
+                        int64_t deadline)
 {
-    struct runner_header header = { flags, context.size };
-    struct iovec parts[2] = { { &header, sizeof header }, { (void *)context.data, context.size } };
+    enum { PARTS = 3 };
+    if (!runner->takes_code || code.size > CODE_CAPACITY)
+        code.size = 0;
+    struct runner_header header = { flags, context.size, code.size };
+    struct iovec parts[PARTS] = {
+        { &header, sizeof header }, { (void *)context.data, context.size }, { (void *)code.data, code.size }
+    };
     for (;;) {
-        ssize_t count = writev(runner->request, parts, 2);
-        int64_t left = deadline - now_ns();
+        ssize_t count = writev(runner->request, parts, PARTS);
+        int64_t left = count < 0 ? deadline - now_ns() : 0;
         if (count < 0 && (errno != EAGAIN || left <= 0))
             return -1;
         if (count < 0)
             poll(&(struct pollfd){ .fd = runner->request, .events = POLLOUT }, 1, left / 1000000 + 1);
-        for (int i = 0; i < 2 && count > 0; i++) {
+        for (int i = 0; i < PARTS && count > 0; i++) {
             size_t done = (size_t)count < parts[i].iov_len ? (size_t)count : parts[i].iov_len;
             parts[i].iov_base = (uint8_t *)parts[i].iov_base + done;
             parts[i].iov_len -= done;
             count -= done;
         }
-        if (parts[1].iov_len == 0)
+        if (parts[1].iov_len == 0 && parts[2].iov_len == 0)
             return 0;
     }
 }
 
-/* ---- limits: the usual ones stand already when the snapshot is taken ---- */
+/* ---- limits: the usual ones stand already when the snapshot is taken, as do clock and seed ---- */
 
-static const struct request usual = { .memory_mb = 512, .processes = 64, .disk_mb = 64, .cpu_millicores = 1000 };
+static const struct request usual = {
+    .memory_mb = 512, .processes = 64, .disk_mb = 64, .cpu_millicores = 1000, .seed = 0, .epoch = 1767225600
+};
 static struct request standing[16]; /* for each runner, by its number; the disk's is in the first */
 
 static void set_memory(const struct runner *runner, uint32_t mebibytes)
@@ -198,7 +208,8 @@ static int take_fork(uint64_t *epoch)
 /* The first job sets the clock; afterwards it goes on, and can be put forward but not back. */
 static void set_clock(uint64_t epoch)
 {
-    if (jobs > 1 && (uint64_t)time(NULL) >= epoch)
+    uint64_t now = time(NULL);
+    if (jobs > 1 ? now >= epoch : now == epoch)
         return;
     CHECK(clock_settime(CLOCK_REALTIME, &(struct timespec){ epoch, 0 }));
 }
@@ -206,7 +217,18 @@ static void set_clock(uint64_t epoch)
 static void seed_job(uint64_t seed)
 {
     uint64_t data[4] = { seed, seed, seed, seed };
-    seed_random(data, sizeof data);
+    if (jobs > 1 || seed != usual.seed)
+        seed_random(data, sizeof data);
+}
+
+/* Just after a tick of the kernel's: a job shorter than that is over before the next one. */
+void set_usual_clock(void)
+{
+    int64_t tick = (now_ns() / KERNEL_TICK_NS + 2) * KERNEL_TICK_NS;
+    struct timespec time = { tick / 1000000000LL, tick % 1000000000LL };
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
+    CHECK(clock_settime(CLOCK_REALTIME, &(struct timespec){ usual.epoch, 0 }));
+    set_clock(usual.epoch); /* the first reading maps the clock's page */
 }
 
 /* ---- input and output ---- */
@@ -425,28 +447,21 @@ static int lay_files(struct reader *reader)
     return 0;
 }
 
-static int lay_entry(const struct runner *runner, struct blob code)
-{
-    struct blob entry = { (const uint8_t *)runner->entry, strlen(runner->entry) };
-    if (lay_file(&entry, &code, runner->entry_mode) == 0)
-        return 0;
-    refuse("faas: %s: %s\n", runner->entry, strerror(errno));
-    return -1;
-}
-
 static void hand_over(struct runner *runner, const struct request *request, struct reader *reader, uint32_t flags)
 {
     struct blob context = take_blob(reader); /* goes to the runner as it is */
     if (lay_files(reader) < 0)
         return;
     struct blob input = take_blob(reader), code = take_blob(reader);
-    if (lay_entry(runner, code) < 0)
+    if (lay_entry(runner, &code) < 0) {
+        refuse("faas: %s: %s\n", runner->entry, strerror(errno));
         return;
+    }
     if (ready_runner(runner, &input, &flags) < 0)
         return refuse("faas: the %s interpreter cannot be had again\n", runner->name);
     runner->used = 1;
     int64_t deadline = now_ns() + request->timeout_ms * 1000000LL;
-    if (send_context(runner, flags, context, deadline) < 0 && !is_late(runner, deadline))
+    if (send_request(runner, flags, context, code, deadline) < 0 && !is_late(runner, deadline))
         return refuse("faas: the %s interpreter has gone\n", runner->name);
     if (runner->late)
         return;
@@ -461,7 +476,9 @@ static void run_job(const struct request *request, struct reader *reader)
     void_manifest();
     if (jobs > 1)
         ran_out_of_memory(runner); /* what an earlier job left behind may have: that is not this one's end */
-    uint32_t flags = (request->keep ? RUNNER_KEEP : 0) | (take_fork(&epoch) ? RUNNER_FORKED : 0);
+    uint32_t flags = request->keep ? RUNNER_KEEP : 0;
+    if (take_fork(&epoch) || (jobs == 1 && request->seed != usual.seed))
+        flags |= RUNNER_DRAW;
     set_clock(epoch);
     seed_job(request->seed);
     apply_limits(runner, request);

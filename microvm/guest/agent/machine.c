@@ -30,14 +30,17 @@ struct result *result(void) { return (struct result *)(mailbox + RESULT_OFFSET);
 /*
  * Stop at an exact instruction. A pending timer would let the host skip idle time between the stop
  * and its noticing, or not: so the timer is switched off first, and virtual time stands still.
+ * Going on, it has as much left as it had.
  */
 void stop_machine(void)
 {
+    uint32_t left;
     do {
+        left = lapic[LAPIC_CURRENT];
         lapic[LAPIC_INITIAL] = 0;
     } while (lapic[LAPIC_CURRENT] != 0);
     outb(1, STOP_PORT);
-    lapic[LAPIC_INITIAL] = 1; /* going on: fire at once, and the kernel programs its next event */
+    lapic[LAPIC_INITIAL] = left ? left : 1;
 }
 
 void broken(const char *format, ...)
@@ -92,13 +95,15 @@ static void mount_file_systems(void)
     CHECK(mkdir(INPUTS, 0755));
     CHECK(mount("tmpfs", INPUTS, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=64m,mode=0755"));
     CHECK(mkdir(JOB_DISK, 0755));
-    CHECK(mount("tmpfs", JOB_DISK, "tmpfs", MS_NOSUID | MS_NODEV, "size=128m,mode=0755"));
+    CHECK(mount("tmpfs", JOB_DISK, "tmpfs", MS_NOSUID | MS_NODEV, "size=128m,mode=0700")); /* the job has what is bound */
     CHECK(mkdir(JOB_DISK "/work", 0755));
+    CHECK(mkdir(JOB_DISK "/entries", 0700));
     CHECK(mkdir(JOB_DISK "/work/output", 0755));
     CHECK(mkdir(JOB_DISK "/tmp", 0755));
     CHECK(chmod(JOB_DISK "/tmp", 01777));
     CHECK(chown(JOB_DISK "/work", JOB_USER, JOB_USER));
     CHECK(chown(JOB_DISK "/work/output", JOB_USER, JOB_USER));
+    CHECK(chown(JOB_DISK "/entries", JOB_USER, JOB_USER));
     CHECK(mount(JOB_DISK "/work", WORK, NULL, MS_BIND, NULL));
     CHECK(mount(JOB_DISK "/tmp", "/tmp", NULL, MS_BIND, NULL));
     CHECK(symlink("/tmp", "/dev/shm"));

@@ -54,14 +54,15 @@ struct change {
     uint32_t mode;
 } __attribute__((packed));
 
-/* What goes to the runner before the context. */
+/* What goes to the runner before the context and, where it fits, the program's code. */
 struct runner_header {
     uint32_t flags;
-    uint32_t size;
+    uint32_t context_size;
+    uint32_t code_size; /* 0: the code is in its file alone */
 };
 
 #define RUNNER_KEEP   1 /* stay, with all that the program leaves behind */
-#define RUNNER_FORKED 2 /* this machine is a new fork: draw new random numbers */
+#define RUNNER_DRAW   2 /* draw new random numbers: this is a new fork, or a seed of the job's own */
 #define RUNNER_STDIN  4 /* not its first job: standard input is the file under /run/inputs */
 
 /* What a runner says: R when it is warm; then, with the exit code, that its program is done. */

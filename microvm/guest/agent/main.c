@@ -31,6 +31,7 @@ int main(void)
     open_disk();
     write_manifest();
     finish_machine();
+    set_usual_clock();
     /* what it does with files from here on, it does as the job would */
     setfsgid(JOB_USER);
     setfsuid(JOB_USER);

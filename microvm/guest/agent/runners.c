@@ -31,8 +31,8 @@ static const char *const typescript_command[] = { "/usr/bin/node", "/faas/compil
 
 /* In the order of the language numbers in a request. An image has the programs of some of them. */
 struct runner runners[] = {
-    { .name = "python", .entry = "main.py", .entry_mode = 0644, .command = python_command },
-    { .name = "javascript", .entry = "main.js", .entry_mode = 0644, .command = node_command },
+    { .name = "python", .entry = "main.py", .entry_mode = 0644, .takes_code = 1, .command = python_command },
+    { .name = "javascript", .entry = "main.js", .entry_mode = 0644, .takes_code = 1, .command = node_command },
     { .name = "bash", .entry = "main.sh", .entry_mode = 0644, .command = bash_command },
     { .name = "program", .entry = "main", .entry_mode = 0755, .command = program_command },
     { .name = "compile-rust", .entry = "main.rs", .entry_mode = 0644, .command = rust_command },

@@ -2,16 +2,20 @@
 /*
  * The waiting Node.js process: it has loaded the common modules, and answers in milliseconds.
  *
- * It runs as the job's user. Descriptor 3 brings a job's arguments and environment; the code in
- * main.js runs as `node main.js` would run it, or as an ES module if it is one; descriptor 4 takes
- * the exit code, and the agent stops the machine. Where the machine is kept, code runs as scripts that
- * share their top-level names, and the process stays when its work is done.
+ * It runs as the job's user. Descriptor 3 brings a job's arguments, environment and code, which runs
+ * as `node main.js` would run it, or as an ES module if it is one; descriptor 4 takes the exit code,
+ * and the agent stops the machine. Where the machine is kept, code runs as scripts that share their
+ * top-level names, and the process stays when its work is done.
+ *
+ * In a fresh machine every instruction is slow the first time and fast from then on. So the way of a
+ * job is gone before the snapshot once, which compiles each function on it.
  */
 const fs = require('fs');
 const Module = require('module');
 const v8 = require('v8');
 const vm = require('vm');
 const FIRST = !process.env.FAAS_AGAIN;
+v8.setFlagsFromString('--no-flush-bytecode'); // of functions that are not used before the job
 delete process.env.FAAS_AGAIN;
 if (FIRST) {
   for (const name of ['assert', 'buffer', 'child_process', 'crypto', 'events', 'os', 'path', 'perf_hooks',
@@ -26,7 +30,7 @@ const [REQUEST, ANSWER] = [[3, 'r'], [4, 'w']].map(([number, mode]) => {
   return descriptor;
 });
 const KEEP = 1;
-const FORKED = 2;
+const DRAW = 2;
 const STDIN = 4;
 const ENTRY = '/work/main.js';
 const MODULE_ENTRY = '/work/main.mjs';
@@ -34,25 +38,33 @@ const INPUT = '/run/inputs/javascript';
 
 let kept = false; // whether the program that runs is to leave its variables behind
 let runs = 0;
+let channel = { request: REQUEST, answer: ANSWER };
 
 function readExactly(size) {
-  const data = Buffer.alloc(size);
+  const data = Buffer.allocUnsafe(size);
   for (let done = 0; done < size;) {
-    const count = fs.readSync(REQUEST, data, done, size - done, null);
+    const count = fs.readSync(channel.request, data, done, size - done, null);
     if (count === 0) process.reallyExit(0);
     done += count;
   }
   return data;
 }
 
-/** The job's flags, arguments and environment: see mailbox.h. */
+/** The job's flags and code, once its arguments and environment are in place: see mailbox.h. */
 function receive() {
-  const header = readExactly(8);
-  const [count, ...texts] = readExactly(header.readUInt32LE(4)).toString('utf8').split('\0').slice(0, -1);
-  const args = texts.splice(0, Number(count));
-  const variables = [];
-  for (let n = 0; n < texts.length; n += 2) variables.push([texts[n], texts[n + 1]]);
-  return { flags: header.readUInt32LE(0), args, variables };
+  const header = readExactly(12);
+  const context = readExactly(header.readUInt32LE(4)).latin1Slice();
+  process.argv = ['/usr/bin/node', ENTRY];
+  if (context !== '0\0') takeContext(Buffer.from(context, 'latin1').toString());
+  const size = header.readUInt32LE(8);
+  const code = size > 0 ? readExactly(size).utf8Slice() : fs.readFileSync(ENTRY, 'utf8');
+  return { flags: header.readUInt32LE(0), code: code.charCodeAt(0) === 0xfeff ? code.slice(1) : code };
+}
+
+function takeContext(context) {
+  const [count, ...texts] = context.split('\0').slice(0, -1);
+  process.argv.push(...texts.splice(0, Number(count)));
+  for (let n = 0; n < texts.length; n += 2) process.env[texts[n]] = texts[n + 1];
 }
 
 function isModuleSyntax(error) {
@@ -79,39 +91,61 @@ function runModule() {
   import(runs === 1 ? MODULE_ENTRY : `file://${MODULE_ENTRY}?run=${runs}`);
 }
 
+/* What the engine compiles only after so many calls, it compiles here. */
+const REHEARSALS = 200;
+const MODULE_WORDS = ['import', 'export', 'await'];
+
+function mainModule() {
+  const module = new Module('.', null);
+  module.filename = ENTRY;
+  module.paths = ['/work/node_modules', '/node_modules'];
+  process.mainModule = module;
+  return module;
+}
+
 /* What a module is given by its wrapper, for scripts. */
 function giveNames() {
-  const module = new Module(ENTRY, null);
-  module.filename = ENTRY;
-  module.paths = Module._nodeModulePaths('/work');
+  const module = mainModule();
   Object.assign(globalThis, {
     require: Module.createRequire(ENTRY), module, exports: module.exports, __filename: ENTRY, __dirname: '/work',
   });
 }
 
-function run(keep) {
-  if (keep || kept) {
-    kept = true;
-    const script = parse(fs.readFileSync(ENTRY, 'utf8'));
-    if (script === null) return runModule();
-    giveNames();
-    script.runInThisContext();
-  } else {
-    let script = true;
-    try {
-      new vm.Script(Module.wrap(fs.readFileSync(ENTRY, 'utf8')), { filename: ENTRY });
-    } catch (error) {
-      script = !isModuleSyntax(error);
-    }
-    if (script) Module._load(ENTRY, null, true);
-    else runModule();
+function runKept(source) {
+  kept = true;
+  const script = parse(source);
+  if (script === null) return runModule();
+  giveNames();
+  script.runInThisContext();
+}
+
+function isModule(source) {
+  if (!MODULE_WORDS.some((word) => source.includes(word))) return false;
+  try {
+    new vm.Script(Module.wrap(source), { filename: ENTRY });
+  } catch (error) {
+    return isModuleSyntax(error);
   }
+  return false;
+}
+
+/* As the loader does it for the main module, but for looking at the file. */
+function runOnce(source) {
+  if (isModule(source)) return runModule();
+  const module = mainModule();
+  Module._cache[ENTRY] = module;
+  module._compile(source, ENTRY);
+  module.loaded = true;
+}
+
+function run(source, keep) {
+  if (keep || kept) runKept(source);
+  else runOnce(source);
 }
 
 /* Printing, timers, promises and the loader once, so that the job finds them ready. */
 function warmUp() {
-  const file = '/tmp/warm.js';
-  fs.writeFileSync(file, `
+  const source = Buffer.from(`
     class Warm { constructor(value) { this.value = value; } get twice() { return this.value * 2; } }
     const data = JSON.parse(JSON.stringify({ a: [1, 2.5, null], b: 'text' }));
     console.log('warm', new Warm(3).twice, data, [1, 2, 3].map((x) => x * x), 'caat'.replace(/a+/, 'b'));
@@ -119,14 +153,27 @@ function warmUp() {
     try { throw new Error('warm'); } catch (error) { console.log(error.message, error.stack.length); }
     new Map([['a', 1]]).forEach((value, key) => console.log(\`\${key}=\${value}\`));
   `);
-  Module._load(file, null, false);
-  delete Module._cache[file];
-  delete require.cache[file];
-  fs.unlinkSync(file);
+  const header = Buffer.alloc(12);
+  header.writeUInt32LE(2, 4);
+  header.writeUInt32LE(source.length, 8);
+  const request = Buffer.concat([header, Buffer.from('0\0'), source]);
+  const real = channel;
+  fs.writeFileSync('/tmp/warm', request);
+  for (let n = 0; n < REHEARSALS; n++) {
+    channel = { request: fs.openSync('/tmp/warm', 'r'), answer: fs.openSync('/dev/null', 'w') };
+    runs = 0;
+    take();
+    for (const name of ['beforeExit', 'exit']) process.emit(name, 0);
+    for (const descriptor of Object.values(channel)) fs.closeSync(descriptor);
+  }
+  channel = real;
+  runs = 0;
+  delete Module._cache[ENTRY];
+  fs.unlinkSync('/tmp/warm');
 }
 
 function answer(word, code) {
-  fs.writeSync(ANSWER, Buffer.from([word.charCodeAt(0), code & 0xff]));
+  fs.writeSync(channel.answer, Buffer.from([word.charCodeAt(0), code & 0xff]));
 }
 
 /*
@@ -141,7 +188,7 @@ function leaveQuickly() {
     const answered = Reflect.apply(emit, this, [name, ...values]);
     if (name === 'exit' && !failed) {
       answer('X', process.exitCode ?? values[0] ?? 0);
-      fs.readSync(REQUEST, Buffer.alloc(1), 0, 1, null);
+      fs.readSync(channel.request, Buffer.alloc(1), 0, 1, null);
     }
     return answered;
   };
@@ -152,7 +199,7 @@ function stay() {
   process.on('beforeExit', () => {
     if (!kept) return;
     answer('E', process.exitCode ?? 0);
-    next();
+    take();
   });
   process.setUncaughtExceptionCaptureCallback((error) => {
     const text = error instanceof Error ? error.stack : `Uncaught ${require('util').inspect(error)}`;
@@ -180,23 +227,21 @@ function renewInput() {
   Object.defineProperty(process, 'stdin', { configurable: true, enumerable: true, get: () => stream });
 }
 
-function next() {
-  const { flags, args, variables } = receive();
+function take() {
+  const { flags, code } = receive();
   runs += 1;
-  for (const [name, value] of variables) process.env[name] = value;
-  process.argv = ['/usr/bin/node', ENTRY, ...args];
   process.exitCode = undefined;
   if (flags & STDIN) renewInput();
-  if (runs === 1 || flags & FORKED) renewRandomness(runs > 1);
+  if (flags & DRAW) renewRandomness(runs > 1);
   if (flags & KEEP && !kept) stay();
-  if (runs === 1) run(flags & KEEP);
-  else setImmediate(last, flags & KEEP);
+  if (runs === 1) run(code, flags & KEEP);
+  else setImmediate(last, code, flags & KEEP);
 }
 
 /* A program after which the machine is not kept ends as `node` ends. */
-function last(keep) {
+function last(code, keep) {
   try {
-    run(keep);
+    run(code, keep);
   } finally {
     if (!keep) {
       kept = false;
@@ -207,10 +252,10 @@ function last(keep) {
 
 function wait() {
   fs.writeSync(ANSWER, 'R');
-  next();
+  take();
 }
 
 process.chdir('/work');
-if (FIRST) warmUp();
 leaveQuickly();
+if (FIRST) warmUp();
 setImmediate(() => setImmediate(wait));

@@ -1,16 +1,22 @@
 """The waiting Python interpreter: it has imported the common library, and answers in milliseconds.
 
-It runs as the job's user. Descriptor 3 brings a job's arguments and environment; the code in main.py
-runs as `python3 main.py` would run it; descriptor 4 takes the exit code, and the agent stops the
-machine. Where the machine is kept, the next job's code goes on in the same `__main__`.
+It runs as the job's user. Descriptor 3 brings a job's arguments, environment and code, which runs as
+`python3 main.py` would run it; descriptor 4 takes the exit code, and the agent stops the machine.
+Where the machine is kept, the next job's code goes on in the same `__main__`.
+
+In a fresh machine every instruction is slow the first time and fast from then on. So what a plain
+job does not need is not done for it, and what can be done before the snapshot is.
 """
 
 import atexit
 import gc
 import importlib
 import linecache
+import logging
+import multiprocessing.util
 import os
 import random
+import struct
 import sys
 import tempfile
 import threading
@@ -27,11 +33,18 @@ unicodedata unittest urllib.parse urllib.request uuid warnings weakref xml.etree
 
 REQUEST = 3
 ANSWER = 4
-KEEP, FORKED, STDIN = 1, 2, 4
+KEEP, DRAW, STDIN = 1, 2, 4
 """Flags of a job: see mailbox.h."""
+HEADER = struct.Struct("<III")
+NOTHING_GIVEN = b"0\0"
+"""The context of a job without arguments or variables."""
+LEAVES, STAYS = ([word + bytes((code,)) for code in range(256)] for word in (b"X", b"E"))
+"""The answers, by exit code."""
 ENTRY = "/work/main.py"
 INPUT = "/run/inputs/python"
 OWN_PID = os.getpid()
+USUAL_CALLBACKS = atexit._ncallbacks()
+"""What importing registers."""
 
 WARM_UP = """
 import json, re, sys
@@ -52,6 +65,7 @@ def new_program():
     module = types.ModuleType("__main__")
     module.__file__ = ENTRY
     module.__builtins__ = __builtins__
+    sys.modules["__main__"] = module
     return module
 
 
@@ -80,17 +94,31 @@ def exit_code(value):
     return 1
 
 
-def receive():
-    """The job's flags, arguments and environment: see mailbox.h."""
-    data = os.read(REQUEST, 65536)
-    while len(data) < 8 or len(data) < 8 + int.from_bytes(data[4:8], "little"):
-        part = os.read(REQUEST, 65536)
+def read_exactly(size):
+    data = os.read(REQUEST, size)
+    while len(data) < size:
+        part = os.read(REQUEST, size - len(data))
         if not part:
             os._exit(0)
         data += part
-    count, *texts = data[8:].decode().split("\0")[:-1]
-    split = int(count)
-    return data[0], texts[:split], dict(zip(texts[split::2], texts[split + 1 :: 2]))
+    return data
+
+
+def receive():
+    """The job's flags and code, once its arguments and environment are in place: see mailbox.h."""
+    flags, context_size, code_size = HEADER.unpack(read_exactly(HEADER.size))
+    context = read_exactly(context_size)
+    if context != NOTHING_GIVEN:
+        count, *texts = context.decode().split("\0")[:-1]
+        split = int(count)
+        sys.argv += texts[:split]
+        os.environ.update(zip(texts[split::2], texts[split + 1 :: 2]))
+    return flags, read_exactly(code_size) if code_size else read_file(ENTRY)
+
+
+def read_file(path):
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def renew_input():
@@ -117,18 +145,25 @@ def flush(code):
     return code
 
 
+def end_library():
+    """What an interpreter does at its end, unless the program has used nothing that needs it."""
+    if len(threading._active) > 1:
+        threading._shutdown()
+    if atexit._ncallbacks() > USUAL_CALLBACKS or len(logging._handlerList) > 1 or uses_processes():
+        atexit._run_exitfuncs()
+
+
+def uses_processes():
+    return multiprocessing.util._finalizer_registry or multiprocessing.process._children
+
+
 def finish(code):
     """Leave as an interpreter does, but for taking the process apart."""
-    threading._shutdown()
-    atexit._run_exitfuncs()
+    end_library()
     vars(sys.modules["__main__"]).clear()
-    answer(b"X", flush(code))
+    os.write(ANSWER, LEAVES[flush(code)])
     os.read(REQUEST, 1)
     os._exit(code)
-
-
-def answer(word, code):
-    os.write(ANSWER, word + bytes((code,)))
 
 
 def warm_up():
@@ -147,27 +182,21 @@ def main():
     else:
         warm_up()
     sys.path.insert(0, "/work")
+    program = new_program()
     for descriptor in (REQUEST, ANSWER):
         os.set_inheritable(descriptor, False)
     os.write(ANSWER, b"R")
-    program = None
     while True:
-        flags, arguments, variables = receive()
-        if variables:
-            os.environ.update(variables)
-        sys.argv[:] = ["main.py", *arguments]
+        sys.argv[:] = ["main.py"]
+        flags, source = receive()
         if flags & STDIN:
             renew_input()
-        if flags & FORKED or program is None:
+        if flags & DRAW:
             renew_randomness()
-        descriptor = os.open(ENTRY, os.O_RDONLY)
-        source = os.read(descriptor, os.fstat(descriptor).st_size)
-        os.close(descriptor)
-        program = program or new_program()
         code = execute(source, program)
         if not flags & KEEP:
             finish(code)
-        answer(b"E", flush(code))
+        os.write(ANSWER, STAYS[flush(code)])
 
 
 main()

@@ -1,0 +1,1 @@
+head -c 33554432 /dev/zero | sha256sum
