@@ -8,14 +8,26 @@ import json
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
 from faas_blueprint.errors import FaaSError
+from faas_microvm.emulator import EmulatorChoice
 
 Result = TypeVar("Result")
+
+EngineOption = Annotated[
+    EmulatorChoice,
+    typer.Option(
+        "--engine",
+        envvar="FAAS_ENGINE",
+        help="stock: the host's QEMU; fork: our own build of it (`faas machine build`), with warm machines "
+        "that are forked for each job; auto: the best that is there. The outcome is the same.",
+    ),
+]
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 

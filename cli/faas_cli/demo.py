@@ -13,8 +13,9 @@ import typer
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import FatalError
 from faas_blueprint.job import make_job
-from faas_cli.console import Steps, console, note, print_json, run_async
+from faas_cli.console import EngineOption, Steps, console, note, print_json, run_async
 from faas_cli.run import read_language, read_text
+from faas_microvm.emulator import EmulatorChoice
 
 if TYPE_CHECKING:
     from faas_operator.devnet.deployment import Deployment
@@ -41,6 +42,7 @@ def demo(
     tangle_fixture: Annotated[
         Path | None, typer.Option(help="A recorded deployment of Tangle to replay, not the pinned one.")
     ] = None,
+    emulator: EngineOption = EmulatorChoice.AUTOMATIC,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Submit a job on a local Tangle chain, run it, post the result and verify it.
@@ -51,19 +53,21 @@ def demo(
     source = read_text(code) if code else PROGRAM
     chosen = language or (read_language(code) if code else "python")
     make_job(chosen, source)  # what cannot be a job is refused before anything starts
-    report = run_async(_demo(source, chosen, tangle_fixture))
+    report = run_async(_demo(source, chosen, tangle_fixture, emulator))
     if as_json:
         print_json(report)
     raise typer.Exit(0 if report["verified"] else 1)
 
 
-async def _demo(source: str, language: str, fixture: Path | None) -> dict[str, object]:
+async def _demo(
+    source: str, language: str, fixture: Path | None, emulator: EmulatorChoice
+) -> dict[str, object]:
     from faas_cli.running import in_background, running_devnet, running_node, unless_ended
-    from faas_microvm.engine import Engine
+    from faas_microvm.engine import Engine, EngineSettings
 
     steps = Steps()
     with steps.step("machine", "preparing the machine") as done:
-        engine = await Engine.open(progress=note)
+        engine = await Engine.open(progress=note, settings=EngineSettings(emulator=emulator))
         done(f"base snapshot [bold]{_short(to_hex(engine.measurement))}[/bold] is ready to run jobs")
     async with engine:
         chain = running_devnet(note, fixture=fixture, advertised=False)

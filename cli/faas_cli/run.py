@@ -17,8 +17,9 @@ from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import DEFAULT_EPOCH, Job, Language, Limits, Mode, job_digest, make_job
 from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_cli import output_folder
-from faas_cli.console import console, note, print_json, run_async
+from faas_cli.console import EngineOption, console, note, print_json, run_async
 from faas_cli.snapshots import find_snapshot
+from faas_microvm.emulator import EmulatorChoice
 
 if TYPE_CHECKING:
     from faas_microvm.execution import Execution
@@ -88,6 +89,7 @@ def run(
             help="Write what the program leaves below output/ into this folder, new or empty.",
         ),
     ] = None,
+    emulator: EngineOption = EmulatorChoice.AUTOMATIC,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Run a program in the deterministic microVM.
@@ -109,7 +111,7 @@ def run(
     )
     if output is not None:
         output_folder.prepare(output)
-    place = Place(mode, snapshot, branch, identity.encode())
+    place = Place(mode, snapshot, branch, identity.encode(), emulator)
     execution = run_async(_run(job, place, passed_on=not as_json))
     if output is not None:
         output_folder.write(output, execution.outcome.files)
@@ -135,14 +137,16 @@ class Place:
     snapshot: str | None
     branch: str | None
     identity: bytes
+    emulator: EmulatorChoice
 
 
 async def _run(job: Job, place: Place, *, passed_on: bool) -> Execution:
     from faas_microvm import modes
-    from faas_microvm.engine import Engine
+    from faas_microvm.engine import Engine, EngineSettings
     from faas_microvm.execution import Execution, Output
 
-    async with await Engine.open(progress=note) as engine:
+    settings = EngineSettings(emulator=place.emulator)
+    async with await Engine.open(progress=note, settings=settings) as engine:
         start = await find_snapshot(engine, place.snapshot) if place.snapshot else None
         setting = modes.Setting(place.mode, start, place.branch, place.identity)
         async with aclosing(modes.stream(engine, job, setting)) as events:

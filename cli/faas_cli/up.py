@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from faas_cli.console import Steps, console, note, print_json, run_async
+from faas_cli.console import EngineOption, Steps, console, note, print_json, run_async
+from faas_microvm.emulator import EmulatorChoice
 
 
 def up(
@@ -22,6 +23,7 @@ def up(
     api_key: Annotated[
         str | None, typer.Option(envvar="FAAS_API_KEY", help="Key that the API accepts; default: a new one.")
     ] = None,
+    emulator: EngineOption = EmulatorChoice.AUTOMATIC,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No log lines.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout once it runs.")] = False,
 ) -> None:
@@ -29,10 +31,12 @@ def up(
     from faas_operator.logs import configure_logging
 
     configure_logging(sys.stderr, logging.WARNING if quiet else logging.INFO)
-    run_async(_up(api_port, chain_port, api_key, as_json))
+    run_async(_up(api_port, chain_port, api_key, emulator, as_json))
 
 
-async def _up(api_port: int, chain_port: int, api_key: str | None, as_json: bool) -> None:
+async def _up(
+    api_port: int, chain_port: int, api_key: str | None, emulator: EmulatorChoice, as_json: bool
+) -> None:
     from faas_api.app import create_app
     from faas_api.serve import listen, serve
     from faas_cli.running import in_background, new_api_key, running_devnet, running_node, unless_ended
@@ -43,7 +47,8 @@ async def _up(api_port: int, chain_port: int, api_key: str | None, as_json: bool
     steps = Steps()
     with listen("127.0.0.1", api_port) as listener:
         with steps.step("machine", "preparing the machine") as done:
-            engine = await Engine.open(progress=note, settings=EngineSettings(waiting=2))
+            settings = EngineSettings(waiting=2, emulator=emulator)
+            engine = await Engine.open(progress=note, settings=settings)
             done("the machine is ready")
         async with (
             engine,

@@ -6,6 +6,7 @@ the one that was used. Ours is faster, and can fork. It is built by `emulator_bu
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from faas_blueprint.digests import sha256
-from faas_blueprint.errors import FatalError, MissingPrerequisite
+from faas_blueprint.errors import FatalError, InvalidRequest, MissingPrerequisite
 from faas_microvm.profile import EMULATOR, emulator_version
 
 _INSIDE = "/emulator"
@@ -27,6 +28,14 @@ class EmulatorChoice(StrEnum):
     """Our own build where there is one, else the host's."""
     STOCK = "stock"
     FORK = "fork"
+
+    @classmethod
+    def default(cls) -> EmulatorChoice:
+        """What `$FAAS_ENGINE` says, else automatic. Raises InvalidRequest."""
+        wanted = os.environ.get("FAAS_ENGINE", cls.AUTOMATIC)
+        if wanted not in list(cls):
+            raise InvalidRequest(f"FAAS_ENGINE is one of {', '.join(cls)}, not {wanted!r}")
+        return cls(wanted)
 
 
 @dataclass(frozen=True, slots=True)

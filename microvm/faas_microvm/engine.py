@@ -18,7 +18,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -98,7 +98,7 @@ class EngineSettings:
     """After which such a machine is checkpointed and freed."""
     memory_bytes: int = 3 << 30
     """Host memory of one machine: guest RAM, translated code, overhead."""
-    emulator: EmulatorChoice = EmulatorChoice.AUTOMATIC
+    emulator: EmulatorChoice = field(default_factory=EmulatorChoice.default)
     """What machines run on; the outcome is the same on either."""
 
     def watchdog_seconds(self, job: Job) -> float:

@@ -29,6 +29,8 @@ RUN_KEYS = {
 }
 COMMANDS = {
     "demo", "up", "devnet", "run", "verify", "verify-proof", "image build", "image list", "snapshot measure",
+    "machine build", "machine show", "snapshot list", "snapshot show", "snapshot delete", "snapshot collect",
+    "snapshot branch", "snapshot fork", "snapshot resume", "snapshot diff", "snapshot merge", "snapshot prove",
     "job submit", "job wait", "job show", "operator register", "operator run", "operator status",
 }  # fmt: skip
 
@@ -87,7 +89,7 @@ def test_help_names_every_option(faas, name):
     assert [option for option in options if option not in out] == []
 
 
-@pytest.mark.parametrize("name", ["", "job", "operator", "image", "snapshot"])
+@pytest.mark.parametrize("name", ["", "job", "operator", "image", "machine", "snapshot"])
 def test_a_group_lists_its_commands(faas, name):
     code, out, _ = faas(*name.split(), "--help")
     assert code == 0
