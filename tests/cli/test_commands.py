@@ -30,7 +30,8 @@ RUN_KEYS = {
 COMMANDS = {
     "demo", "up", "devnet", "run", "verify", "verify-proof", "image build", "image list", "snapshot measure",
     "machine build", "machine show", "snapshot list", "snapshot show", "snapshot delete", "snapshot collect",
-    "snapshot branch", "snapshot fork", "snapshot resume", "snapshot diff", "snapshot merge", "snapshot prove",
+    "snapshot branch", "snapshot fork", "snapshot resume", "snapshot diff", "snapshot merge",
+    "snapshot prove",
     "job submit", "job wait", "job show", "operator register", "operator run", "operator status",
 }  # fmt: skip
 
