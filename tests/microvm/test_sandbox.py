@@ -169,7 +169,7 @@ async def test_a_killed_machine_is_a_failure_and_the_next_run_is_fine(engine):
     await asyncio.sleep(0.2)
     for machine in engine.pool.machines:
         os.kill(machine.pid, 9)
-    with pytest.raises(MachineFailure, match="ended by itself|memory cannot be read"):
+    with pytest.raises(MachineFailure, match=r"ended by itself|memory cannot be read"):
         await task
     assert (await engine.run(make_job("python", "print(2)"))).outcome.stdout.content == b"2\n"
 
