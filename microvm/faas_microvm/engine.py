@@ -208,7 +208,8 @@ class Engine:
                     stopped = event
                 else:
                     yield event
-        end = await asyncio.to_thread(stopped.snapshot, start)
+            machine.kill()  # it ends while what it left is measured
+            end = await asyncio.to_thread(stopped.snapshot, start)
         outcome = stopped.outcome(start, end)
         if job.keep:
             await self.library.keep(end, start, "checkpoint", origin=origin_of(job))

@@ -251,6 +251,15 @@ class Machine:
             {"exit_code": self._process.returncode, "log": words.decode("utf-8", "replace")},
         )
 
+    def kill(self) -> None:
+        """Stop the process at once; `close` waits for its end."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                if self.pid:
+                    os.kill(self.pid, signal.SIGKILL)
+                else:
+                    self._process.kill()
+
     async def close(self) -> None:
         """End the process and free what it held. Safe to call twice."""
         if self._phase is Phase.CLOSED:
@@ -259,12 +268,7 @@ class Machine:
         if self._memory is not None:
             self._memory.close()
             self._memory = None
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                if self.pid:
-                    os.kill(self.pid, signal.SIGKILL)
-                else:
-                    self._process.kill()
+        self.kill()
         with contextlib.suppress(QMPError, OSError, EOFError):
             await self._qmp.disconnect()
         await self._process.wait()
