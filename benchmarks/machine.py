@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -71,25 +70,23 @@ def _usage(pid: int) -> dict[str, float]:
 
 
 async def pages(setting: Setting) -> list[Figure]:
-    """How many pages of memory the smallest program changes."""
-    return [
-        Figure(
-            f"hello_{language}_pages",
-            "4 KiB pages that a hello world changes",
-            await _changed(setting, language),
-        )
-        for language in HELLO
-    ]
-
-
-async def _changed(setting: Setting, language: str) -> float:
-    counts = []
-    for _ in range(setting.few):
+    """What the smallest program changes and takes: the same on every host, however busy."""
+    figures = []
+    for language in HELLO:
+        job = hello_job(language)
+        program = (await setting.engine.prepare(job)).program
+        assert program is not None
         async with setting.machine() as machine:
-            job = hello_job(language)
-            program = (await setting.engine.prepare(job)).program
-            assert program is not None
             async for event in setting.engine.run_in(machine, job, program):
                 if isinstance(event, Stopped):
-                    counts.append(len(event.pages or ()))
-    return statistics.median(counts)
+                    stopped = event
+            blocks = await machine.translated_blocks()
+        count = stopped.devices.virtual_ns - setting.snapshot.devices.virtual_ns
+        figures += [
+            Figure(
+                f"hello_{language}_pages", "4 KiB pages that a hello world changes", len(stopped.pages or ())
+            ),
+            Figure(f"hello_{language}_instructions", "guest instructions of a hello world", count),
+            Figure(f"hello_{language}_blocks", "blocks that are translated for it", blocks),
+        ]
+    return figures

@@ -231,15 +231,12 @@ class Engine:
                     stopped = event
                 else:
                     yield event
+            machine.kill()  # it ends while what it left is measured
+            end, state_root = await self._measured(stopped, start, job.keep)
         kept = None
-        if job.keep:
-            end = await asyncio.to_thread(stopped.snapshot, start)
+        if end is not None:
             await self.library.keep(end, start, "checkpoint", origin=origin_of(job))
-            kept = state_root = end.measurement
-        elif stopped.ram_root is None:
-            state_root = await asyncio.to_thread(stopped.state_root, start)
-        else:
-            state_root = stopped.state_root(start)
+            kept = state_root
         outcome = stopped.outcome(start, state_root)
         wall_ms = (time.perf_counter() - started) * 1000
         yield Execution(
@@ -250,6 +247,17 @@ class Engine:
             snapshot=kept,
             toolchain=prepared.toolchain,
         )
+
+    async def _measured(
+        self, stopped: Stopped, start: Snapshot, keep: bool
+    ) -> tuple[Snapshot | None, Digest]:
+        """The state root of a stopped machine, and its snapshot if it is to be kept."""
+        if keep:
+            end = await asyncio.to_thread(stopped.snapshot, start)
+            return end, end.measurement
+        if stopped.ram_root is None:
+            return None, await asyncio.to_thread(stopped.state_root, start)
+        return None, stopped.state_root(start)
 
     async def run_cached(self, job: Job, snapshot: Digest | None = None) -> Execution:
         """Like `run`, but an outcome that is known already is answered at once and marked `cached`."""

@@ -152,14 +152,18 @@ class ForkedMachine:
             raise MachineFailure("the machine is not stopped")
         return self._root
 
+    def kill(self) -> None:
+        """Stop the process at once; `close` frees what it held."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pid_fd, signal.SIGKILL)
+
     async def close(self) -> None:
         """End the process and free what it held. Safe to call twice."""
         if self._phase is Phase.CLOSED:
             return
         self._phase = Phase.CLOSED
         self._channel.close()
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pid_fd, signal.SIGKILL)
+        self.kill()
         os.close(self._pid_fd)
         self._memory.close()
 

@@ -34,5 +34,8 @@ class PausedMachine(Protocol):
     async def ram_root(self) -> Digest | None:
         """The root of the stopped machine's RAM, if the machine has computed it itself."""
 
+    def kill(self) -> None:
+        """Stop the process at once; `close` frees what it held."""
+
     async def close(self) -> None:
         """End the process and free what it held. Safe to call twice."""
