@@ -82,6 +82,7 @@ async def pages(setting: Setting) -> list[Figure]:
                     stopped = event
             blocks = await machine.translated_blocks()
         count = stopped.devices.virtual_ns - setting.snapshot.devices.virtual_ns
+        pages = len(stopped.pages or ())
         figures += [
             Figure(
                 f"hello_{language}_pages", "4 KiB pages that a hello world changes", len(stopped.pages or ())
