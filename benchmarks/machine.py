@@ -84,9 +84,7 @@ async def pages(setting: Setting) -> list[Figure]:
         count = stopped.devices.virtual_ns - setting.snapshot.devices.virtual_ns
         pages = len(stopped.pages or ())
         figures += [
-            Figure(
-                f"hello_{language}_pages", "4 KiB pages that a hello world changes", len(stopped.pages or ())
-            ),
+            Figure(f"hello_{language}_pages", "4 KiB pages that a hello world changes", pages),
             Figure(f"hello_{language}_instructions", "guest instructions of a hello world", count),
             Figure(f"hello_{language}_blocks", "blocks that are translated for it", blocks),
         ]
