@@ -34,6 +34,9 @@ abstract contract Assurances is Measurements {
     bool public bound;
     uint64 public blueprintId;
 
+    /// @notice Who may join a running service: otherwise anyone with a stake could, and answer first.
+    mapping(uint64 serviceId => mapping(address operator => bool)) public isAdmitted;
+
     mapping(uint64 serviceId => Assurance) private _assurances;
 
     /// @dev A service from signed quotes is initialised with request 0, which it has nothing to do with; so
@@ -46,6 +49,7 @@ abstract contract Assurances is Measurements {
     mapping(uint64 requestId => Requested) private _requested;
 
     event AssuranceSet(uint64 indexed serviceId, Assurance assurance);
+    event OperatorAdmitted(uint64 indexed serviceId, address indexed operator, bool admitted);
 
     error InvalidAssurance(Assurance assurance, uint256 operators);
     error InvalidConfiguration(uint256 size);
@@ -59,12 +63,17 @@ abstract contract Assurances is Measurements {
     /// @notice Sets what calls of a service submitted from now on need. Only for the service's owner, as
     /// Tangle names it.
     function setAssurance(uint64 serviceId, Assurance calldata assurance) external {
-        (uint64 blueprint, address owner_,,,,, uint32 operators) = ITangle(tangle).getService(serviceId);
-        if (!bound || blueprint != blueprintId || owner_ != msg.sender) {
-            revert NotServiceOwner(serviceId, msg.sender);
-        }
+        uint256 operators = _asServiceOwner(serviceId);
         _check(assurance, operators);
         _setAssurance(serviceId, assurance);
+    }
+
+    /// @notice Lets an operator join a running service, or no longer. Only for the service's owner. The
+    /// operators that the owner requested need no admission.
+    function admitOperator(uint64 serviceId, address operator, bool admitted) external {
+        _asServiceOwner(serviceId);
+        isAdmitted[serviceId][operator] = admitted;
+        emit OperatorAdmitted(serviceId, operator, admitted);
     }
 
     /// @notice The assurance of a service: unless chosen otherwise, the first valid answer is final.
@@ -95,6 +104,15 @@ abstract contract Assurances is Measurements {
     function _setAssurance(uint64 serviceId, Assurance memory assurance) private {
         _assurances[serviceId] = assurance;
         emit AssuranceSet(serviceId, assurance);
+    }
+
+    /// @dev How many operators the service has.
+    function _asServiceOwner(uint64 serviceId) private view returns (uint256) {
+        (uint64 blueprint, address owner_,,,,, uint32 operators) = ITangle(tangle).getService(serviceId);
+        if (!bound || blueprint != blueprintId || owner_ != msg.sender) {
+            revert NotServiceOwner(serviceId, msg.sender);
+        }
+        return operators;
     }
 
     /// @dev More than half of the answers, so that no two groups can both be enough; a window goes with one.

@@ -56,6 +56,11 @@ contract FaaSServiceManager is ITangleHooks, Evidence {
         return asset == address(0);
     }
 
+    /// @notice Only whom the service's owner admits.
+    function canJoin(uint64 serviceId, address operator) external view returns (bool) {
+        return isAdmitted[serviceId][operator];
+    }
+
     /// @notice This contract itself, which proposes a slash on evidence only.
     function querySlashingOrigin(uint64) external view returns (address) {
         return address(this);

@@ -2,7 +2,8 @@
 pragma solidity 0.8.26;
 
 import {Assurance, Assurances} from "../src/Assurances.sol";
-import {Call, Calls, Standing} from "../src/Calls.sol";
+import {Call, CallRecords, Standing} from "../src/CallRecords.sol";
+import {Calls} from "../src/Calls.sol";
 import {Claim, Place, Receipts} from "../src/Receipts.sol";
 import {Answering} from "./Answering.sol";
 
@@ -103,7 +104,7 @@ contract AgreementTest is Answering {
         _post(2, service, call, 2);
         vm.warp(block.timestamp + 365 days); // no clock decides it, and lateness is no fault
         _stands(service, call, Standing.Open);
-        vm.expectRevert(abi.encodeWithSelector(Calls.WrongStanding.selector, Standing.Open));
+        vm.expectRevert(abi.encodeWithSelector(CallRecords.WrongStanding.selector, Standing.Open));
         manager.settle(service, call);
         _bring(3, service, call, 2);
         _stands(service, call, Standing.Final);
@@ -131,7 +132,7 @@ contract AgreementTest is Answering {
         vm.assertTrue(tangle.isCompleted(service, call));
         vm.assertTrue(_established(service, call, 42));
         vm.assertTrue(manager.isOddOneOut(service, call, keys.addr(3)));
-        vm.expectRevert(abi.encodeWithSelector(Calls.WrongStanding.selector, Standing.Final));
+        vm.expectRevert(abi.encodeWithSelector(CallRecords.WrongStanding.selector, Standing.Final));
         _bring(3, service, call, 42);
     }
 
@@ -204,7 +205,7 @@ contract AgreementTest is Answering {
         vm.warp(deadline);
         manager.settle(service, call);
         vm.assertTrue(_established(service, call, 42));
-        vm.expectRevert(abi.encodeWithSelector(Calls.WrongStanding.selector, Standing.Final));
+        vm.expectRevert(abi.encodeWithSelector(CallRecords.WrongStanding.selector, Standing.Final));
         manager.settle(service, call);
     }
 
@@ -251,6 +252,49 @@ contract AgreementTest is Answering {
         vm.expectRevert(abi.encodeWithSelector(Calls.NotSigned.selector, keys.addr(2)));
         manager.bringReceipt(Place(service, call, keys.addr(2)), claim, signature);
         _stands(service, call, Standing.Proposed);
+    }
+
+    // The predecessor's weaknesses, see docs/contracts.md
+
+    function testFuzz_future_calls_cannot_be_taken_beforehand(uint64 call, uint256 key) public {
+        uint64 service = _service(3, _quorum(2, 3));
+        key = 1 + key % 10; // operators of the service, too
+        vm.expectRevert(abi.encodeWithSelector(CallRecords.WrongStanding.selector, Standing.Unknown));
+        _bring(key, service, call, 42);
+        vm.prank(keys.addr(key));
+        vm.expectRevert(abi.encodeWithSelector(CallRecords.WrongStanding.selector, Standing.Unknown));
+        manager.requestCallback(service, call, 1);
+        vm.expectRevert(abi.encodeWithSelector(CallRecords.WrongStanding.selector, Standing.Unknown));
+        manager.settle(service, call);
+        vm.assertEq(uint256(_submit(service)), 0);
+        _post(1, service, 0, 42);
+        _post(2, service, 0, 42);
+        vm.assertTrue(_established(service, 0, 42));
+    }
+
+    function test_calls_of_two_services_with_one_number_are_two() public {
+        uint64 first = _service(2, _quorum(2, 2));
+        uint64 second = _service(2, _quorum(1, 1));
+        vm.assertEq(uint256(_submit(first)), uint256(_submit(second)));
+        _post(1, second, 0, 43);
+        _stands(second, 0, Standing.Final);
+        _stands(first, 0, Standing.Open);
+        _post(1, first, 0, 42);
+        _post(2, first, 0, 42);
+        vm.assertTrue(_established(first, 0, 42));
+        vm.assertTrue(_established(second, 0, 43));
+    }
+
+    /// @notice Calls that nobody answers use up nothing that others need.
+    function test_dead_calls_do_not_wear_anything_out() public {
+        uint64 service = _service(2, _quorum(2, 2));
+        for (uint256 number = 0; number < 50; number++) {
+            _submit(service);
+        }
+        uint64 call = _submit(service);
+        _post(1, service, call, 42);
+        _post(2, service, call, 42);
+        vm.assertTrue(_established(service, call, 42));
     }
 
     // Jobs from quotes
@@ -300,6 +344,18 @@ contract AgreementTest is Answering {
         vm.prank(CUSTOMER);
         manager.setAssurance(service, assurance);
         vm.assertEq(uint256(manager.getRequiredResultCount(service, 0)), 2);
+    }
+
+    function testFuzz_nobody_joins_unless_the_owner_admits_them(address operator, address caller) public {
+        vm.assume(caller != CUSTOMER);
+        uint64 service = _service(1, _quorum(1, 1));
+        vm.assertFalse(manager.canJoin(service, operator));
+        bytes memory data = abi.encodeCall(manager.admitOperator, (service, operator, true));
+        _refuses(caller, data, abi.encodeWithSelector(Assurances.NotServiceOwner.selector, service, caller));
+        vm.prank(CUSTOMER);
+        manager.admitOperator(service, operator, true);
+        vm.assertTrue(manager.canJoin(service, operator));
+        vm.assertFalse(manager.canJoin(service + 1, operator));
     }
 
     function test_a_call_keeps_the_assurance_it_was_submitted_under() public {

@@ -2,7 +2,8 @@
 pragma solidity 0.8.26;
 
 import {Assurance} from "../src/Assurances.sol";
-import {Calls, Standing} from "../src/Calls.sol";
+import {CallRecords, Standing} from "../src/CallRecords.sol";
+import {Callbacks} from "../src/Callbacks.sol";
 import {FaaSServiceManager} from "../src/FaaSServiceManager.sol";
 import {IResultReceiver} from "../src/IResultReceiver.sol";
 import {Claim, Receipts} from "../src/Receipts.sol";
@@ -80,7 +81,7 @@ contract CallbackTest is Answering {
         vm.assertEq(subscriber.told(), 1);
         vm.assertTrue(subscriber.decided());
         vm.assertEq(subscriber.agreement(), Receipts.agreementOf(_claim(42)));
-        vm.expectRevert(abi.encodeWithSelector(Calls.NoCallbackDue.selector));
+        vm.expectRevert(abi.encodeWithSelector(Callbacks.NoCallbackDue.selector));
         manager.deliverCallback(service, call);
     }
 
@@ -143,13 +144,13 @@ contract CallbackTest is Answering {
         uint64 service = _service(1, _quorum(1, 1));
         uint64 call = _submit(service);
         bytes memory data = abi.encodeCall(manager.requestCallback, (service, call, 50_000));
-        _refuses(stranger, data, abi.encodeWithSelector(Calls.NotTheCaller.selector, stranger));
+        _refuses(stranger, data, abi.encodeWithSelector(Callbacks.NotTheCaller.selector, stranger));
         vm.prank(CUSTOMER);
         manager.requestCallback(service, call, 50_000);
         _post(1, service, call, 42); // an account without code: nothing happens, and nothing is due
         vm.assertEq(uint256(manager.callOf(service, call).callbackGas), 0);
         vm.prank(CUSTOMER);
-        vm.expectRevert(abi.encodeWithSelector(Calls.WrongStanding.selector, Standing.Final));
+        vm.expectRevert(abi.encodeWithSelector(CallRecords.WrongStanding.selector, Standing.Final));
         manager.requestCallback(service, call, 50_000);
     }
 
@@ -157,7 +158,7 @@ contract CallbackTest is Answering {
         uint64 service = _service(1, _quorum(1, 1));
         uint64 call = _submit(service);
         vm.prank(CUSTOMER);
-        vm.expectRevert(abi.encodeWithSelector(Calls.CallbackGasOutOfRange.selector, uint32(100_001)));
+        vm.expectRevert(abi.encodeWithSelector(Callbacks.CallbackGasOutOfRange.selector, uint32(100_001)));
         manager.requestCallback(service, call, 100_001);
     }
 }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.26;
 
 import {Assurance} from "../src/Assurances.sol";
-import {Call, Standing} from "../src/Calls.sol";
+import {Call, Standing} from "../src/CallRecords.sol";
 import {Answering} from "./Answering.sol";
 import {FaaSServiceManager} from "../src/FaaSServiceManager.sol";
 import {TangleDouble} from "./TangleDouble.sol";

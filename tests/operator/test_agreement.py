@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_keys.datatypes import PrivateKey
@@ -17,11 +20,11 @@ from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_blueprint.receipt import Address, CallReference, Receipt, address, recover_signer
 from faas_blueprint.result import encode_result, make_result
 from faas_blueprint.tangle import evidence, protocol, service_manager
-from faas_blueprint.tangle.abi import Event
+from faas_blueprint.tangle.abi import Event, Function, as_int
 from faas_blueprint.tangle.service_manager import Assurance, Standing
 from faas_operator import keystore
 from faas_operator.chain.epochs import probe_epoch
-from faas_operator.chain.rpc import Reverted
+from faas_operator.chain.rpc import Reverted, Rpc
 from faas_operator.chain.sender import TransactionReceipt
 from faas_operator.devnet.devnet import Devnet
 from faas_operator.devnet.provision import OPERATOR_STAKE, BaseSnapshot, fund_operator
@@ -33,6 +36,9 @@ pytestmark = pytest.mark.chain
 INPUTS = encode_job(make_job("python", "print(1)"))
 PROFILE, SNAPSHOT = sha256(b"profile"), sha256(b"snapshot")
 TRUTH, LIE = b"1\n", b"2\n"
+CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
+FORGE = CONTRACTS / "lib/@foundry-rs/forge-linux-amd64/bin/forge"
+JOIN_SERVICE = Function("joinServiceWithCommitments", ("uint64", "uint16", "((uint8,address),uint16)[]"))
 WINDOW = 3600
 
 
@@ -119,12 +125,12 @@ async def registration_of(chain, account: LocalAccount) -> Registration:
     return Registration(chain.rpc, chain.sender(account), epoch, deployment.tangle, deployment.staking)
 
 
-async def trio_on(chain, assurance: Assurance) -> Trio:
+async def trio_on(chain, assurance: Assurance, *, callers: tuple[Address, ...] = ()) -> Trio:
     operators = (chain.operator(), await new_operator(chain), await new_operator(chain))
     request = protocol.request_service(
         chain.deployment.blueprint_id,
         tuple(address(operator.address) for operator in operators),
-        (),
+        callers,
         configuration=service_manager.service_configuration(assurance),
     )
     requested = await chain.send(request)
@@ -269,6 +275,58 @@ async def test_a_refuted_receipt_is_slashed_by_the_protocol(fresh_chain) -> None
     assert (values[2], values[4]) == (trio.name(1), 2_500)
 
 
+@pytest.fixture(scope="module")
+def job_caller() -> bytes:
+    """The code of a contract that submits jobs."""
+    subprocess.run([FORGE, "build", "--quiet"], cwd=CONTRACTS, check=True, timeout=300)
+    built = json.loads((CONTRACTS / "out/JobCaller.sol/JobCaller.json").read_text())
+    return bytes.fromhex(built["bytecode"]["object"].removeprefix("0x"))
+
+
+async def test_a_contract_is_told(fresh_chain, job_caller: bytes) -> None:
+    """In the transaction of the deciding result; or later, when it would not listen then."""
+    deployment = fresh_chain.deployment
+    arguments = encode(["address", "address"], [deployment.tangle, deployment.manager])
+    contract = (await fresh_chain.sender().send(None, job_caller + arguments)).contract
+    trio = await trio_on(fresh_chain, Assurance(agreeing=2, answers=3), callers=(contract,))
+    submit = Function("submit", ("uint64", "bytes")).encode(trio.service_id, INPUTS)
+    told = Function("told", ("uint64", "uint64"), ("uint256",))
+
+    for call_id, busy in enumerate((False, True)):
+        await fresh_chain.send(submit, deployment.event_rate_wei, to=contract)
+        await fresh_chain.send(Function("setBusy", ("bool",)).encode(busy), to=contract)
+        call = CallReference(deployment.chain_id, deployment.tangle, trio.service_id, call_id)
+        await trio.post(0, call, TRUTH)
+        posted = await trio.post(1, call, TRUTH)
+        (log,) = found(service_manager.CALLBACK_ATTEMPTED, posted)
+        values = service_manager.CALLBACK_ATTEMPTED.decode(log)
+        assert values == (call.service_id, call_id, contract, not busy)
+        assert await trio.completed(call)
+        if busy:
+            await fresh_chain.send(Function("setBusy", ("bool",)).encode(False), to=contract)
+            await trio.manage(service_manager.deliver_callback(call.service_id, call_id))
+        assert await fresh_chain.rpc.read(contract, told.read(as_int, call.service_id, call_id)) == 1
+        with pytest.raises(Reverted):
+            await trio.manage(service_manager.deliver_callback(call.service_id, call_id))
+    assert await hook_failures(fresh_chain) == []
+
+
+async def test_nobody_joins_whom_the_owner_has_not_admitted(fresh_chain) -> None:
+    deployment = fresh_chain.deployment
+    stranger = await new_operator(fresh_chain)
+    commitments = (((1, deployment.bond_token), 1000),)
+    join = JOIN_SERVICE.encode(deployment.service_id, 10_000, commitments)
+    with pytest.raises(Reverted, match="ManagerRejected"):
+        await fresh_chain.send(join, account=stranger)
+    admit = service_manager.admit_operator(deployment.service_id, address(stranger.address))
+    with pytest.raises(Reverted):
+        await fresh_chain.send(admit, account=stranger, to=deployment.manager)
+    await fresh_chain.send(admit, to=deployment.manager)
+    await fresh_chain.send(join, account=stranger)
+    serves = protocol.is_service_operator(deployment.service_id, address(stranger.address))
+    assert await fresh_chain.rpc.read(deployment.tangle, serves)
+
+
 async def test_only_the_services_owner_chooses(fresh_chain) -> None:
     deployment = fresh_chain.deployment
     choice = service_manager.set_assurance(deployment.service_id, Assurance(registered_only=True))
@@ -295,8 +353,6 @@ async def test_a_request_for_what_cannot_be_had_is_refused(fresh_chain) -> None:
 
 
 async def test_a_given_base_snapshot_is_registered(faas_home: Path) -> None:
-    from faas_operator.chain.rpc import Rpc
-
     snapshot = BaseSnapshot(PROFILE, SNAPSHOT)
     async with Devnet(faas_home, base_snapshot=snapshot) as deployment, Rpc(deployment.rpc_url) as rpc:
         assert await rpc.read(deployment.manager, service_manager.is_profile(PROFILE))

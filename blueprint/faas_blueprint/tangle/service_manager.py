@@ -29,6 +29,7 @@ IS_PROFILE = Function("isProfile", ("bytes32",), ("bool",))
 IS_SNAPSHOT = Function("isSnapshot", ("bytes32",), ("bool",))
 IS_TOOLCHAIN = Function("isToolchain", ("bytes32",), ("bool",))
 SET_ASSURANCE = Function("setAssurance", ("uint64", _ASSURANCE))
+ADMIT_OPERATOR = Function("admitOperator", ("uint64", "address", "bool"))
 ASSURANCE_OF = Function("assuranceOf", ("uint64",), (_ASSURANCE,))
 GET_REQUIRED_RESULT_COUNT = Function("getRequiredResultCount", ("uint64", "uint8"), ("uint32",))
 BRING_RECEIPT = Function("bringReceipt", (PLACE, CLAIM, "bytes"))
@@ -135,6 +136,11 @@ def register_toolchain(measurement: Digest, profile_id: Digest) -> bytes:
 def set_assurance(service_id: int, assurance: Assurance) -> bytes:
     """Call data for the service's owner; holds for calls submitted from then on."""
     return SET_ASSURANCE.encode(service_id, _assurance_values(assurance))
+
+
+def admit_operator(service_id: int, operator: Address, admitted: bool = True) -> bytes:
+    """Call data for the service's owner: who may join the running service."""
+    return ADMIT_OPERATOR.encode(service_id, operator, admitted)
 
 
 def service_configuration(assurance: Assurance) -> bytes:
