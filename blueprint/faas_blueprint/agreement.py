@@ -5,7 +5,7 @@ Receipts of one call differ by operator and signature by their nature, so contra
 
 from __future__ import annotations
 
-from faas_blueprint.digests import Digest, keccak256
+from faas_blueprint.digests import ZERO_DIGEST, Digest, keccak256
 from faas_blueprint.receipt import Receipt
 
 Claim = tuple[Digest, Digest, Digest, Digest, Digest, Digest, int]
@@ -32,5 +32,10 @@ def agreement_digest(receipt: Receipt) -> Digest:
 
 
 def contradict(left: Receipt, right: Receipt) -> bool:
-    """Whether one of them must be false: they start from the same and end differently."""
+    """Whether one of them must be false: they start from the same and end differently.
+
+    A failed outcome, whose state root is zero, contradicts nothing: it says that no machine could be had.
+    """
+    if ZERO_DIGEST in (left.state_root, right.state_root):
+        return False
     return claim(left)[:4] == claim(right)[:4] and claim(left) != claim(right)

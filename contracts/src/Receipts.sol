@@ -45,9 +45,11 @@ library Receipts {
             && left.toolchain == right.toolchain && left.jobDigest == right.jobDigest;
     }
 
-    /// @notice Whether one of them must be false: they start from the same and end differently.
+    /// @notice Whether one of them must be false: they start from the same and end differently. A failed
+    /// outcome, whose state root is zero, contradicts nothing: it says that no machine could be had.
     function contradict(Claim memory left, Claim memory right) internal pure returns (bool) {
-        return sameInputs(left, right) && agreementOf(left) != agreementOf(right);
+        return left.stateRoot != 0 && right.stateRoot != 0 && sameInputs(left, right)
+            && agreementOf(left) != agreementOf(right);
     }
 
     /// @notice The 32 bytes that an operator signs.

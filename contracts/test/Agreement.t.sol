@@ -37,6 +37,9 @@ contract AgreementTest is Answering {
             Receipts.signingDigest(claim, place, address(0x4444444444444444444444444444444444444444)),
             0x9b945936c7dd1739796c1c186b617ad1e0dfedf75a1c634ccc320b42c1cd9d3a
         );
+        vm.assertEq(
+            Receipts.agreementOf(claim), 0x84f05294ca84dd38f3df8cc8529268e1035bb355f814184d56e72c551b426d81
+        );
         vm.assertEq(Receipts.TYPE_HASH, 0x53d505f7b1b352bb6fea17e03baf83e31bf658e91077b2323171e43fa1ae7f44);
     }
 

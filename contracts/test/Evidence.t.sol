@@ -63,6 +63,16 @@ contract EvidenceTest is Answering {
         _equivocation(2, _claim(1), second);
     }
 
+    /// @notice Trouble with machines is no lie.
+    function test_a_failed_outcome_is_no_evidence() public {
+        Claim memory failed = _claim(2);
+        (failed.stateRoot, failed.virtualNs) = (0, 0);
+        vm.expectRevert(abi.encodeWithSelector(Evidence.NoContradiction.selector));
+        _equivocation(2, _claim(1), failed);
+        vm.expectRevert(abi.encodeWithSelector(Evidence.NoContradiction.selector));
+        _equivocation(2, failed, _claim(1));
+    }
+
     function testFuzz_nobody_else_can_sign(uint256 key) public {
         key = 1 + key % 1e30;
         vm.assume(key != 2);
