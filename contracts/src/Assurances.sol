@@ -24,6 +24,7 @@ abstract contract Assurances is Measurements {
     /// @notice More executions of one job than this are not counted; it bounds every loop.
     uint8 public constant MAX_ANSWERS = 16;
 
+    /// @notice Bounds of a window other than none.
     uint32 public constant MIN_WINDOW = 1 minutes;
     uint32 public constant MAX_WINDOW = 30 days;
 

@@ -40,6 +40,7 @@ struct Account {
 contract FaaSCredits is Ownable2Step, Pausable, ReentrancyGuardTransient, EIP712 {
     using SafeERC20 for IERC20;
 
+    /// @notice Bounds of the notice.
     uint64 public constant LEAST_NOTICE = 1 days;
     uint64 public constant LONGEST_NOTICE = 30 days;
 

@@ -40,6 +40,11 @@ contract FaaSServiceManagerTest is Checks {
         manager.onBlueprintCreated(8, address(this), TANGLE);
     }
 
+    /// @notice The devnet has no limit, every other chain has.
+    function test_it_fits_a_chains_limit_on_code() public view {
+        vm.assertTrue(address(manager).code.length <= 24_576);
+    }
+
     function testFuzz_a_strangers_blueprint_cannot_bind(address stranger) public {
         vm.assume(stranger != address(this));
         vm.expectRevert(abi.encodeWithSelector(FaaSServiceManager.NotOurBlueprint.selector, stranger));
