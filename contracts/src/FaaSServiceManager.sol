@@ -1,134 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.26;
 
-import {Ownable, Ownable2Step} from "@openzeppelin/contracts/access/Ownable2Step.sol";
+import {Assurances} from "./Assurances.sol";
+import {Calls} from "./Calls.sol";
+import {Evidence} from "./Evidence.sol";
 import {ITangleHooks} from "./ITangleHooks.sol";
+import {Measurements} from "./Measurements.sol";
+import {Place} from "./Receipts.sol";
 
 /// @title The service manager of the verified execution blueprint
-/// @notice Says which machine profiles and base snapshots count, how many results a job needs, and keeps the
-/// hash of every result that an operator posted, so that a contract can check a result that it is shown.
+/// @notice Says which machine profiles, base snapshots and toolchains count, how sure each service wants to
+/// be of a result, when the operators' answers agree, and what an operator can be slashed for.
 /// @dev Only the Tangle named at deployment may call hooks, and only for one blueprint, created by this
 /// contract's owner: a stranger can neither bind the manager nor write to it. No function takes or holds
-/// value, none loops over anything that a stranger can grow, and no hook refuses a job, a registration or a
-/// request: that is the protocol's business.
-contract FaaSServiceManager is ITangleHooks, Ownable2Step {
-    /// @notice A required result count lies between 1 and this, Tangle's own cap on operators of a service.
-    uint32 public constant MAX_REQUIRED_RESULTS = 128;
-
-    /// @notice The one Tangle router that is trusted.
-    address public immutable tangle;
-
-    /// @notice Whether the blueprint exists, and with which id.
-    bool public bound;
-    uint64 public blueprintId;
-
-    /// @notice Machine profiles that receipts may name.
-    mapping(bytes32 profileId => bool) public isProfile;
-
-    /// @notice The machine profile of a base snapshot by its measurement; zero when it is not registered.
-    mapping(bytes32 measurement => bytes32 profileId) public profileOfSnapshot;
-
-    /// @notice Keccak-256 of what an operator posted as result of a call; zero when it posted nothing.
-    mapping(uint64 serviceId => mapping(uint64 callId => mapping(address operator => bytes32))) public
-        resultHash;
-
-    mapping(uint64 serviceId => uint32) private _requiredResults;
-
+/// value. No hook refuses a job, a registration or a result; a request is refused when it asks for an
+/// assurance that cannot be had.
+contract FaaSServiceManager is ITangleHooks, Evidence {
     event BlueprintBound(uint64 indexed blueprintId);
-    event ProfileRegistered(bytes32 indexed profileId);
-    event ProfileRetired(bytes32 indexed profileId);
-    event SnapshotRegistered(bytes32 indexed measurement, bytes32 indexed profileId);
-    event SnapshotRetired(bytes32 indexed measurement);
-    event RequiredResultsSet(uint64 indexed serviceId, uint32 count);
-    event ResultRecorded(
-        uint64 indexed serviceId,
-        uint64 indexed callId,
-        address indexed operator,
-        uint8 job,
-        bytes32 resultHash
-    );
 
     error NotTangle(address caller);
     error AlreadyBound(uint64 blueprintId);
     error NotOurBlueprint(address blueprintOwner);
-    error ZeroValue();
-    error UnknownProfile(bytes32 profileId);
-    error UnknownSnapshot(bytes32 measurement);
-    error RequiredResultsOutOfRange(uint32 count);
-    error OwnerRequired();
 
     modifier onlyTangle() {
         if (msg.sender != tangle) revert NotTangle(msg.sender);
         _;
     }
 
-    constructor(address tangle_, address owner_) Ownable(owner_) {
-        if (tangle_ == address(0)) revert ZeroValue();
-        tangle = tangle_;
-    }
-
-    // Owner
-
-    /// @notice Registers a machine profile. Registering again changes nothing but says so once more.
-    function registerProfile(bytes32 profileId) external onlyOwner {
-        if (profileId == 0) revert ZeroValue();
-        isProfile[profileId] = true;
-        emit ProfileRegistered(profileId);
-    }
-
-    /// @notice Retires a machine profile; its snapshots no longer count either.
-    function retireProfile(bytes32 profileId) external onlyOwner {
-        if (!isProfile[profileId]) revert UnknownProfile(profileId);
-        isProfile[profileId] = false;
-        emit ProfileRetired(profileId);
-    }
-
-    /// @notice Registers the measurement of a base snapshot of a registered profile.
-    function registerSnapshot(bytes32 measurement, bytes32 profileId) external onlyOwner {
-        if (measurement == 0) revert ZeroValue();
-        if (!isProfile[profileId]) revert UnknownProfile(profileId);
-        profileOfSnapshot[measurement] = profileId;
-        emit SnapshotRegistered(measurement, profileId);
-    }
-
-    /// @notice Retires a base snapshot.
-    function retireSnapshot(bytes32 measurement) external onlyOwner {
-        if (profileOfSnapshot[measurement] == 0) revert UnknownSnapshot(measurement);
-        delete profileOfSnapshot[measurement];
-        emit SnapshotRetired(measurement);
-    }
-
-    /// @notice Sets how many results complete a job of a service.
-    function setRequiredResults(uint64 serviceId, uint32 count) external onlyOwner {
-        if (count == 0 || count > MAX_REQUIRED_RESULTS) revert RequiredResultsOutOfRange(count);
-        _requiredResults[serviceId] = count;
-        emit RequiredResultsSet(serviceId, count);
-    }
-
-    /// @notice The developer's share of payments goes to the owner, so there has to be one.
-    function renounceOwnership() public view override onlyOwner {
-        revert OwnerRequired();
-    }
+    constructor(address tangle_, address owner_) Measurements(owner_) Assurances(tangle_) {}
 
     // Views
 
-    /// @notice Whether a receipt may name this snapshot: it is registered and its profile still counts.
-    function isSnapshot(bytes32 measurement) external view returns (bool) {
-        return isProfile[profileOfSnapshot[measurement]];
-    }
-
-    /// @notice Whether an operator posted exactly these bytes as result of a call.
-    function hasPosted(uint64 serviceId, uint64 callId, address operator, bytes calldata result)
-        external
+    /// @notice See `Calls`, where it is counted.
+    function getRequiredResultCount(uint64 serviceId, uint8 job)
+        public
         view
-        returns (bool)
+        override(ITangleHooks, Calls)
+        returns (uint32)
     {
-        return resultHash[serviceId][callId][operator] == keccak256(result);
-    }
-
-    function getRequiredResultCount(uint64 serviceId, uint8) external view returns (uint32) {
-        uint32 count = _requiredResults[serviceId];
-        return count == 0 ? 1 : count;
+        return super.getRequiredResultCount(serviceId, job);
     }
 
     /// @notice Never: Tangle's aggregation cannot add up more than one signer's key.
@@ -136,6 +46,7 @@ contract FaaSServiceManager is ITangleHooks, Ownable2Step {
         return false;
     }
 
+    /// @notice The developer's share of payments goes to the owner.
     function queryDeveloperPaymentAddress(uint64) external view returns (address payable) {
         return payable(owner());
     }
@@ -145,15 +56,22 @@ contract FaaSServiceManager is ITangleHooks, Ownable2Step {
         return asset == address(0);
     }
 
-    function querySlashingOrigin(uint64) external view returns (address) {
-        return owner();
+    /// @notice Only whom the service's owner admits.
+    function canJoin(uint64 serviceId, address operator) external view returns (bool) {
+        return isAdmitted[serviceId][operator];
     }
 
+    /// @notice This contract itself, which proposes a slash on evidence only.
+    function querySlashingOrigin(uint64) external view returns (address) {
+        return address(this);
+    }
+
+    /// @notice The owner, who can dispute a slash without a bond.
     function queryDisputeOrigin(uint64) external view returns (address) {
         return owner();
     }
 
-    // Hooks
+    // Hooks that do something
 
     /// @notice Binds this manager to the one blueprint that its owner creates.
     function onBlueprintCreated(uint64 blueprintId_, address blueprintOwner, address tangle_)
@@ -168,16 +86,46 @@ contract FaaSServiceManager is ITangleHooks, Ownable2Step {
         emit BlueprintBound(blueprintId_);
     }
 
+    /// @notice Takes the assurance that a request asks for in its configuration, if any.
+    function onRequest(
+        uint64 requestId,
+        address requester,
+        address[] calldata operators,
+        bytes calldata configuration,
+        uint64,
+        address,
+        uint256
+    ) external onlyTangle {
+        _request(requestId, requester, configuration, operators.length);
+    }
+
+    /// @notice Gives the service the assurance that its request asked for.
+    function onServiceInitialized(
+        uint64,
+        uint64 requestId,
+        uint64 serviceId,
+        address serviceOwner,
+        address[] calldata,
+        uint64
+    ) external onlyTangle {
+        _activate(requestId, serviceId, serviceOwner);
+    }
+
+    /// @notice Notes the job's digest and the assurance that is in force.
+    function onJobCall(uint64 serviceId, uint8, uint64 callId, bytes calldata inputs) external onlyTangle {
+        _open(serviceId, callId, keccak256(inputs));
+    }
+
     /// @notice Up to 0.18, where the hook is shown the inputs.
     function onJobResult(
         uint64 serviceId,
         uint8 job,
         uint64 callId,
         address operator,
-        bytes calldata,
+        bytes calldata inputs,
         bytes calldata outputs
     ) external onlyTangle {
-        _record(serviceId, job, callId, operator, outputs);
+        _record(Place(serviceId, callId, operator), job, keccak256(inputs), outputs);
     }
 
     /// @notice From 0.19 on, where it is shown their hash.
@@ -186,49 +134,35 @@ contract FaaSServiceManager is ITangleHooks, Ownable2Step {
         uint8 job,
         uint64 callId,
         address operator,
-        bytes32,
+        bytes32 inputsHash,
         bytes calldata outputs
     ) external onlyTangle {
-        _record(serviceId, job, callId, operator, outputs);
+        _record(Place(serviceId, callId, operator), job, inputsHash, outputs);
     }
 
+    // Hooks that do nothing
+
+    /// @notice Nothing.
     function onRegister(address, bytes calldata) external view onlyTangle {}
 
-    function onRequest(uint64, address, address[] calldata, bytes calldata, uint64, address, uint256)
-        external
-        view
-        onlyTangle
-    {}
-
-    function onJobCall(uint64, uint8, uint64, bytes calldata) external view onlyTangle {}
-
-    function onServiceInitialized(uint64, uint64, uint64, address, address[] calldata, uint64)
-        external
-        view
-        onlyTangle
-    {}
-
+    /// @notice Nothing.
     function onServiceTermination(uint64, address) external view onlyTangle {}
 
+    /// @notice Nothing.
     function onApprove(address, uint64, uint8) external view onlyTangle {}
 
+    /// @notice Nothing.
     function onReject(address, uint64) external view onlyTangle {}
 
+    /// @notice Nothing.
     function onUnregister(address) external view onlyTangle {}
 
+    /// @notice Nothing.
     function onUpdatePreferences(address, bytes calldata) external view onlyTangle {}
 
+    /// @notice Nothing.
     function onUnappliedSlash(uint64, bytes calldata, uint8) external view onlyTangle {}
 
+    /// @notice Nothing.
     function onSlash(uint64, bytes calldata, uint8) external view onlyTangle {}
-
-    /// @dev Tangle takes one result per operator and call; should it ever call twice, the first one stands.
-    function _record(uint64 serviceId, uint8 job, uint64 callId, address operator, bytes calldata outputs)
-        private
-    {
-        if (resultHash[serviceId][callId][operator] != 0) return;
-        bytes32 hash = keccak256(outputs);
-        resultHash[serviceId][callId][operator] = hash;
-        emit ResultRecorded(serviceId, callId, operator, job, hash);
-    }
 }

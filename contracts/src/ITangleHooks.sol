@@ -55,6 +55,7 @@ interface ITangleHooks {
     function requiresAggregation(uint64 serviceId, uint8 job) external view returns (bool);
     function queryDeveloperPaymentAddress(uint64 serviceId) external view returns (address payable);
     function queryIsPaymentAssetAllowed(uint64 serviceId, address asset) external view returns (bool);
+    function canJoin(uint64 serviceId, address operator) external view returns (bool);
     function querySlashingOrigin(uint64 serviceId) external view returns (address);
     function queryDisputeOrigin(uint64 serviceId) external view returns (address);
 }

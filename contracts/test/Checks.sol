@@ -13,7 +13,20 @@ interface Cheats is Vm {
     function assertFalse(bool condition) external pure;
 }
 
+/// @notice Makes an account's storage as dear to read as in a new transaction.
+interface Cold {
+    function cool(address account) external;
+}
+
+/// @notice Keys, which npm's forge-std declares as changing the state.
+interface Keys {
+    function addr(uint256 key) external pure returns (address);
+    function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+}
+
 /// @notice Base of the tests.
 abstract contract Checks {
     Cheats internal constant vm = Cheats(address(uint160(uint256(keccak256("hevm cheat code")))));
+    Cold internal constant cold = Cold(address(uint160(uint256(keccak256("hevm cheat code")))));
+    Keys internal constant keys = Keys(address(uint160(uint256(keccak256("hevm cheat code")))));
 }

@@ -3,15 +3,19 @@ pragma solidity 0.8.26;
 
 import {Ownable} from "@openzeppelin/contracts/access/Ownable2Step.sol";
 import {FaaSServiceManager} from "../src/FaaSServiceManager.sol";
+import {Measurements} from "../src/Measurements.sol";
+import {Claim} from "../src/Receipts.sol";
 import {Checks} from "./Checks.sol";
+import {TangleDouble} from "./TangleDouble.sol";
 
 contract FaaSServiceManagerTest is Checks {
-    address private constant TANGLE = address(0x7A);
+    bytes32 private constant TOOLCHAIN = bytes32(uint256(3));
     address private constant OPERATOR = address(0x0E);
     bytes32 private constant PROFILE = bytes32(uint256(1));
     bytes32 private constant SNAPSHOT = bytes32(uint256(2));
 
     FaaSServiceManager private manager;
+    address private TANGLE;
 
     event ResultRecorded(
         uint64 indexed serviceId,
@@ -22,6 +26,7 @@ contract FaaSServiceManagerTest is Checks {
     );
 
     function setUp() public {
+        TANGLE = address(new TangleDouble());
         manager = new FaaSServiceManager(TANGLE, address(this));
     }
 
@@ -33,6 +38,11 @@ contract FaaSServiceManagerTest is Checks {
         vm.expectRevert(abi.encodeWithSelector(FaaSServiceManager.AlreadyBound.selector, uint64(7)));
         vm.prank(TANGLE);
         manager.onBlueprintCreated(8, address(this), TANGLE);
+    }
+
+    /// @notice The devnet has no limit, every other chain has.
+    function test_it_fits_a_chains_limit_on_code() public view {
+        vm.assertTrue(address(manager).code.length <= 24_576);
     }
 
     function testFuzz_a_strangers_blueprint_cannot_bind(address stranger) public {
@@ -50,7 +60,7 @@ contract FaaSServiceManagerTest is Checks {
     }
 
     function testFuzz_only_tangle_may_call_hooks(address caller, bytes calldata data) public {
-        vm.assume(caller != TANGLE);
+        vm.assume(caller != TANGLE && caller != address(vm));
         bytes memory refused = abi.encodeWithSelector(FaaSServiceManager.NotTangle.selector, caller);
         address[] memory none = new address[](0);
         _refused(caller, refused, abi.encodeCall(manager.onBlueprintCreated, (1, address(this), TANGLE)));
@@ -91,7 +101,7 @@ contract FaaSServiceManagerTest is Checks {
     }
 
     function test_a_snapshot_counts_while_its_profile_does() public {
-        vm.expectRevert(abi.encodeWithSelector(FaaSServiceManager.UnknownProfile.selector, PROFILE));
+        vm.expectRevert(abi.encodeWithSelector(Measurements.UnknownProfile.selector, PROFILE));
         manager.registerSnapshot(SNAPSHOT, PROFILE);
         manager.registerProfile(PROFILE);
         manager.registerSnapshot(SNAPSHOT, PROFILE);
@@ -101,27 +111,32 @@ contract FaaSServiceManagerTest is Checks {
         manager.registerProfile(PROFILE);
         manager.retireSnapshot(SNAPSHOT);
         vm.assertFalse(manager.isSnapshot(SNAPSHOT));
-        vm.expectRevert(abi.encodeWithSelector(FaaSServiceManager.UnknownSnapshot.selector, SNAPSHOT));
+        vm.expectRevert(abi.encodeWithSelector(Measurements.UnknownSnapshot.selector, SNAPSHOT));
         manager.retireSnapshot(SNAPSHOT);
     }
 
     function test_zero_is_nothing() public {
         vm.assertFalse(manager.isSnapshot(0));
-        vm.expectRevert(abi.encodeWithSelector(FaaSServiceManager.ZeroValue.selector));
+        vm.expectRevert(abi.encodeWithSelector(Measurements.ZeroValue.selector));
         manager.registerProfile(0);
     }
 
-    function testFuzz_required_results(uint64 service, uint32 count) public {
-        vm.assertEq(uint256(manager.getRequiredResultCount(service, 0)), 1);
-        if (count == 0 || count > manager.MAX_REQUIRED_RESULTS()) {
-            vm.expectRevert(
-                abi.encodeWithSelector(FaaSServiceManager.RequiredResultsOutOfRange.selector, count)
-            );
-            manager.setRequiredResults(service, count);
-        } else {
-            manager.setRequiredResults(service, count);
-            vm.assertEq(uint256(manager.getRequiredResultCount(service, 0)), uint256(count));
-        }
+    function test_a_claim_is_registered_with_all_it_started_from() public {
+        manager.registerProfile(PROFILE);
+        manager.registerSnapshot(SNAPSHOT, PROFILE);
+        Claim memory claim = Claim(PROFILE, SNAPSHOT, 0, 0, 0, 0, 0);
+        vm.assertTrue(manager.isRegistered(claim));
+        claim.toolchain = TOOLCHAIN;
+        vm.assertFalse(manager.isRegistered(claim));
+        manager.registerToolchain(TOOLCHAIN, PROFILE);
+        vm.assertTrue(manager.isToolchain(TOOLCHAIN));
+        vm.assertTrue(manager.isRegistered(claim));
+        claim.profileId = TOOLCHAIN;
+        vm.assertFalse(manager.isRegistered(claim));
+        manager.retireToolchain(TOOLCHAIN);
+        vm.assertFalse(manager.isToolchain(TOOLCHAIN));
+        vm.expectRevert(abi.encodeWithSelector(Measurements.UnknownToolchain.selector, TOOLCHAIN));
+        manager.retireToolchain(TOOLCHAIN);
     }
 
     function testFuzz_only_the_owner_sets(address caller) public {
@@ -131,15 +146,17 @@ contract FaaSServiceManagerTest is Checks {
         _refused(caller, refused, abi.encodeCall(manager.retireProfile, (PROFILE)));
         _refused(caller, refused, abi.encodeCall(manager.registerSnapshot, (SNAPSHOT, PROFILE)));
         _refused(caller, refused, abi.encodeCall(manager.retireSnapshot, (SNAPSHOT)));
-        _refused(caller, refused, abi.encodeCall(manager.setRequiredResults, (1, 1)));
+        _refused(caller, refused, abi.encodeCall(manager.registerToolchain, (TOOLCHAIN, PROFILE)));
+        _refused(caller, refused, abi.encodeCall(manager.retireToolchain, (TOOLCHAIN)));
         _refused(caller, refused, abi.encodeCall(manager.transferOwnership, (caller)));
     }
 
     function test_there_is_always_an_owner() public {
-        vm.expectRevert(abi.encodeWithSelector(FaaSServiceManager.OwnerRequired.selector));
+        vm.expectRevert(abi.encodeWithSelector(Measurements.OwnerRequired.selector));
         manager.renounceOwnership();
         vm.assertEq(manager.queryDeveloperPaymentAddress(1), address(this));
-        vm.assertEq(manager.querySlashingOrigin(1), address(this));
+        vm.assertEq(manager.querySlashingOrigin(1), address(manager));
+        vm.assertEq(manager.queryDisputeOrigin(1), address(this));
     }
 
     function testFuzz_takes_no_value(uint96 amount) public {

@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from faas_blueprint.tangle import epoch_0_10, epoch_0_19, protocol, service_manager, staking
+from faas_blueprint.tangle import (
+    credits,
+    epoch_0_10,
+    epoch_0_19,
+    evidence,
+    protocol,
+    service_manager,
+    staking,
+)
 from faas_blueprint.tangle.abi import Event, Function
 
 
@@ -113,16 +121,28 @@ def test_the_manager_has_the_hooks_that_may_fail_closed(faas_home: Path) -> None
     assert hooks <= ours
 
 
-def test_our_managers_calls_are_those_of_its_artifact() -> None:
-    artifact = Path(__file__).resolve().parents[2] / "contracts/artifacts/FaaSServiceManager.json"
+@pytest.mark.parametrize(
+    ("name", "modules"),
+    [("FaaSServiceManager", (service_manager, evidence)), ("FaaSCredits", (credits,))],
+)
+def test_our_contracts_calls_are_those_of_their_artifacts(name: str, modules: tuple[object, ...]) -> None:
+    artifact = Path(__file__).resolve().parents[2] / f"contracts/artifacts/{name}.json"
     entries = json.loads(artifact.read_text())["abi"]
     functions = {
         (entry["name"], types_of(entry["inputs"]), types_of(entry["outputs"]))
         for entry in entries
         if entry["type"] == "function"
     }
-    for function in members(Function, service_manager):
+    for function in members(Function, *modules):
         assert (function.name, function.inputs, function.outputs) in functions
-    events = {(e["name"], types_of(e["inputs"])) for e in entries if e["type"] == "event"}
-    for event in members(Event, service_manager):
-        assert (event.name, event.types) in events
+    events = {
+        (
+            entry["name"],
+            types_of(entry["inputs"]),
+            tuple(place for place, part in enumerate(entry["inputs"]) if part["indexed"]),
+        )
+        for entry in entries
+        if entry["type"] == "event"
+    }
+    for event in members(Event, *modules):
+        assert (event.name, event.types, event.indexed) in events

@@ -29,6 +29,18 @@ def test_they_are_formatted() -> None:
     run(FORGE, "fmt", "--check")
 
 
+def test_the_linter_finds_nothing() -> None:
+    done = subprocess.run(
+        [FORGE, "lint"],
+        cwd=CHECKOUT / "contracts",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert "warning[" not in done.stderr + done.stdout, done.stderr
+
+
 def test_artifacts_are_reproduced(tmp_path: Path) -> None:
     run(CHECKOUT / "scripts/build-contracts", tmp_path)
     committed = CHECKOUT / "contracts/artifacts"

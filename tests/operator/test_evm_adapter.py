@@ -103,20 +103,6 @@ async def test_the_protocol_takes_one_result(chain, adapter: EvmAdapter) -> None
         await chain.send(again, account=operator)
 
 
-async def test_two_results_are_needed_where_the_owner_says_so(fresh_chain) -> None:
-    deployment = fresh_chain.deployment
-    required = service_manager.set_required_results(deployment.service_id, 2)
-    owner = fresh_chain.account(deployment.owner_key)
-    await fresh_chain.send(required, account=owner, to=deployment.manager)
-    call = await fresh_chain.submit(INPUTS)
-    async with await fresh_chain.adapter() as adapter:
-        posted = await adapter.post_result(call, result_payload(call))
-        assert await adapter.standing(call) is CallStanding.ANSWERED
-        assert await adapter.post_result(call, result_payload(call)) == posted
-        job = await adapter.rpc.read(deployment.tangle, adapter.epoch.job_call(call.service_id, call.call_id))
-        assert (job.result_count, job.completed) == (1, False)
-
-
 async def test_someone_else_may_not_answer(chain) -> None:
     call = await chain.submit(INPUTS)
     async with await chain.adapter(chain.account()) as stranger:

@@ -113,10 +113,11 @@ def request_service(
     operators: tuple[Address, ...],
     permitted_callers: tuple[Address, ...],
     ttl: int = 0,
+    configuration: bytes = b"",
 ) -> bytes:
-    """Call data of a request with no configuration and no payment up front; ttl in seconds, 0 for ever."""
+    """Call data of a request with no payment up front; ttl in seconds, 0 for ever."""
     return REQUEST_SERVICE.encode(
-        blueprint_id, operators, b"", permitted_callers, ttl, "0x" + "00" * 20, 0, 0
+        blueprint_id, operators, configuration, permitted_callers, ttl, "0x" + "00" * 20, 0, 0
     )
 
 

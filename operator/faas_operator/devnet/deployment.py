@@ -25,6 +25,8 @@ class Deployment:
     bond_token: Address
     manager: Address
     """Our service manager contract."""
+    credits: Address
+    """Our prepaid credits contract; settled by the operator."""
     blueprint_id: int
     service_id: int
     event_rate_wei: int

@@ -22,23 +22,24 @@ from types import TracebackType
 from faas_blueprint.definition import BlueprintDefinition, faas_blueprint_definition
 from faas_blueprint.errors import FatalError
 from faas_operator.chain.rpc import Rpc
-from faas_operator.contract_artifacts import Artifact, load_artifact
+from faas_operator.contract_artifacts import load_artifact
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.anvil import Anvil, anvil_version, find_anvil
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.fixture import PINNED_SHA256, Fixture, load_fixture, pinned_fixture
-from faas_operator.devnet.provision import provision
+from faas_operator.devnet.provision import BaseSnapshot, Contracts, provision
 from faas_operator.devnet.replay import replay
 
 Progress = Callable[[str], None]
 
 CHAIN_ID = 31337
-_LAYOUT = "2"
+_LAYOUT = "3"
 """Of a cache entry and of what `provision` puts on the chain; raise it when either changes."""
 
 
 class Devnet:
-    """An anvil with everything on it. `home` holds the cache, `fixture` replaces the pinned broadcast.
+    """An anvil with everything on it. `home` holds the cache, `fixture` replaces the pinned broadcast,
+    `base_snapshot` is registered with the service manager.
 
     Use it as `async with Devnet(home) as deployment`, or with `start` and `stop`. `stop` needs no
     event loop and may be called at any time, any number of times.
@@ -52,6 +53,7 @@ class Devnet:
         port: int = 0,
         chain_id: int = CHAIN_ID,
         definition: BlueprintDefinition | None = None,
+        base_snapshot: BaseSnapshot | None = None,
         progress: Progress = lambda line: None,
     ) -> None:
         self._home = home
@@ -59,6 +61,7 @@ class Devnet:
         self._port = port
         self._chain_id = chain_id
         self._definition = definition or faas_blueprint_definition()
+        self._base_snapshot = base_snapshot
         self._progress = progress
         self.anvil: Anvil | None = None
 
@@ -81,14 +84,14 @@ class Devnet:
         binary = find_anvil()
         path = self._fixture or pinned_fixture(self._home)
         fixture = load_fixture(path, None if self._fixture else PINNED_SHA256)
-        manager = load_artifact("FaaSServiceManager")
-        entry = self._home / "devnet" / self._key(fixture, manager, anvil_version(binary))
+        contracts = Contracts(load_artifact("FaaSServiceManager"), load_artifact("FaaSCredits"))
+        entry = self._home / "devnet" / self._key(fixture, contracts, anvil_version(binary))
         entry.parent.mkdir(parents=True, exist_ok=True)
         try:
             async with _lock(entry.with_suffix(".lock")):
                 if (entry / "deployment.json").exists():
                     return self._restore(binary, entry)
-                return await self._create(binary, entry, fixture, manager)
+                return await self._create(binary, entry, fixture, contracts)
         except BaseException:
             self.stop()
             raise
@@ -105,17 +108,25 @@ class Devnet:
         self._progress("loaded the chain's state from the cache")
         return replace(stored, rpc_url=self.anvil.url, operator_keystore=str(entry / "operator.json"))
 
-    async def _create(self, binary: Path, entry: Path, fixture: Fixture, manager: Artifact) -> Deployment:
+    async def _create(self, binary: Path, entry: Path, fixture: Fixture, contracts: Contracts) -> Deployment:
         self.anvil = Anvil(binary, chain_id=self._chain_id, port=self._port)
         async with Rpc(self.anvil.url, timeout=60, attempts=2) as rpc:
-            return await self._fill(rpc, entry, fixture, manager)
+            return await self._fill(rpc, entry, fixture, contracts)
 
-    async def _fill(self, rpc: Rpc, entry: Path, fixture: Fixture, manager: Artifact) -> Deployment:
+    async def _fill(self, rpc: Rpc, entry: Path, fixture: Fixture, contracts: Contracts) -> Deployment:
         await replay(rpc, fixture, self._progress)
         with tempfile.TemporaryDirectory(dir=entry.parent, prefix="new-") as directory:
             new = Path(directory)
             keystore_path = new / "operator.json"
-            made = await provision(rpc, fixture, manager, self._definition, keystore_path, self._progress)
+            made = await provision(
+                rpc,
+                fixture,
+                contracts,
+                self._definition,
+                keystore_path,
+                self._progress,
+                self._base_snapshot,
+            )
             dump = str(await rpc.request("anvil_dumpState"))
             (new / "state.json").write_bytes(gzip.decompress(bytes.fromhex(dump.removeprefix("0x"))))
             (new / "deployment.json").write_text(deployments.to_json(made))
@@ -125,9 +136,11 @@ class Devnet:
                 os.rename(new / name, entry / name)
         return replace(made, operator_keystore=str(entry / "operator.json"))
 
-    def _key(self, fixture: Fixture, manager: Artifact, version: str) -> str:
-        parts = (_LAYOUT, fixture.sha256, manager.digest.hex(), repr(self._definition), version)
-        return hashlib.sha256("\0".join((*parts, str(self._chain_id))).encode()).hexdigest()[:16]
+    def _key(self, fixture: Fixture, contracts: Contracts, version: str) -> str:
+        digests = (contracts.manager.digest.hex(), contracts.credits.digest.hex())
+        given = (repr(self._definition), repr(self._base_snapshot), str(self._chain_id))
+        parts = (_LAYOUT, fixture.sha256, *digests, version, *given)
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 @contextlib.asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from eth_abi.abi import encode
@@ -13,7 +14,7 @@ from faas_blueprint.definition import BlueprintDefinition
 from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import FatalError
 from faas_blueprint.receipt import Address, address
-from faas_blueprint.tangle import protocol, staking
+from faas_blueprint.tangle import protocol, service_manager, staking
 from faas_blueprint.tlv import encode_schema
 from faas_operator import keystore
 from faas_operator.chain.epochs import probe_epoch
@@ -37,6 +38,25 @@ OPERATOR_STAKE = 100 * 10**18
 OPERATOR_ETHER = 100 * 10**18
 OPERATOR_RPC_ADDRESS = "http://127.0.0.1:8080"
 
+REFUND_NOTICE_SECONDS = 86_400
+"""Of the credits contract: the least that it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contracts:
+    """Our own contracts, compiled."""
+
+    manager: Artifact
+    credits: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class BaseSnapshot:
+    """A snapshot to be registered with the service manager."""
+
+    profile_id: Digest
+    measurement: Digest
+
 
 def anvil_account(index: int) -> LocalAccount:
     """One of anvil's ten default accounts."""
@@ -54,10 +74,11 @@ def software_digest(definition: BlueprintDefinition) -> Digest:
 async def provision(
     rpc: Rpc,
     fixture: Fixture,
-    manager: Artifact,
+    contracts: Contracts,
     definition: BlueprintDefinition,
     keystore_path: Path,
     progress: Progress,
+    base_snapshot: BaseSnapshot | None = None,
 ) -> Deployment:
     """Deploy, stake, register, request and approve; the operator's new key goes to `keystore_path`."""
     chain_id = await rpc.chain_id()
@@ -67,10 +88,10 @@ async def provision(
     owner_sends = TransactionSender(rpc, owner, chain_id)
 
     arguments = encode(["address", "address"], [tangle, owner.address])
-    manager_address = (await owner_sends.send(None, manager.bytecode + arguments)).contract
-    if manager_address is None:
-        raise FatalError("the service manager's deployment created no contract")
+    manager_address = await _deploy(owner_sends, contracts.manager, arguments)
     progress(f"deployed the service manager at {manager_address}")
+    if base_snapshot is not None:
+        await _register_snapshot(owner_sends, manager_address, base_snapshot)
 
     call = epoch.create_blueprint(definition, manager_address, software_digest(definition))
     created = await owner_sends.send(tangle, call)
@@ -84,6 +105,11 @@ async def provision(
     await registration.stake(OPERATOR_STAKE)
     await registration.register(blueprint_id, keystore.public_key(operator), OPERATOR_RPC_ADDRESS)
     progress(f"registered operator {sends.address}")
+    arguments = encode(
+        ["address", "address", "uint64"], [owner.address, sends.address, REFUND_NOTICE_SECONDS]
+    )
+    credits_address = await _deploy(owner_sends, contracts.credits, arguments)
+    progress(f"deployed the credits contract at {credits_address}")
 
     request = protocol.request_service(blueprint_id, (sends.address,), (address(customer.address),))
     requested = await TransactionSender(rpc, customer, chain_id).send(tangle, request)
@@ -104,6 +130,7 @@ async def provision(
         status_registry=await rpc.read(tangle, protocol.operator_status_registry()),
         bond_token=fixture.bond_token,
         manager=manager_address,
+        credits=credits_address,
         blueprint_id=blueprint_id,
         service_id=activated.service_id,
         event_rate_wei=await rpc.read(tangle, protocol.job_event_rate(blueprint_id, 0)),
@@ -116,6 +143,19 @@ async def provision(
         operator_keystore=str(keystore_path),
         operator_password=OPERATOR_PASSWORD,
     )
+
+
+async def _deploy(sends: TransactionSender, artifact: Artifact, arguments: bytes) -> Address:
+    contract = (await sends.send(None, artifact.bytecode + arguments)).contract
+    if contract is None:
+        raise FatalError(f"the deployment of {artifact.name} created no contract")
+    return contract
+
+
+async def _register_snapshot(sends: TransactionSender, manager: Address, snapshot: BaseSnapshot) -> None:
+    await sends.send(manager, service_manager.register_profile(snapshot.profile_id))
+    register = service_manager.register_snapshot(snapshot.measurement, snapshot.profile_id)
+    await sends.send(manager, register)
 
 
 async def fund_operator(rpc: Rpc, staking_router: Address, operator: Address, stake: int) -> None:
