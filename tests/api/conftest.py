@@ -34,7 +34,7 @@ class FaultyEngine:
         self.cancelled = asyncio.Event()
         self.jobs: list[Job] = []
 
-    async def run(self, job: Job) -> Execution:
+    async def stream(self, job: Job, _snapshot: object) -> AsyncIterator[Execution]:
         self.jobs.append(job)
         self.started.set()
         if self.error is not None:
@@ -43,7 +43,7 @@ class FaultyEngine:
             await asyncio.Event().wait()
         finally:
             self.cancelled.set()
-        raise AssertionError("unreachable")
+        yield
 
 
 @pytest.fixture
