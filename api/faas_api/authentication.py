@@ -6,7 +6,9 @@ import hmac
 from collections.abc import Collection
 from typing import NewType
 
+from fastapi import Security
 from fastapi.requests import HTTPConnection
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from faas_blueprint.errors import Unauthorized
 from faas_operator.settings import hash_api_key
@@ -18,17 +20,32 @@ QUERY_NAMES = ("api_key", "token")
 """Where a browser's WebSocket or EventSource, which cannot set headers, puts the key."""
 
 
+# These say in the OpenAPI description where a key goes; reading it is `presented_key`'s.
+_BEARER = Security(HTTPBearer(auto_error=False, scheme_name="bearer"))
+_HEADER = Security(APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api_key"))
+
+
 class ApiKeys:
     """A FastAPI dependency that answers the caller's account. Raises Unauthorized."""
 
     def __init__(self, hashes: Collection[str]) -> None:
         self._hashes = tuple(hashes)
 
-    async def __call__(self, connection: HTTPConnection) -> Account:
+    async def __call__(
+        self,
+        connection: HTTPConnection,
+        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
+        _header: str | None = _HEADER,
+    ) -> Account:
         """The account of a request."""
         return self._account(presented_key(connection))
 
-    async def of_stream(self, connection: HTTPConnection) -> Account:
+    async def of_stream(
+        self,
+        connection: HTTPConnection,
+        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
+        _header: str | None = _HEADER,
+    ) -> Account:
         """The account of a request for a stream, which may name its key in the query."""
         in_query = next((connection.query_params[name] for name in QUERY_NAMES
                          if name in connection.query_params), None)  # fmt: skip

@@ -32,7 +32,7 @@ def router(branches: BranchService, executions: ExecutionService, keys: ApiKeys)
     caller = Depends(keys)
     answering = Answering(executions)
 
-    @routes.post("/branches", status_code=201)
+    @routes.post("/branches")
     async def create_branch(body: BranchRequest, account: Account = caller) -> Branch:
         """Begin a branch."""
         details = details_of(body.metadata)
@@ -52,7 +52,7 @@ def router(branches: BranchService, executions: ExecutionService, keys: ApiKeys)
             branches=[branch_answer(entry) for entry in found], total=total, limit=limit, offset=offset
         )
 
-    @routes.post("/branches/merge", status_code=201)
+    @routes.post("/branches/merge")
     async def merge_branches(body: MergeRequest, account: Account = caller) -> Merged:
         """Merge the files of branches into a new snapshot, the machine of the first with other files.
 

@@ -22,6 +22,9 @@ IMAGES = ("alpine", "bash", "busybox", "debian", "node", "python", "ubuntu")
 _IMAGE_NAME = re.compile(r"(?:.*/)?([a-z0-9._-]+)(?::[^/]*)?")
 
 
+Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]
+
+
 class CommandRequest(Asked):
     """Run a command with the machine's shell, Python 3 and Node. Answers in the fields of both forms."""
 
@@ -33,7 +36,7 @@ class CommandRequest(Asked):
         "auto", description="Every run is in a microVM"
     )
     timeout_ms: int = Field(Limits().timeout_ms, description="Virtual milliseconds")
-    env_vars: list[tuple[Text, Text]] | dict[Text, Text] | None = Field(None, description="Pairs, or a map")
+    env_vars: list[Pair] | dict[Text, Text] | None = Field(None, description="Pairs, or a map")
     working_dir: Text | None = Field(None, description="Relative; made if it is not there")
     payload: Text | list[int] | None = Field(
         None, validation_alias=AliasChoices("payload", "stdin"), description="Standard input: text, or bytes"
@@ -48,11 +51,16 @@ class CommandRequest(Asked):
             "bash",
             self._folder() + (self.command if isinstance(self.command, str) else shlex.join(self.command)),
             stdin=self._stdin(),
-            environment=dict(self.env_vars or ()),
+            environment=self._environment(),
             seed=seed,
             epoch=epoch,
             limits=Limits(timeout_ms=self.timeout_ms),
         )
+
+    def _environment(self) -> dict[str, str]:
+        if isinstance(self.env_vars, dict):
+            return self.env_vars
+        return {pair[0]: pair[1] for pair in self.env_vars or ()}
 
     def _check_image(self) -> None:
         found = _IMAGE_NAME.fullmatch(self.image)

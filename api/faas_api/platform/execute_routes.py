@@ -93,7 +93,7 @@ def _prefers_async(prefer: str | None) -> bool:
 
 
 def _accepted(body: Asked, record: ExecutionRecord, request: Request, prefer: str | None) -> Response:
-    headers = {"Location": f"{request.url_for('execution', execution_id=record.id).path}"}
+    headers = {"Location": f"{request.url_for('get_execution', execution_id=record.id).path}"}
     if _prefers_async(prefer):
         headers["Preference-Applied"] = "respond-async"
     return JSONResponse(_shaped(body, record), 202, headers)

@@ -50,19 +50,19 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
         lines, total = await executions.page(account, limit, offset, status, mode, language)
         return list_answer(list(lines), total, limit, offset)
 
-    @routes.get("/executions/{execution_id}", name="execution")
-    async def execution(execution_id: str, account: Account = caller) -> Execution:
+    @routes.get("/executions/{execution_id}")
+    async def get_execution(execution_id: str, account: Account = caller) -> Execution:
         """An execution of the caller's."""
         return execution_answer(await executions.record(execution_id, account))
 
     @routes.post("/executions/{execution_id}/cancel")
     @routes.delete("/executions/{execution_id}", operation_id="cancel_execution_by_delete")
-    async def cancel(execution_id: str, account: Account = caller) -> Execution:
+    async def cancel_execution(execution_id: str, account: Account = caller) -> Execution:
         """Stop an execution and its machine. One that is over already is answered as it is."""
         return execution_answer(await executions.cancel(execution_id, account))
 
     @routes.get("/executions/{execution_id}/logs")
-    async def logs(
+    async def get_logs(
         execution_id: str,
         account: Account = caller,
         tail: Tail = None,
@@ -81,13 +81,13 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
         )
 
     @routes.get("/executions/{execution_id}/receipt", response_model=dict[str, object])
-    async def receipt(execution_id: str, account: Account = caller) -> Response:
+    async def get_receipt(execution_id: str, account: Account = caller) -> Response:
         """The receipt file of an execution: all it takes to verify it elsewhere."""
         return JSONResponse(receipt_file(await executions.record(execution_id, account)))
 
     @routes.get("/executions/{execution_id}/files")
     @routes.get("/executions/{execution_id}/artifacts", operation_id="list_artifacts")
-    async def files(execution_id: str, account: Account = caller) -> Artifacts:
+    async def list_files(execution_id: str, account: Account = caller) -> Artifacts:
         """What an execution left in its output folder."""
         return artifacts_answer(await executions.record(execution_id, account), "/api/v1")
 
@@ -98,13 +98,13 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
         response_model=None,
         responses=_BYTES,  # type: ignore[arg-type]
     )
-    async def file(execution_id: str, path: str, account: Account = caller) -> Response:
+    async def get_file(execution_id: str, path: str, account: Account = caller) -> Response:
         """The bytes of a file that an execution left in its output folder."""
         content = await executions.file(execution_id, account, path)
         return Response(content, media_type="application/octet-stream", headers=_FILE_HEADERS)
 
     @routes.get("/blobs/{sha256}", response_model=None, responses=_BYTES, tags=["chain"])  # type: ignore[arg-type]
-    async def blob(sha256: str) -> Response:
+    async def get_blob(sha256: str) -> Response:
         """Output that a result on-chain refers to by its hash: a stream, a file, or the manifest of all
         files. Open to everyone who knows the hash."""
         content = await executions.blob(_digest(sha256))

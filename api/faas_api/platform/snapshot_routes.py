@@ -31,7 +31,7 @@ def router(snapshots: SnapshotService, keys: ApiKeys) -> APIRouter:
     routes = APIRouter(tags=["snapshots"])
     caller = Depends(keys)
 
-    @routes.post("/snapshots", status_code=201)
+    @routes.post("/snapshots")
     async def create_snapshot(body: SnapshotRequest, account: Account = caller) -> Snapshot:
         """The machine of an execution, at its end or on its way.
 

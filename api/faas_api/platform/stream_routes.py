@@ -76,7 +76,7 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
         responses=_EVENTS,  # type: ignore[arg-type]
         description=_DESCRIPTION,
     )
-    async def events(
+    async def stream(
         execution_id: str,
         account: Account = caller,
         last_event_id: Annotated[str | None, Header(description="`end`: nothing is missing")] = None,
