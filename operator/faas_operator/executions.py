@@ -96,6 +96,8 @@ class ExecutionService:
         self.keeping = SnapshotKeeping(engine, store.snapshots)
         self.placing = Placing(engine, store.snapshots, self.keeping)
         self._runs: dict[tuple[str, str], _Run] = {}
+        self._beginning = asyncio.Lock()
+        """One at a time, so that who asks twice at once finds a run that can be waited for."""
         interrupted = self._executions.end_interrupted()
         if interrupted:
             log.warning("%d runs were interrupted when the node stopped", interrupted)
@@ -117,10 +119,14 @@ class ExecutionService:
 
         Raises InvalidRequest, NotFound, Conflict, InsufficientResources; nothing is stored then.
         """
-        if request.key is not None:
-            earlier = await asyncio.to_thread(self._executions.earlier, account, request.key)
-            if earlier is not None:
-                return earlier
+        async with self._beginning:
+            if request.key is not None:
+                earlier = await asyncio.to_thread(self._executions.earlier, account, request.key)
+                if earlier is not None:
+                    return earlier
+            return await self._begin(request, account, resuming)
+
+    async def _begin(self, request: RunRequest, account: str, resuming: bool) -> str:
         if len(self._runs) >= UNFINISHED_AT_MOST:
             raise InsufficientResources(f"{UNFINISHED_AT_MOST} runs are waiting already; try again later")
         placement = await self.placing.check(account, request.placement, resuming)

@@ -57,9 +57,10 @@ class Placing:
             async with self._locks.setdefault(name, asyncio.Lock()) if moves else _unlocked():
                 branch = await asyncio.to_thread(self._catalog.branch, account, placement.branch_id)
                 head = await self._keeping.measurement(account, branch.head_id)
-                yield Setting(placement.mode, head, name if moves else None)
+                yield Setting(placement.mode, head, name if moves else None, owner=account.encode())
         else:
-            yield Setting(placement.mode, await self._start(account, placement.snapshot_id))
+            start = await self._start(account, placement.snapshot_id)
+            yield Setting(placement.mode, start, owner=account.encode())
 
     async def keep(
         self, account: str, placement: Placement, execution_id: str, execution: Execution

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from faas_blueprint.digests import sha256
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import LIMIT_RANGES, U64_MAX, Job, Limits, Mode, make_job
+from faas_blueprint.job import DEFAULT_EPOCH, LIMIT_RANGES, U64_MAX, Job, Limits, Mode, make_job
 from faas_operator.execution_record import IdempotencyKey, Placement
 from faas_operator.executions import RunRequest
 
@@ -101,8 +101,12 @@ class Asked(Strict):
     asynchronous: bool = Field(
         False, alias="async", description="Answer 202 at once, like `Prefer: respond-async`"
     )
-    seed: Unsigned64 | None = Field(None, description="Default: a random number, told in the answer")
-    epoch: Unsigned64 | None = Field(None, description="Unix seconds; default: now, told in the answer")
+    seed: Unsigned64 | None = Field(
+        None, description="Default: a random number, told in the answer; 0 in mode cached"
+    )
+    epoch: Unsigned64 | None = Field(
+        None, description="Unix seconds; default: now, told in the answer; 2026-01-01 in mode cached"
+    )
 
     def placement(self) -> Placement:
         """Raises InvalidRequest."""
@@ -132,11 +136,11 @@ class Asked(Strict):
         return RunRequest(job, self.placement(), self._key(key), self.execution_id)
 
     def chosen(self) -> tuple[int, int]:
-        """Seed and epoch."""
-        return (
-            secrets.randbits(RANDOM_SEED_BITS) if self.seed is None else self.seed,
-            int(time.time()) if self.epoch is None else self.epoch,
-        )
+        """Seed and epoch. Mode cached chooses the same ones each time, or nothing would be known already."""
+        same = self.mode == Mode.CACHED
+        seed = 0 if same else secrets.randbits(RANDOM_SEED_BITS)
+        epoch = DEFAULT_EPOCH if same else int(time.time())
+        return seed if self.seed is None else self.seed, epoch if self.epoch is None else self.epoch
 
     def _key(self, name: str | None) -> IdempotencyKey | None:
         if name is None:
