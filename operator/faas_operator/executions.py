@@ -248,6 +248,7 @@ class ExecutionService:
         for run in runs:
             self._stop(run, ExecutionStatus.FAILED, INTERRUPTED)
         await asyncio.gather(*(run.task for run in runs if run.task is not None))
+        await self.keeping.close()
 
     async def __aenter__(self) -> ExecutionService:
         return self
@@ -273,8 +274,8 @@ class ExecutionService:
             self._executions.end(run.number, *run.ending)
         except Exception as error:
             run.error = error
-            level = logging.WARNING if isinstance(error, FaaSError) else logging.ERROR
-            log.log(level, "run failed", extra=about(execution=run.id, error=error), exc_info=error)
+            unexpected = None if isinstance(error, FaaSError) else error
+            log.warning("run failed", extra=about(execution=run.id, error=error), exc_info=unexpected)
             self._executions.end(run.number, ExecutionStatus.FAILED, told(error))
         finally:
             del self._runs[run.account, run.id]

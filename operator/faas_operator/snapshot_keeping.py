@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from dataclasses import replace
 
 from faas_blueprint.digests import Digest
-from faas_blueprint.errors import InvalidRequest, NotFound
+from faas_blueprint.errors import FaaSError, InvalidRequest, NotFound
 from faas_blueprint.job import Mode
 from faas_microvm.engine import Engine
 from faas_microvm.snapshot_record import SnapshotRecord
@@ -20,6 +22,11 @@ from faas_operator.snapshot_catalog import (
     SnapshotOrigin,
 )
 
+log = logging.getLogger(__name__)
+
+COLLECT_SECONDS = 900.0
+"""At the least between two collections of garbage."""
+
 
 class SnapshotKeeping:
     """The snapshots that accounts have in one engine's store."""
@@ -27,6 +34,8 @@ class SnapshotKeeping:
     def __init__(self, engine: Engine, catalog: SnapshotCatalog) -> None:
         self._engine = engine
         self._catalog = catalog
+        self._collecting: asyncio.Task[None] | None = None
+        self._collected = 0.0
 
     async def enter(
         self, account: str, measurement: Digest, origin: SnapshotOrigin, details: Details | None = None
@@ -94,6 +103,27 @@ class SnapshotKeeping:
                 self._engine.library.forget(measurement)
                 await asyncio.to_thread(self._catalog.forget, measurement)
                 going = True
+
+    def collect(self) -> None:
+        """Free the bytes of what is deleted, in the background and now and then."""
+        running = self._collecting is not None and not self._collecting.done()
+        if not running and time.monotonic() - self._collected > COLLECT_SECONDS:
+            self._collecting = asyncio.create_task(self._collect())
+
+    async def close(self) -> None:
+        """Stop collecting; what is left is freed another time."""
+        if self._collecting is not None:
+            self._collecting.cancel()
+            await asyncio.gather(self._collecting, return_exceptions=True)
+
+    async def _collect(self) -> None:
+        self._collected = time.monotonic()
+        try:
+            freed = await self._engine.library.store.collect_garbage()
+        except FaaSError as error:
+            log.error("garbage in the snapshot store stays: %s", error)
+        else:
+            log.info("%d bytes of deleted snapshots were freed", freed)
 
     async def abandon(self, account: str, measurement: Digest) -> None:
         """Leave a snapshot that no account has an id for to `release`."""

@@ -80,6 +80,7 @@ class SnapshotService:
         """Give back what nobody has any more."""
         async with self._releasing:
             await self._keeping.release()
+        self._keeping.collect()
 
     async def restore(self, account: str, snapshot_id: str) -> tuple[ExecutionRecord, int]:
         """A machine that stands where the snapshot was taken, as a new execution, and the milliseconds it

@@ -53,6 +53,18 @@ async def test_cached_answers_the_second_time(client):
     assert [body["cached"] for body in (first, others.json())] == [False, False]
 
 
+async def test_a_compiled_run_names_its_toolchain(client):
+    body = await run(
+        client, "const twice = (n: number): number => 2 * n; console.log(twice(21))", "typescript"
+    )
+    assert body["stdout"] == "42\n"
+    plain = await run(client, "print(1)")
+    assert plain["receipt"]["toolchain"] == "0x" + "00" * 32 != body["receipt"]["toolchain"]
+    broken = await run(client, "let x: number = ;", "typescript")
+    assert broken["exit_code"] != 0
+    assert "main.ts" in broken["stderr"] + broken["stdout"]
+
+
 async def test_checkpointed_goes_on_from_its_snapshot(client, engine):
     first = await run(client, "x = 41; open('kept.txt', 'w').write('file')", mode="checkpointed")
     snapshot = (await client.get(f"/snapshots/{first['snapshot_id']}")).json()

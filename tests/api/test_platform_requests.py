@@ -7,6 +7,7 @@ import base64
 import json
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from faas_blueprint.errors import InsufficientResources, InvalidRequest, MachineFailure, MissingPrerequisite
 from faas_blueprint.job import MIN_EPOCH
@@ -191,6 +192,7 @@ async def test_a_body_that_is_too_large_is_refused_whether_declared_or_not(clien
         (MachineFailure("/secret/log"), 500, "INTERNAL_ERROR"),
         (MissingPrerequisite("/secret/image"), 500, "INTERNAL_ERROR"),
         (RuntimeError("/secret/bug"), 500, "INTERNAL_ERROR"),
+        (OperationalError("select /secret", None, Exception("/secret")), 503, "INTERNAL_ERROR"),
         (InvalidRequest("no such thing", {"field": "code"}), 400, "INVALID_REQUEST"),
     ],
 )

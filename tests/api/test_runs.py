@@ -87,6 +87,9 @@ async def test_a_running_execution_has_a_snapshot_too(client):
     response = await client.post("/snapshots", json={"execution_id": body["id"], "virtual_ms": 120})
     assert response.status_code == 200, response.text
     assert response.json()["paused"] is True
+    now = (await client.post("/snapshots", json={"execution_id": body["id"]})).json()
+    assert now["paused"] is True
+    assert now["checksum"] != response.json()["checksum"]
     await client.post(f"/executions/{body['id']}/cancel")
 
 
@@ -211,6 +214,7 @@ async def test_a_command_in_an_image(client):
         ({"working_dir": "/etc"}, "working_dir"),
         ({"working_dir": "a/../.."}, "working_dir"),
         ({"payload": [256]}, "payload"),
+        ({"payload": [10**30]}, "payload"),
         ({"timeout_ms": 0}, "timeout_ms"),
         ({"runtime": "wasm"}, "runtime"),
         ({"command": 5}, "command"),

@@ -85,7 +85,7 @@ class CommandRequest(Asked):
             return (self.payload or "").encode()
         try:
             return bytes(self.payload)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise InvalidRequest("payload's numbers must be bytes", {"field": "payload"}) from error
 
 

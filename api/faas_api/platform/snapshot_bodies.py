@@ -10,6 +10,7 @@ from faas_api.platform.requests import Strict, Text
 from faas_api.platform.times import timestamp
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.job import LIMIT_RANGES
 from faas_microvm.merge import Strategy
 from faas_operator.snapshot_catalog import BranchEntry, SessionEntry, SnapshotEntry
 
@@ -51,7 +52,10 @@ class SnapshotRequest(Strict):
     execution_id: Text
     metadata: BoundedMetadata = Metadata()
     virtual_ms: int | None = Field(
-        None, ge=1, description="How far into the run; default: its end, or where it is now if it is running"
+        None,
+        ge=1,
+        le=LIMIT_RANGES["timeout_ms"][1],
+        description="How far into the run; default: its end, or where it is now if it is running",
     )
 
 
