@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from faas_blueprint.errors import FaaSError, InsufficientResources, RequestError, TransientError
+from faas_blueprint.errors import FaaSError, RequestError
+from faas_operator.executions import told
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,28 @@ _CODES: Mapping[int, str] = {
     429: "RATE_LIMIT_EXCEEDED",
     507: "INSUFFICIENT_RESOURCES",
 }
+
+
+_DOCUMENTED = frozenset(_CODES.values()) | {"INVALID_REQUEST", "INTERNAL_ERROR"}
+
+FORMS = ("code-form", "command-form")
+"""Names of the two forms of a request, which are no part of a field's place."""
+
+_RETRY_AFTER = {"Retry-After": "1"}
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    code: str = Field(description="One of " + ", ".join(sorted(_DOCUMENTED)))
+    message: str
+    details: dict[str, object] = Field(description="`field` names what to mend, where it is one field")
+
+
+class ErrorBody(BaseModel):
+    """Every answer with a status of 400 or more."""
+
+    error: ErrorDetail
 
 
 class _AsciiJson(JSONResponse):
@@ -53,6 +78,7 @@ def handle_errors(app: FastAPI) -> None:
     app.add_exception_handler(FaaSError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(OperationalError, _no_database)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -60,28 +86,36 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FaaSError)
     if isinstance(error, RequestError):
         headers = {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else {}
-        return error_response(error.http_status, error.code, error.message, error.details, headers)
+        return error_response(
+            error.http_status, documented_code(error), error.message, error.details, headers
+        )
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return error_response(error.http_status, error.code, _told(error))
+    headers = _RETRY_AFTER if error.http_status in (503, 507) else {}
+    return error_response(error.http_status, error.code, told(error), headers=headers)
 
 
-def _told(error: FaaSError) -> str:
-    if isinstance(error, InsufficientResources):
-        return "the host lacks resources for this run; try again later"
-    if isinstance(error, TransientError):
-        return "the run failed on this host; try again"
-    return "internal error"
+def documented_code(error: FaaSError) -> str:
+    """The error's code if it is one of the API's; a conflict, say, has none of its own but its status."""
+    return error.code if error.code in _DOCUMENTED else "INVALID_REQUEST"
+
+
+async def _no_database(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return error_response(
+        503, "INTERNAL_ERROR", "the service's database does not answer; try again", headers=_RETRY_AFTER
+    )
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problems = [
-        {"field": ".".join(map(str, problem["loc"][1:])) or "body", "problem": problem["msg"]}
-        for problem in error.errors()
-    ]
+    problems = [{"field": _field(problem["loc"]), "problem": problem["msg"]} for problem in error.errors()]
     first = problems[0]
     message = f"{first['field']}: {first['problem']}"
     return error_response(400, "INVALID_REQUEST", message, {"field": first["field"], "problems": problems})
+
+
+def _field(place: Sequence[object]) -> str:
+    return ".".join(str(part) for part in place[1:] if part not in FORMS) or "body"
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:

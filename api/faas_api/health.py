@@ -18,6 +18,7 @@ def router(executions: ExecutionService) -> APIRouter:
     @routes.get("/health")
     @routes.get("/api/v1/health", include_in_schema=False)
     async def health() -> dict[str, object]:
+        """Whether the service is up, and what it runs on."""
         return {
             "status": "ok",
             "timestamp": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),

@@ -22,6 +22,10 @@ GRACE_SECONDS = 5
 """How long requests in progress may go on after the end."""
 
 
+MESSAGE_BYTES = 1 << 20
+"""The largest message that a WebSocket's client may send."""
+
+
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -49,7 +53,13 @@ def listen(host: str, port: int) -> socket.socket:
 async def serve(app: FastAPI, listener: socket.socket) -> None:
     """Serve until cancelled; requests in progress get a few seconds, then their runs are cancelled."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_SECONDS
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ws="websockets-sansio",
+        ws_max_size=MESSAGE_BYTES,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

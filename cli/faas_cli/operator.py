@@ -144,8 +144,9 @@ async def _run(settings: Settings, secrets: Secrets) -> None:
         async with (
             await Engine.open(settings.home, note, engine_settings) as engine,
             open_node(settings, secrets, engine) as node,
+            node.executions() as executions,
             in_background(node.operator().run()) as operator,
-            in_background(serve(create_app(node.executions(), settings, secrets), listener)) as api,
+            in_background(serve(create_app(executions, settings, secrets), listener)) as api,
         ):
             console.print(f"operator {node.signer.address} follows {node.deployment}; Ctrl-C stops it")
             await unless_ended(asyncio.Event().wait(), operator, api)

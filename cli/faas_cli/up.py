@@ -54,8 +54,9 @@ async def _up(
             engine,
             running_devnet(note, port=chain_port) as deployment,
             running_node(deployment, engine) as node,
+            node.executions() as executions,
         ):
-            app = create_app(node.executions(), node.settings, Secrets.with_api_keys(key))
+            app = create_app(executions, node.settings, Secrets.with_api_keys(key))
             async with (
                 in_background(node.operator().run()) as operator,
                 in_background(serve(app, listener)) as api,

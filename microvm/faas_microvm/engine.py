@@ -259,12 +259,15 @@ class Engine:
             return None, await asyncio.to_thread(stopped.state_root, start)
         return None, stopped.state_root(start)
 
-    async def run_cached(self, job: Job, snapshot: Digest | None = None) -> Execution:
-        """Like `run`, but an outcome that is known already is answered at once and marked `cached`."""
+    async def run_cached(self, job: Job, snapshot: Digest | None = None, owner: bytes = b"") -> Execution:
+        """Like `run`, but an outcome that is known already is answered at once and marked `cached`.
+
+        Known to `owner`: nobody learns from an answer what others have run.
+        """
         started = time.perf_counter()
         measurement = snapshot or self.measurement
         toolchain = await self._toolchain(job)
-        key = cache_key(self.profile_id, measurement, toolchain, job_digest(job))
+        key = cache_key(self.profile_id, measurement, toolchain, job_digest(job), owner)
         outcome = await asyncio.to_thread(self._cache.get, key)
         if outcome is None or (job.keep and not await self.has(outcome.state_root)):
             execution = await self.run(job, snapshot)

@@ -33,6 +33,8 @@ class Setting:
     """A branch to start on, and to point at what is kept; a session's name."""
     identity: bytes = b""
     """Of a fork: up to 32 bytes, part of its measurement."""
+    owner: bytes = b""
+    """Whose known outcomes mode cached answers with."""
 
     def __post_init__(self) -> None:
         if self.mode is Mode.PERSISTENT and (self.branch is None or self.snapshot is not None):
@@ -50,7 +52,7 @@ async def stream(engine: Engine, job: Job, setting: Setting) -> AsyncGenerator[O
         assert setting.branch is not None
         events = engine.sessions.stream(setting.branch, job)
     elif setting.mode is Mode.CACHED:
-        yield await engine.run_cached(job, await _start(engine, setting))
+        yield await engine.run_cached(job, await _start(engine, setting), setting.owner)
         return
     else:
         start = await _start(engine, setting)

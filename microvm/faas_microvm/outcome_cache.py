@@ -91,9 +91,14 @@ class OutcomeCache:
 _NEXT = "select coalesce(max(used), 0) + 1 from known_outcome"
 
 
-def cache_key(profile_id: Digest, measurement: Digest, toolchain: Digest, job_digest: Digest) -> Digest:
-    """All that an outcome is a function of; `toolchain` is zero for languages that are not compiled."""
-    return sha256(profile_id + measurement + toolchain + job_digest)
+def cache_key(
+    profile_id: Digest, measurement: Digest, toolchain: Digest, job_digest: Digest, owner: bytes = b""
+) -> Digest:
+    """All that an outcome is a function of; `toolchain` is zero for languages that are not compiled.
+
+    With whose it is, where what one has run is not for all to find.
+    """
+    return sha256(profile_id + measurement + toolchain + job_digest + owner)
 
 
 def _encode(outcome: Outcome) -> bytes:

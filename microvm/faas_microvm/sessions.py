@@ -105,6 +105,14 @@ class Sessions:
                 async for event in events:
                     yield event
 
+    async def open(self, name: str) -> Digest:
+        """Bring a session's machine up ahead of its next job. Answers where it stands."""
+        async with self._locked(name) as session:
+            if session.machine is None:
+                session.machine = await self._engine.pool.take(session.point)
+            session.used = time.monotonic()
+            return session.point.measurement
+
     async def checkpoint(self, name: str) -> Digest:
         """Store where a session stands, point its branch there and free its machine. Raises NotFound."""
         if name not in self._open:

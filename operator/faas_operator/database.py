@@ -35,7 +35,15 @@ def open_database(url: str) -> Engine:
     return engine
 
 
-_ROWS: tuple[type[SQLModel], ...] = (tables.CursorRow, tables.JobRow, tables.BlobRow, tables.ExecutionRow)
+_ROWS: tuple[type[SQLModel], ...] = (
+    tables.CursorRow,
+    tables.JobRow,
+    tables.BlobRow,
+    tables.ExecutionRow,
+    tables.SnapshotRow,
+    tables.BranchRow,
+    tables.SessionRow,
+)
 
 
 def _table(row: type[SQLModel]) -> Table:

@@ -1,66 +1,38 @@
-"""The store's record of runs that were asked for over HTTP."""
+"""The store's record of runs that were asked for over HTTP. Every question is about one account's."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, func, update
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import NotFound
-from faas_blueprint.job import Job, decode_job, encode_job
-from faas_blueprint.outcome import Outcome
-from faas_blueprint.receipt import Receipt, receipt_from_json, receipt_to_json
+from faas_blueprint.job import Job, Mode, encode_job
+from faas_blueprint.receipt import Receipt, receipt_to_json
 from faas_microvm.execution import Execution
-from faas_operator.stored_outcomes import (
-    decode_outcome,
-    encode_outcome,
-    keep_outputs,
-    read_file,
-    whole_outcome,
+from faas_operator.execution_record import (
+    UNFINISHED,
+    Attested,
+    Conflict,
+    ExecutionRecord,
+    ExecutionStatus,
+    ExecutionSummary,
+    IdempotencyKey,
+    Placement,
+    record_of,
+    summary_of,
 )
+from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_outputs, read_file
 from faas_operator.tables import ExecutionRow
 
+__all__ = ["Attested", "ExecutionRecord", "ExecutionStatus", "ExecutionStore"]
 
-class ExecutionStatus(StrEnum):
-    """Where a run stands."""
+KEY_SECONDS = 24 * 3600
+"""How long an idempotency key stands for its first answer."""
 
-    RUNNING = "running"
-    COMPLETED = "completed"
-    """It ended, with whatever exit code."""
-    TIMEOUT = "timeout"
-    """It used up its virtual time."""
-    FAILED = "failed"
-    """It could not be run."""
-    CANCELLED = "cancelled"
-    """Whoever asked went away."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attested:
-    """A finished run with this node's word for it."""
-
-    outcome: Outcome
-    receipt: Receipt
-    signature: bytes
-    wall_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionRecord:
-    """A run as stored."""
-
-    number: int
-    id: str
-    account: str
-    status: ExecutionStatus
-    job: Job
-    attested: Attested | None
-    error: str | None
-    created_at: float
+INTERRUPTED = "interrupted: the node stopped while this ran; nothing was signed, ask again"
 
 
 class ExecutionStore:
@@ -70,18 +42,40 @@ class ExecutionStore:
         self._engine = engine
         self._clock = clock
 
-    def begin(self, execution_id: str, account: str, job: Job) -> int:
-        """Store a run before it starts. Answers its number, the call id of its receipt."""
-        now = self._clock()
+    def begin(
+        self,
+        execution_id: str,
+        account: str,
+        job: Job | None,
+        placement: Placement | None = None,
+        key: IdempotencyKey | None = None,
+        status: ExecutionStatus = ExecutionStatus.QUEUED,
+    ) -> int:
+        """Store a run before it starts. Answers its number, the call id of its receipt.
+
+        Raises Conflict for an id or a key that is taken.
+        """
+        now, placement = self._clock(), placement or Placement()
         row = ExecutionRow(
             id=execution_id,
             account=account,
-            status=ExecutionStatus.RUNNING,
-            job=encode_job(job),
+            status=status,
+            mode=placement.mode,
+            language=None if job is None else job.language,
+            job=None if job is None else encode_job(job),
+            snapshot_id=placement.snapshot_id,
+            branch_id=placement.branch_id,
+            session=placement.session,
+            idempotency_key=None if key is None else key.name,
+            request_digest=None if key is None else key.request,
             created_at=now,
             updated_at=now,
         )
         with Session(self._engine) as session:
+            if _find(session, execution_id, account) is not None:
+                raise Conflict(f"there is an execution {execution_id} already", {"field": "execution_id"})
+            if key is not None and self._earlier(session, account, key) is not None:
+                raise Conflict(f"the idempotency key {key.name!r} is in use", {"field": "Idempotency-Key"})
             session.add(row)
             session.flush()
             number = row.number
@@ -89,8 +83,33 @@ class ExecutionStore:
         assert number is not None
         return number
 
+    def earlier(self, account: str, key: IdempotencyKey) -> str | None:
+        """The id of the run that was asked for under a key. Raises Conflict if something else was asked."""
+        with Session(self._engine) as session:
+            row = self._earlier(session, account, key)
+            found = None if row is None else (row.id, row.request_digest)
+            session.commit()
+        if found is not None and found[1] != key.request:
+            raise Conflict(
+                f"the idempotency key {key.name!r} was used for another request",
+                {"field": "Idempotency-Key", "execution_id": found[0]},
+            )
+        return None if found is None else found[0]
+
+    def started(self, number: int) -> None:
+        """Store that a machine has taken a run up."""
+        with Session(self._engine) as session:
+            self._update(session, number, ExecutionStatus.QUEUED, status=ExecutionStatus.RUNNING)
+            session.commit()
+
     def finish(
-        self, number: int, status: ExecutionStatus, execution: Execution, receipt: Receipt, signature: bytes
+        self,
+        number: int,
+        status: ExecutionStatus,
+        execution: Execution,
+        receipt: Receipt,
+        signature: bytes,
+        kept_snapshot_id: str | None = None,
     ) -> None:
         """Store what came out of a run."""
         with Session(self._engine) as session:
@@ -103,29 +122,58 @@ class ExecutionStore:
                 receipt=json.dumps(receipt_to_json(receipt)),
                 signature=signature,
                 wall_ms=execution.wall_ms,
+                cached=execution.cached,
+                kept_snapshot_id=kept_snapshot_id,
             )
             session.commit()
 
-    def end(self, number: int, status: ExecutionStatus, error: str) -> None:
-        """Store that a run gave no outcome, and why."""
+    def restored(self, number: int, wall_ms: float) -> None:
+        """Store how long a restore took."""
         with Session(self._engine) as session:
-            self._update(session, number, status=status, error=error)
+            self._update(session, number, wall_ms=wall_ms)
+            session.commit()
+
+    def end(self, number: int, status: ExecutionStatus, error: str) -> None:
+        """Store that a run gave no outcome, and why. After a failure its idempotency key is free again."""
+        released = {"idempotency_key": None} if status is ExecutionStatus.FAILED else {}
+        with Session(self._engine) as session:
+            self._update(session, number, *UNFINISHED, status=status, error=error, **released)
             session.commit()
 
     def end_interrupted(self) -> int:
         """Mark the runs that a stopped node has left behind. Answers how many there were."""
         with Session(self._engine) as session:
-            query = select(ExecutionRow.number).where(col(ExecutionRow.status) == ExecutionStatus.RUNNING)
+            query = select(ExecutionRow.number).where(col(ExecutionRow.status).in_(UNFINISHED))
             numbers = [number for number in session.exec(query) if number is not None]
             for number in numbers:
-                self._update(session, number, status=ExecutionStatus.FAILED, error="the node was stopped")
+                self._update(
+                    session, number, status=ExecutionStatus.FAILED, error=INTERRUPTED, idempotency_key=None
+                )
             session.commit()
         return len(numbers)
 
     def get(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
         with Session(self._engine) as session:
-            return _record_of(session, _row_of(session, execution_id, account))
+            return record_of(session, _row_of(session, execution_id, account))
+
+    def page(
+        self,
+        account: str,
+        limit: int,
+        offset: int,
+        status: ExecutionStatus | None = None,
+        mode: Mode | None = None,
+        language: str | None = None,
+    ) -> tuple[Sequence[ExecutionSummary], int]:
+        """Runs of an account, newest first, and how many there are in all."""
+        asked = {"status": status, "mode": mode, "language": language}
+        given = {name: value for name, value in asked.items() if value is not None}
+        query = select(ExecutionRow).filter_by(account=account, **given)
+        with Session(self._engine) as session:
+            total = session.exec(select(func.count()).select_from(query.subquery())).one()
+            rows = session.exec(query.order_by(col(ExecutionRow.number).desc()).limit(limit).offset(offset))
+            return [summary_of(row) for row in rows], total
 
     def file(self, execution_id: str, account: str, path: str) -> bytes:
         """An output file of a run of this account. Raises NotFound."""
@@ -135,36 +183,30 @@ class ExecutionStore:
                 raise NotFound(f"execution {execution_id} has no output: it is {row.status}")
             return read_file(session, decode_outcome(row.outcome), path)
 
-    def _update(self, session: Session, number: int, **values: object) -> None:
-        where = col(ExecutionRow.number) == number
-        session.execute(update(ExecutionRow).where(where).values(**values, updated_at=self._clock()))
+    def _earlier(self, session: Session, account: str, key: IdempotencyKey) -> ExecutionRow | None:
+        """The row under a key; one whose time is over gives it up."""
+        query = select(ExecutionRow).filter_by(account=account, idempotency_key=key.name)
+        row = session.exec(query).one_or_none()
+        if row is None or row.created_at > self._clock() - KEY_SECONDS:
+            return row
+        row.idempotency_key = None
+        session.add(row)
+        session.flush()
+        return None
+
+    def _update(self, session: Session, number: int, *only: ExecutionStatus, **values: object) -> None:
+        statement = update(ExecutionRow).where(col(ExecutionRow.number) == number)
+        if only:
+            statement = statement.where(col(ExecutionRow.status).in_(only))
+        session.execute(statement.values(**values, updated_at=self._clock()))
+
+
+def _find(session: Session, execution_id: str, account: str) -> ExecutionRow | None:
+    return session.exec(select(ExecutionRow).filter_by(id=execution_id, account=account)).one_or_none()
 
 
 def _row_of(session: Session, execution_id: str, account: str) -> ExecutionRow:
-    query = select(ExecutionRow).filter_by(id=execution_id, account=account)
-    row = session.exec(query).one_or_none()
+    row = _find(session, execution_id, account)
     if row is None:
         raise NotFound(f"no execution {execution_id!r}")
     return row
-
-
-def _record_of(session: Session, row: ExecutionRow) -> ExecutionRecord:
-    assert row.number is not None
-    return ExecutionRecord(
-        number=row.number,
-        id=row.id,
-        account=row.account,
-        status=ExecutionStatus(row.status),
-        job=decode_job(row.job),
-        attested=_attested_of(session, row),
-        error=row.error,
-        created_at=row.created_at,
-    )
-
-
-def _attested_of(session: Session, row: ExecutionRow) -> Attested | None:
-    if row.outcome is None or row.receipt is None or row.signature is None or row.wall_ms is None:
-        return None
-    receipt = receipt_from_json(json.loads(row.receipt))
-    outcome = whole_outcome(session, decode_outcome(row.outcome), receipt.state_root)
-    return Attested(outcome, receipt, row.signature, row.wall_ms)

@@ -1,6 +1,7 @@
 """Runs that are asked for over HTTP: the same engine, the same receipt, no chain.
 
 Their receipts name chain 0, the zero address, service 0 and a number of this node's own as the call.
+A run is a task of this service's: whoever asked may wait for it, watch it, call it off, or come back.
 """
 
 from __future__ import annotations
@@ -8,65 +9,228 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from types import TracebackType
 
 from faas_blueprint.bundle import manifest_to_json
 from faas_blueprint.digests import Digest, to_hex
-from faas_blueprint.errors import ExecutionTimeout, FaaSError
-from faas_blueprint.job import Job, job_digest
+from faas_blueprint.errors import (
+    ExecutionTimeout,
+    FaaSError,
+    InsufficientResources,
+    RequestError,
+    TransientError,
+)
+from faas_blueprint.job import Job, Mode, job_digest
 from faas_blueprint.outcome import Status
 from faas_blueprint.receipt import ZERO_ADDRESS, CallReference, receipt_to_json
-from faas_operator.engine import JobEngine
-from faas_operator.execution_store import ExecutionRecord, ExecutionStatus
+from faas_microvm import modes
+from faas_microvm.engine import Engine
+from faas_microvm.execution import Execution, Output, Progress
+from faas_microvm.modes import Setting
+from faas_operator.execution_record import (
+    UNFINISHED,
+    ExecutionRecord,
+    ExecutionStatus,
+    ExecutionSummary,
+    IdempotencyKey,
+    Placement,
+)
+from faas_operator.execution_store import INTERRUPTED
+from faas_operator.feed import Dropped, Ended, Feed
 from faas_operator.logs import about
+from faas_operator.placing import Placing
 from faas_operator.signer import Signer
+from faas_operator.snapshot_keeping import SnapshotKeeping
 from faas_operator.store import Store
 
 log = logging.getLogger(__name__)
 
+UNFINISHED_AT_MOST = 256
+"""Runs that wait or run at once; more are refused."""
+
+_PIECE_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is asked for."""
+
+    job: Job
+    placement: Placement = field(default_factory=Placement)
+    key: IdempotencyKey | None = None
+    execution_id: str | None = None
+    """The caller's own choice."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run that is not finished yet."""
+
+    id: str
+    number: int
+    account: str
+    request: RunRequest
+    feed: Feed
+    setting: Setting | None = None
+    """Known once it is its turn."""
+    task: asyncio.Task[None] | None = None
+    ending: tuple[ExecutionStatus, str] = (ExecutionStatus.CANCELLED, "the run was cancelled")
+    """What is stored if the task is cancelled."""
+    storing: bool = False
+    """There is an outcome: it is too late to cancel."""
+    error: Exception | None = None
+
 
 class ExecutionService:
-    """Runs jobs off-chain and remembers them. Safe for concurrent calls."""
+    """Runs jobs off-chain and remembers them. Safe for concurrent calls on one event loop."""
 
-    def __init__(self, engine: JobEngine, signer: Signer, store: Store) -> None:
+    def __init__(self, engine: Engine, signer: Signer, store: Store) -> None:
         """Runs that an earlier life of this node left unfinished are marked as failed."""
-        self._engine = engine
+        self.engine = engine
+        self.store = store
         self._signer = signer
-        self._store = store
         self._executions = store.executions
-        self._executions.end_interrupted()
+        self.keeping = SnapshotKeeping(engine, store.snapshots)
+        self.placing = Placing(engine, store.snapshots, self.keeping)
+        self._runs: dict[tuple[str, str], _Run] = {}
+        self._beginning = asyncio.Lock()
+        """One at a time, so that who asks twice at once finds a run that can be waited for."""
+        interrupted = self._executions.end_interrupted()
+        if interrupted:
+            log.warning("%d runs were interrupted when the node stopped", interrupted)
 
     @property
     def profile_id(self) -> Digest:
         """The kind of machine."""
-        return self._engine.profile_id
+        return self.engine.profile_id
 
     @property
     def measurement(self) -> Digest:
-        """The snapshot that every run starts from."""
-        return self._engine.measurement
+        """The snapshot that a run starts from unless it names another."""
+        return self.engine.measurement
 
-    async def execute(self, job: Job, account: str) -> ExecutionRecord:
-        """Run a job, sign what came out, store it. Cancelling the call stops its machine.
+    # -- asking
+
+    async def start(self, request: RunRequest, account: str, resuming: bool = False) -> str:
+        """Begin a run, or find the one that was asked for under the same idempotency key; answers its id.
+
+        Raises InvalidRequest, NotFound, Conflict, InsufficientResources; nothing is stored then.
+        """
+        async with self._beginning:
+            if request.key is not None:
+                earlier = await asyncio.to_thread(self._executions.earlier, account, request.key)
+                if earlier is not None:
+                    return earlier
+            return await self._begin(request, account, resuming)
+
+    async def _begin(self, request: RunRequest, account: str, resuming: bool) -> str:
+        if len(self._runs) >= UNFINISHED_AT_MOST:
+            raise InsufficientResources(f"{UNFINISHED_AT_MOST} runs are waiting already; try again later")
+        placement = await self.placing.check(account, request.placement, resuming)
+        job = replace(request.job, keep=placement.mode.keeps)
+        request = replace(request, job=job, placement=placement)
+        execution_id = request.execution_id or new_execution_id()
+        number = await asyncio.to_thread(
+            self._executions.begin, execution_id, account, job, placement, request.key
+        )
+        run = _Run(execution_id, number, account, request, Feed())
+        self._runs[account, execution_id] = run
+        run.task = asyncio.create_task(self._live(run))
+        return execution_id
+
+    async def execute(self, request: RunRequest, account: str) -> ExecutionRecord:
+        """Begin a run and wait for it. Cancelling the call stops the run, unless it has an idempotency key:
+        then it goes on, for the caller to ask again.
 
         A run that ended at its time limit is a record too (see `require_in_time`).
-        Raises what the engine raises: InvalidRequest, MachineFailure, InsufficientResources, ….
+        Raises what `start` raises, and what the engine raises: MachineFailure, ….
         """
-        execution_id = "exec_" + secrets.token_hex(12)
-        number = await asyncio.to_thread(self._executions.begin, execution_id, account, job)
+        execution_id = await self.start(request, account)
         try:
-            await self._run(number, job)
-        except FaaSError as error:
-            log.warning("run failed", extra=about(execution=execution_id, error=error))
-            await asyncio.to_thread(self._executions.end, number, ExecutionStatus.FAILED, error.message)
-            raise
+            return await self.wait(execution_id, account)
         except asyncio.CancelledError:
-            self._executions.end(number, ExecutionStatus.CANCELLED, "the caller went away")
+            if request.key is None:
+                await self.cancel(execution_id, account, "the caller went away")
             raise
+
+    async def wait(self, execution_id: str, account: str) -> ExecutionRecord:
+        """A run once it is over. Raises what it failed with, and NotFound."""
+        run = self._runs.get((account, execution_id))
+        if run is not None and run.task is not None:
+            await asyncio.shield(run.task)
+            if run.error is not None:
+                raise run.error
         return await self.record(execution_id, account)
+
+    async def cancel(
+        self, execution_id: str, account: str, reason: str = "the run was cancelled"
+    ) -> ExecutionRecord:
+        """Stop a run and its machine. One that is over already stays as it is. Raises NotFound."""
+        run = self._runs.get((account, execution_id))
+        if run is not None and run.task is not None:
+            self._stop(run, ExecutionStatus.CANCELLED, reason)
+            await asyncio.shield(run.task)
+        return await self.record(execution_id, account)
+
+    # -- reading
 
     async def record(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
         return await asyncio.to_thread(self._executions.get, execution_id, account)
+
+    async def page(
+        self,
+        account: str,
+        limit: int,
+        offset: int,
+        status: ExecutionStatus | None = None,
+        mode: Mode | None = None,
+        language: str | None = None,
+    ) -> tuple[Sequence[ExecutionSummary], int]:
+        """Runs of an account, newest first, and how many there are in all."""
+        return await asyncio.to_thread(self._executions.page, account, limit, offset, status, mode, language)
+
+    async def follow(
+        self, execution_id: str, account: str
+    ) -> AsyncGenerator[Output | Progress | Dropped | ExecutionRecord]:
+        """What a run has said so far, what it goes on to say, and its record at the end. Raises NotFound.
+
+        After the end, output is replayed stream by stream: how the two were interleaved is not kept.
+        """
+        run = self._runs.get((account, execution_id))
+        if run is None:
+            record = await self.record(execution_id, account)
+            for piece in _pieces(record):
+                yield piece
+            yield record
+            return
+        async with aclosing(run.feed.read()) as events:
+            async for event in events:
+                if not isinstance(event, Ended):
+                    yield event
+        yield await self.record(execution_id, account)
+
+    async def logs(self, execution_id: str, account: str) -> tuple[ExecutionRecord, bytes, bytes]:
+        """A run with both streams, as far as they are. Raises NotFound."""
+        run = self._runs.get((account, execution_id))
+        record = await self.record(execution_id, account)
+        if record.attested is not None:
+            outcome = record.attested.outcome
+            return record, outcome.stdout.content, outcome.stderr.content
+        if run is None:
+            return record, b"", b""
+        return record, run.feed.text_so_far("stdout"), run.feed.text_so_far("stderr")
+
+    def under_way(self, execution_id: str, account: str) -> tuple[Setting, int] | None:
+        """Of a run that has begun and is not over: its setting, and how many virtual milliseconds it has
+        run."""
+        run = self._runs.get((account, execution_id))
+        if run is None or run.setting is None or run.feed.virtual_ms is None or run.storing:
+            return None
+        return run.setting, run.feed.virtual_ms
 
     async def file(self, execution_id: str, account: str, path: str) -> bytes:
         """An output file of a run of this account. Raises NotFound."""
@@ -74,29 +238,111 @@ class ExecutionService:
 
     async def blob(self, digest: Digest) -> bytes:
         """The bytes with this SHA-256. Raises NotFound."""
-        return await asyncio.to_thread(self._store.blob, digest)
+        return await asyncio.to_thread(self.store.blob, digest)
 
-    async def _run(self, number: int, job: Job) -> None:
-        execution = await self._engine.run(job)
+    # -- ending
+
+    async def close(self) -> None:
+        """Stop all runs; they are stored as interrupted."""
+        runs = list(self._runs.values())
+        for run in runs:
+            self._stop(run, ExecutionStatus.FAILED, INTERRUPTED)
+        await asyncio.gather(*(run.task for run in runs if run.task is not None))
+        await self.keeping.close()
+
+    async def __aenter__(self) -> ExecutionService:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- parts
+
+    def _stop(self, run: _Run, status: ExecutionStatus, reason: str) -> None:
+        assert run.task is not None
+        if not run.storing:
+            run.ending = status, reason
+            run.task.cancel()
+
+    async def _live(self, run: _Run) -> None:
+        """A run from its beginning to what is stored of its end; never raises."""
+        try:
+            await self._run(run)
+        except asyncio.CancelledError:
+            self._executions.end(run.number, *run.ending)
+        except Exception as error:
+            run.error = error
+            unexpected = None if isinstance(error, FaaSError) else error
+            log.warning("run failed", extra=about(execution=run.id, error=error), exc_info=unexpected)
+            self._executions.end(run.number, ExecutionStatus.FAILED, told(error))
+        finally:
+            del self._runs[run.account, run.id]
+            run.feed.end()
+
+    async def _run(self, run: _Run) -> None:
+        account, placement = run.account, run.request.placement
+        async with self.placing.setting(account, placement) as setting:
+            run.setting = setting
+            execution = await self._watch(run, setting)
+            run.storing = True
+            kept = await self.placing.keep(account, placement, run.id, execution)
+            await self._store(run, execution, kept)
+
+    async def _watch(self, run: _Run, setting: Setting) -> Execution:
+        """Feed what the run says to whoever reads along."""
+        said = {"stdout": 0, "stderr": 0}
+        begun = False
+        async with aclosing(modes.stream(self.engine, run.request.job, setting)) as events:
+            async for event in events:
+                if isinstance(event, Execution):
+                    _feed_rest(run.feed, event, said)
+                    return event
+                if not begun:
+                    begun = True
+                    await asyncio.to_thread(self._executions.started, run.number)
+                if isinstance(event, Output):
+                    said[event.stream] += len(event.data)
+                run.feed.publish(event)
+        raise AssertionError("a stream ends with an execution")
+
+    async def _store(self, run: _Run, execution: Execution, kept: str | None) -> None:
+        outcome = execution.outcome
         receipt, signature = self._signer.attest(
             profile_id=execution.profile_id,
             snapshot=execution.measurement,
             toolchain=execution.toolchain,
-            job_digest=job_digest(job),
-            outcome=execution.outcome,
-            call=CallReference(0, ZERO_ADDRESS, 0, number),
+            job_digest=job_digest(run.request.job),
+            outcome=outcome,
+            call=CallReference(0, ZERO_ADDRESS, 0, run.number),
         )
-        status = (
-            ExecutionStatus.TIMEOUT
-            if execution.outcome.status is Status.TIMEOUT
-            else ExecutionStatus.COMPLETED
+        timed_out = outcome.status is Status.TIMEOUT
+        status = ExecutionStatus.TIMEOUT if timed_out else ExecutionStatus.COMPLETED
+        await asyncio.to_thread(
+            self._executions.finish, run.number, status, execution, receipt, signature, kept
         )
-        await asyncio.to_thread(self._executions.finish, number, status, execution, receipt, signature)
+
+
+def new_execution_id() -> str:
+    """An id that nobody has."""
+    return "exec_" + secrets.token_hex(12)
+
+
+def told(error: Exception) -> str:
+    """What a caller may know of an error: all of what is theirs to mend, a sentence of what is ours."""
+    if isinstance(error, RequestError):
+        return error.message
+    if isinstance(error, InsufficientResources):
+        return "the host lacks resources for this run; try again later"
+    if isinstance(error, TransientError):
+        return "the run failed on this host; try again"
+    return "internal error"
 
 
 def require_in_time(record: ExecutionRecord) -> ExecutionRecord:
     """The record. Raises ExecutionTimeout, with what was written until then, for a run that timed out."""
-    if record.status is not ExecutionStatus.TIMEOUT or record.attested is None:
+    if record.status is not ExecutionStatus.TIMEOUT or record.attested is None or record.job is None:
         return record
     outcome = record.attested.outcome
     raise ExecutionTimeout(
@@ -111,3 +357,28 @@ def require_in_time(record: ExecutionRecord) -> ExecutionRecord:
             "signature": to_hex(record.attested.signature),
         },
     )
+
+
+def is_over(record: ExecutionRecord) -> bool:
+    """Whether nothing more will come of a run."""
+    return record.status not in UNFINISHED
+
+
+def _feed_rest(feed: Feed, execution: Execution, said: dict[str, int]) -> None:
+    """Output that did not come on the way: all of it, where the outcome was known already."""
+    outcome = execution.outcome
+    if outcome.stdout.content[said["stdout"] :]:
+        feed.publish(Output("stdout", outcome.stdout.content[said["stdout"] :]))
+    if outcome.stderr.content[said["stderr"] :]:
+        feed.publish(Output("stderr", outcome.stderr.content[said["stderr"] :]))
+
+
+def _pieces(record: ExecutionRecord) -> list[Output]:
+    if record.attested is None:
+        return []
+    outcome = record.attested.outcome
+    out, error = outcome.stdout.content, outcome.stderr.content
+    return [
+        *(Output("stdout", out[at : at + _PIECE_BYTES]) for at in range(0, len(out), _PIECE_BYTES)),
+        *(Output("stderr", error[at : at + _PIECE_BYTES]) for at in range(0, len(error), _PIECE_BYTES)),
+    ]

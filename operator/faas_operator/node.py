@@ -2,7 +2,8 @@
 
 async with Engine.open() as engine, open_node(settings, secrets, engine) as node:
     await node.operator().run()          # answer jobs from the chain
-    app = create_app(node.executions(), settings, secrets)   # faas_api: the same over HTTP
+    async with node.executions() as executions:
+        app = create_app(executions, settings, secrets)   # faas_api: the same over HTTP
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 
 from faas_blueprint.errors import MissingPrerequisite
 from faas_blueprint.receipt import Address
+from faas_microvm.engine import Engine
 from faas_operator import keystore
 from faas_operator.chain.evm import EvmAdapter
-from faas_operator.engine import JobEngine
 from faas_operator.executions import ExecutionService
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
@@ -28,7 +29,7 @@ class Node:
     """What an operator and an API need, opened."""
 
     chain: EvmAdapter
-    engine: JobEngine
+    engine: Engine
     signer: Signer
     store: Store
     settings: Settings
@@ -50,7 +51,7 @@ class Node:
         )
 
     def executions(self) -> ExecutionService:
-        """Runs without the chain, with the same engine and key."""
+        """Runs without the chain, with the same engine and key; to be closed before the engine."""
         return ExecutionService(self.engine, self.signer, self.store)
 
 
@@ -60,7 +61,7 @@ def deployment_name(chain_id: int, tangle: Address, blueprint_id: int) -> str:
 
 
 @asynccontextmanager
-async def open_node(settings: Settings, secrets: Secrets, engine: JobEngine) -> AsyncIterator[Node]:
+async def open_node(settings: Settings, secrets: Secrets, engine: Engine) -> AsyncIterator[Node]:
     """A node over an engine, which stays the caller's to close.
 
     Raises MissingPrerequisite when a setting is missing, FatalError when the keystore cannot be opened

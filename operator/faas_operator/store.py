@@ -33,6 +33,7 @@ from faas_operator.job_record import (
     submitted_columns,
 )
 from faas_operator.pipeline import Event, State, next_state
+from faas_operator.snapshot_catalog import SnapshotCatalog
 from faas_operator.stored_outcomes import keep_outputs, read_blob, whole_outcome
 from faas_operator.tables import CursorRow, JobRow
 
@@ -57,6 +58,11 @@ class Store:
     def executions(self) -> ExecutionStore:
         """The runs that were asked for over HTTP, in the same database."""
         return ExecutionStore(self._engine, self._clock)
+
+    @property
+    def snapshots(self) -> SnapshotCatalog:
+        """Whose snapshots, branches and sessions there are, in the same database."""
+        return SnapshotCatalog(self._engine, self._clock)
 
     def close(self) -> None:
         """Let go of the database."""

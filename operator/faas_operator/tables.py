@@ -78,19 +78,86 @@ class ExecutionRow(SQLModel, table=True):
     """One run that was asked for over HTTP."""
 
     __tablename__ = "execution"
+    __table_args__ = (UniqueConstraint("account", "id"), UniqueConstraint("account", "idempotency_key"))
 
     number: int | None = Field(default=None, primary_key=True)
     """The call id of its receipt."""
-    id: str = Field(unique=True)
+    id: str = Field(index=True)
     account: str = Field(index=True)
     status: str = Field(index=True)
-    job: bytes = Field(sa_type=LargeBinary)
-    """Canonical encoding."""
+    mode: str
+    language: str | None = None
+    job: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """Canonical encoding; NULL for a machine that was restored and has no job yet."""
+    snapshot_id: str | None = None
+    """Where it was asked to start; NULL is the base, or the head of what follows."""
+    branch_id: str | None = None
+    session: str | None = None
+    kept_snapshot_id: str | None = None
+    cached: bool = False
+    idempotency_key: str | None = None
+    request_digest: bytes | None = Field(default=None, sa_type=LargeBinary)
     outcome: bytes | None = Field(default=None, sa_type=LargeBinary)
     """As in a job's row."""
     receipt: str | None = Field(default=None, sa_column=Column(Text))
     signature: bytes | None = Field(default=None, sa_type=LargeBinary)
     wall_ms: float | None = None
     error: str | None = Field(default=None, sa_column=Column(Text))
+    created_at: float
+    updated_at: float
+
+
+class SnapshotRow(SQLModel, table=True):
+    """One account's name for a snapshot of the engine's store. Several rows may mean the same snapshot."""
+
+    __tablename__ = "snapshot"
+
+    number: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+    account: str = Field(index=True)
+    measurement: bytes = Field(sa_type=LargeBinary, index=True)
+    parent_id: str | None = Field(default=None, index=True)
+    mode: str
+    kind: str
+    paused: bool = False
+    """Its job is still under way in it."""
+    execution_id: str | None = None
+    branch_id: str | None = None
+    details: str = Field(sa_column=Column(Text, nullable=False))
+    """The caller's metadata, as JSON."""
+    size_bytes: int = Field(sa_type=BigInteger)
+    stored_bytes: int = Field(sa_type=BigInteger)
+    deleted: bool = Field(default=False, index=True)
+    """Nobody's any more; the row goes when the store no longer needs the snapshot for others."""
+    created_at: float
+
+
+class BranchRow(SQLModel, table=True):
+    """A named line of snapshots."""
+
+    __tablename__ = "branch"
+
+    number: int | None = Field(default=None, primary_key=True)
+    id: str = Field(unique=True)
+    account: str = Field(index=True)
+    snapshot_id: str
+    """Where it began."""
+    head_id: str
+    """Where its next run starts."""
+    parent_branch: str | None = None
+    details: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: float
+    updated_at: float
+
+
+class SessionRow(SQLModel, table=True):
+    """A machine that stays up between runs."""
+
+    __tablename__ = "session"
+
+    account: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    snapshot_id: str | None = None
+    """Where it began; NULL is the base."""
     created_at: float
     updated_at: float

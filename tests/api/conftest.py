@@ -1,4 +1,4 @@
-"""An application over an engine that must not be reached, or that fails on demand."""
+"""Applications: over an engine that must not be reached or fails on demand, and over the real one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from faas_api.app import create_app
 from faas_blueprint.digests import sha256
 from faas_blueprint.job import Job
+from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution
 from faas_operator.executions import ExecutionService
 from faas_operator.settings import Secrets, Settings
@@ -34,7 +35,7 @@ class FaultyEngine:
         self.cancelled = asyncio.Event()
         self.jobs: list[Job] = []
 
-    async def run(self, job: Job) -> Execution:
+    async def stream(self, job: Job, _snapshot: object) -> AsyncIterator[Execution]:
         self.jobs.append(job)
         self.started.set()
         if self.error is not None:
@@ -43,7 +44,7 @@ class FaultyEngine:
             await asyncio.Event().wait()
         finally:
             self.cancelled.set()
-        raise AssertionError("unreachable")
+        yield
 
 
 @pytest.fixture
@@ -59,10 +60,14 @@ def faulty_engine() -> FaultyEngine:
 
 
 @pytest.fixture
-def app(faulty_engine, store, tmp_path):
-    service = ExecutionService(faulty_engine, Signer(b"\x01" * 32), store)
+def app_service(faulty_engine, store):
+    return ExecutionService(faulty_engine, Signer(b"\x01" * 32), store)
+
+
+@pytest.fixture
+def app(app_service, tmp_path):
     settings = Settings(home=tmp_path, api_body_bytes=1 << 20)
-    return create_app(service, settings, Secrets.with_api_keys(KEY, OTHER_KEY))
+    return create_app(app_service, settings, Secrets.with_api_keys(KEY, OTHER_KEY))
 
 
 @pytest.fixture
@@ -70,4 +75,45 @@ async def client(app) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"X-API-Key": KEY}
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as made:
+        yield made
+
+
+@pytest.fixture
+def faulty_client(app) -> httpx.AsyncClient:
+    """The same, where a module's `client` is another."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://test", headers={"X-API-Key": KEY})
+
+
+SIGNER = Signer(b"\x01" * 32)
+
+
+@pytest.fixture(scope="module")
+def real_store(tmp_path_factory) -> Iterator[Store]:
+    """One for all tests of a module that run real machines."""
+    made = Store.open(f"sqlite:///{tmp_path_factory.mktemp('api') / 'store.sqlite'}")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Engine]:
+    async with await Engine.open() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def real_app(engine, real_store, tmp_path):
+    """For the keys `alice` and `bob`."""
+    async with ExecutionService(engine, SIGNER, real_store) as executions:
+        yield create_app(executions, Settings(home=tmp_path), Secrets.with_api_keys("alice", "bob"))
+
+
+@pytest.fixture
+async def real_client(real_app) -> AsyncIterator[httpx.AsyncClient]:
+    """Alice's."""
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(real_app), base_url="http://test/api/v1", timeout=120,
+        headers={"Authorization": "Bearer alice"},
+    ) as made:  # fmt: skip
         yield made

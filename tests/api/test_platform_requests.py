@@ -7,6 +7,7 @@ import base64
 import json
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from faas_blueprint.errors import InsufficientResources, InvalidRequest, MachineFailure, MissingPrerequisite
 from faas_blueprint.job import MIN_EPOCH
@@ -84,8 +85,14 @@ async def test_health_and_blobs_need_no_key(client, faulty_engine):
         ({"stdin": "\udfff"}, "stdin"),
         ({"language": "cobol"}, "language"),
         ({"language": 1}, "language"),
-        ({"mode": "cached"}, "mode"),
         ({"mode": "imagined"}, "mode"),
+        ({"mode": "branched"}, "snapshot_id"),
+        ({"mode": "ephemeral", "session": "s"}, "session"),
+        ({"session": "no/name"}, "session"),
+        ({"mode": "persistent", "branch_id": "branch_1"}, "branch_id"),
+        ({"snapshot_id": "base", "branch_id": "branch_1"}, "branch_id"),
+        ({"execution_id": "mine"}, "execution_id"),
+        ({"async": 1}, "async"),
         ({"resources": {"cpu_cores": 2}}, "resources.cpu_cores"),
         ({"resources": {"gpu_count": 1}}, "resources.gpu_count"),
         ({"resources": {"memory_mb": 4096}}, "memory_mb"),
@@ -137,11 +144,11 @@ async def test_files_stay_in_their_folder(client, path):
     error_of(response, 400, "INVALID_REQUEST")
 
 
-async def test_a_mode_that_is_not_served_says_which_are(client):
-    response = await client.post("/api/v1/execute", json={**HELLO, "mode": "persistent"})
+async def test_a_mode_that_does_not_exist_says_which_do(client):
+    response = await client.post("/api/v1/execute", json={**HELLO, "mode": "imagined"})
     error = error_of(response, 400, "INVALID_REQUEST")
-    assert error["details"]["served"] == ["ephemeral"]
-    assert "ephemeral" in error["message"]
+    assert error["details"]["served"] == ["ephemeral", "cached", "checkpointed", "branched", "persistent"]
+    assert "branched" in error["message"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b"\xff", b"1" * 5000, b"[" * 100_000])
@@ -185,6 +192,7 @@ async def test_a_body_that_is_too_large_is_refused_whether_declared_or_not(clien
         (MachineFailure("/secret/log"), 500, "INTERNAL_ERROR"),
         (MissingPrerequisite("/secret/image"), 500, "INTERNAL_ERROR"),
         (RuntimeError("/secret/bug"), 500, "INTERNAL_ERROR"),
+        (OperationalError("select /secret", None, Exception("/secret")), 503, "INTERNAL_ERROR"),
         (InvalidRequest("no such thing", {"field": "code"}), 400, "INVALID_REQUEST"),
     ],
 )

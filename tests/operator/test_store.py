@@ -193,7 +193,7 @@ def test_an_execution_belongs_to_its_account_and_keeps_everything(store, url):
 
 def test_a_run_without_an_outcome_has_no_files(store):
     store.executions.begin("exec_1", "alice", make_job("python", ""))
-    with pytest.raises(NotFound, match="running"):
+    with pytest.raises(NotFound, match="queued"):
         store.executions.file("exec_1", "alice", "a")
 
 

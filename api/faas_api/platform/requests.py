@@ -1,23 +1,26 @@
-"""What `POST /execute` takes, and the job that it asks for."""
+"""What `POST /execute` takes, and the run that it asks for. Its older form: `command_request`."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 import secrets
 import time
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
+from faas_blueprint.digests import sha256
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import U64_MAX, Job, Limits, make_job
-
-SERVED_MODES = ("ephemeral",)
-KNOWN_MODES = ("ephemeral", "cached", "checkpointed", "branched", "persistent")
+from faas_blueprint.job import DEFAULT_EPOCH, LIMIT_RANGES, U64_MAX, Job, Limits, Mode, make_job
+from faas_operator.execution_record import IdempotencyKey, Placement
+from faas_operator.executions import RunRequest
 
 RANDOM_SEED_BITS = 53
 """Seeds of our own choice stay exact in clients whose numbers are doubles."""
+
+_EXECUTION_ID = re.compile(r"exec_[A-Za-z0-9_-]{1,64}")
 
 
 def _check_text(text: str) -> str:
@@ -30,71 +33,160 @@ def _check_text(text: str) -> str:
 Text = Annotated[str, AfterValidator(_check_text)]
 Unsigned64 = Annotated[int, Field(ge=0, le=U64_MAX)]
 
-
 _DEFAULTS = Limits()
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A body in which nothing is converted and nothing is passed over."""
+
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class Resources(_Strict):
+class Resources(Strict):
     """What a run may use; the job's own limits say the ranges."""
 
-    cpu_cores: int | float = 1
-    memory_mb: int = _DEFAULTS.memory_mb
-    timeout_ms: int = _DEFAULTS.timeout_ms
-    gpu_count: int = 0
+    cpu_cores: int | float = Field(1, description="1: a deterministic machine has one processor")
+    memory_mb: int = Field(_DEFAULTS.memory_mb, description="{} to {}".format(*LIMIT_RANGES["memory_mb"]))
+    timeout_ms: int = Field(
+        _DEFAULTS.timeout_ms,
+        description="Virtual milliseconds, {} to {}".format(*LIMIT_RANGES["timeout_ms"]),
+    )
+    gpu_count: int = Field(0, description="0: there are none")
+
+    def limits(self) -> Limits:
+        """Raises InvalidRequest."""
+        if self.cpu_cores != 1:
+            raise InvalidRequest(
+                "cpu_cores must be 1: a deterministic machine has one processor",
+                {"field": "resources.cpu_cores"},
+            )
+        if self.gpu_count != 0:
+            raise InvalidRequest("gpu_count must be 0", {"field": "resources.gpu_count"})
+        return Limits(timeout_ms=self.timeout_ms, memory_mb=self.memory_mb)
 
 
-class ExecuteRequest(_Strict):
-    """The body of `POST /execute`."""
+class TextContent(Strict):
+    """A file given as text."""
+
+    text: Text
+
+
+class Base64Content(Strict):
+    """A file given as base64, like a plain string."""
+
+    base64: Text
+
+
+class Asked(Strict):
+    """What both forms have."""
+
+    mode: Text | None = Field(
+        None, description=f"One of {', '.join(Mode)}; default: ephemeral, persistent where a session is named"
+    )
+    snapshot_id: Text | None = Field(
+        None,
+        validation_alias=AliasChoices("snapshot_id", "parent_snapshot", "checkpoint", "checkpoint_id"),
+        description="Start on this snapshot; `base` is the machine that every run starts on by default",
+    )
+    branch_id: Text | None = Field(
+        None, description="Start on this branch's head; checkpointed and branched runs move it on"
+    )
+    branch_from: Text | None = Field(None, description="A snapshot's or a branch's id, for mode branched")
+    session: Text | None = Field(
+        None,
+        validation_alias=AliasChoices("session", "session_id"),
+        description="Mode persistent: the session to go on in; a new one where it is left out",
+    )
+    execution_id: Text | None = Field(None, description="`exec_…` of your own choice; default: a new one")
+    asynchronous: bool = Field(
+        False, alias="async", description="Answer 202 at once, like `Prefer: respond-async`"
+    )
+    seed: Unsigned64 | None = Field(
+        None, description="Default: a random number, told in the answer; 0 in mode cached"
+    )
+    epoch: Unsigned64 | None = Field(
+        None, description="Unix seconds; default: now, told in the answer; 2026-01-01 in mode cached"
+    )
+
+    def placement(self) -> Placement:
+        """Raises InvalidRequest."""
+        mode = self.mode or (Mode.EPHEMERAL if self.session is None else Mode.PERSISTENT)
+        if mode not in list(Mode):
+            served = [str(known) for known in Mode]
+            raise InvalidRequest(
+                f"mode {mode!r} does not exist; choose one of: {', '.join(served)}",
+                {"field": "mode", "served": served},
+            )
+        snapshot_id, branch_id = self.snapshot_id, self.branch_id
+        if self.branch_from is not None:
+            if snapshot_id is not None or branch_id is not None:
+                raise InvalidRequest(
+                    "branch_from stands for a snapshot or a branch", {"field": "branch_from"}
+                )
+            is_branch = self.branch_from.startswith("branch_")
+            snapshot_id, branch_id = (None, self.branch_from) if is_branch else (self.branch_from, None)
+        return Placement(Mode(mode), snapshot_id, branch_id, self.session)
+
+    def run(self, job: Job, key: str | None) -> RunRequest:
+        """The run that is asked for. Raises InvalidRequest."""
+        if self.execution_id is not None and not _EXECUTION_ID.fullmatch(self.execution_id):
+            raise InvalidRequest(
+                "execution_id is 'exec_' and up to 64 letters, digits, '_' and '-'", {"field": "execution_id"}
+            )
+        return RunRequest(job, self.placement(), self._key(key), self.execution_id)
+
+    def chosen(self) -> tuple[int, int]:
+        """Seed and epoch. Mode cached chooses the same ones each time, or nothing would be known already."""
+        same = self.mode == Mode.CACHED
+        seed = 0 if same else secrets.randbits(RANDOM_SEED_BITS)
+        epoch = DEFAULT_EPOCH if same else int(time.time())
+        return seed if self.seed is None else self.seed, epoch if self.epoch is None else self.epoch
+
+    def _key(self, name: str | None) -> IdempotencyKey | None:
+        if name is None:
+            return None
+        if not 1 <= len(name) <= 255 or not name.isascii() or not name.isprintable():
+            raise InvalidRequest(
+                "an idempotency key has 1 to 255 printable ASCII characters", {"field": "Idempotency-Key"}
+            )
+        asked = self.model_dump_json(exclude={"asynchronous"}).encode()
+        return IdempotencyKey(name, sha256(asked))
+
+
+class ExecuteRequest(Asked):
+    """Run code. All of it, stdin too, is the job that a receipt answers for: nothing is added on the way."""
 
     code: Text
-    language: Text
-    mode: Text = "ephemeral"
+    language: Text = Field(description="python, javascript, typescript, bash, rust or go")
     resources: Resources = Resources()
     env_vars: dict[Text, Text] = Field(default_factory=dict)
-    files: dict[Text, Text] = Field(default_factory=dict, description="Path to base64 content")
+    files: dict[Text, Text | TextContent | Base64Content] = Field(
+        default_factory=dict,
+        description="Path to content; a string is base64. Paths are relative and may be nested",
+    )
     stdin: Text = ""
     arguments: list[Text] = Field(default_factory=list)
-    seed: Unsigned64 | None = Field(None, description="Default: a random number, told in the answer")
-    epoch: Unsigned64 | None = Field(None, description="Unix seconds; default: now, told in the answer")
 
     def job(self) -> Job:
         """The job; seed and epoch are chosen where the request leaves them open. Raises InvalidRequest."""
-        self._check_mode()
-        self._check_machine()
+        seed, epoch = self.chosen()
         return make_job(
             self.language,
             self.code,
             stdin=self.stdin.encode(),
             arguments=tuple(self.arguments),
             environment=self.env_vars,
-            files={path: decode_base64(path, text) for path, text in self.files.items()},
-            seed=secrets.randbits(RANDOM_SEED_BITS) if self.seed is None else self.seed,
-            epoch=int(time.time()) if self.epoch is None else self.epoch,
-            limits=Limits(timeout_ms=self.resources.timeout_ms, memory_mb=self.resources.memory_mb),
+            files={path: _content(path, given) for path, given in self.files.items()},
+            seed=seed,
+            epoch=epoch,
+            limits=self.resources.limits(),
         )
 
-    def _check_mode(self) -> None:
-        if self.mode in SERVED_MODES:
-            return
-        problem = "is not served here yet" if self.mode in KNOWN_MODES else "does not exist"
-        served = list(SERVED_MODES)
-        raise InvalidRequest(
-            f"mode {self.mode!r} {problem}; choose one of: {', '.join(served)}",
-            {"field": "mode", "served": served},
-        )
 
-    def _check_machine(self) -> None:
-        if self.resources.cpu_cores != 1:
-            raise InvalidRequest(
-                "cpu_cores must be 1: a deterministic machine has one processor",
-                {"field": "resources.cpu_cores"},
-            )
-        if self.resources.gpu_count != 0:
-            raise InvalidRequest("gpu_count must be 0", {"field": "resources.gpu_count"})
+def _content(path: str, given: str | TextContent | Base64Content) -> bytes:
+    if isinstance(given, TextContent):
+        return given.text.encode()
+    return decode_base64(path, given if isinstance(given, str) else given.base64)
 
 
 def decode_base64(path: str, text: str) -> bytes:

@@ -3,7 +3,8 @@
 Each has an async twin. They depend on nothing of the node, and write to nothing but the service.
 """
 
-from faas_sdk.client import AsyncFaaSClient, FaaSClient
+from faas_sdk.async_client import AsyncFaaSClient
+from faas_sdk.client import FaaSClient
 from faas_sdk.errors import (
     ApiError,
     ConnectionFailed,
@@ -26,6 +27,8 @@ from faas_sdk.errors import (
 from faas_sdk.execution import Execution, Health
 from faas_sdk.output_files import FilesHash, OutputFile
 from faas_sdk.results import CallStatus, TangleResult
+from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
+from faas_sdk.streaming import Stream, StreamEvent
 from faas_sdk.submission import JobCall
 from faas_sdk.tangle import DEVNET_TANGLE, AsyncTangleFaaSClient, TangleFaaSClient
 
@@ -34,6 +37,7 @@ __all__ = [
     "ApiError",
     "AsyncFaaSClient",
     "AsyncTangleFaaSClient",
+    "Branch",
     "CallStatus",
     "ConnectionFailed",
     "Execution",
@@ -48,11 +52,16 @@ __all__ = [
     "JobCall",
     "NotFound",
     "OutputFile",
+    "Page",
     "PaymentRequired",
     "RateLimitError",
+    "Restored",
     "ResultTimeout",
     "ResultUnreadable",
     "ServerError",
+    "Snapshot",
+    "Stream",
+    "StreamEvent",
     "SubmissionRefused",
     "TangleError",
     "TangleFaaSClient",

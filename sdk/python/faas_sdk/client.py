@@ -1,4 +1,4 @@
-"""The clients of the REST API, blocking and async; both carry out the plans of `rest`."""
+"""The blocking client of the REST API; it carries out the plans of `rest`. Its twin: `async_client`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Self
 
 import httpx
 
-from faas_sdk.effects import run, run_async
+from faas_sdk.effects import run
 from faas_sdk.execution import Execution, Health
-from faas_sdk.rest import Content, RestApi
+from faas_sdk.rest import Ask, Content, Metadata, RestApi
+from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
+from faas_sdk.streaming import Stream
 
 
 class FaaSClient:
@@ -29,12 +31,13 @@ class FaaSClient:
     ) -> None:
         self._api = RestApi.at(endpoint, api_key, max_retries)
         self._http = httpx.Client(timeout=timeout)
+        self._timeout = timeout
 
     def execute(
         self,
         code: str,
         language: str,
-        mode: str = "ephemeral",
+        mode: str | None = None,
         resources: Mapping[str, int] | None = None,
         env_vars: Mapping[str, str] | None = None,
         files: Mapping[str, Content] | None = None,
@@ -42,16 +45,168 @@ class FaaSClient:
         arguments: Sequence[str] | None = None,
         seed: int | None = None,
         epoch: int | None = None,
+        snapshot_id: str | None = None,
+        branch_id: str | None = None,
+        session: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Execution:
         """Run a program and wait for it. A program that exits with another code than 0 is no error.
 
-        `resources` may hold `cpu_cores`, `memory_mb` and `timeout_ms`. Equal `seed` and `epoch`
-        give equal runs. Raises ApiError and ConnectionFailed.
+        `mode` is ephemeral, cached, checkpointed, branched or persistent. A run starts on the snapshot, or
+        on the branch's head; a persistent one in its session, or in a new one, which its answer names.
+        `resources` may hold `cpu_cores`, `memory_mb` and `timeout_ms`. Equal `seed` and `epoch` give equal
+        runs. Under one `idempotency_key`, the same request runs once. Raises ApiError and ConnectionFailed.
         """
-        plan = self._api.execute(
-            code, language, mode, resources, env_vars, files, stdin, arguments, seed, epoch
+        ask = Ask(
+            code,
+            language,
+            mode,
+            resources,
+            env_vars,
+            files,
+            stdin,
+            arguments,
+            seed,
+            epoch,
+            snapshot_id,
+            branch_id,
+            session,
+            idempotency_key,
         )
-        return run(plan, self._http)
+        return run(self._api.execute(ask), self._http)
+
+    def start(
+        self,
+        code: str,
+        language: str,
+        mode: str | None = None,
+        resources: Mapping[str, int] | None = None,
+        env_vars: Mapping[str, str] | None = None,
+        files: Mapping[str, Content] | None = None,
+        stdin: Content | None = None,
+        arguments: Sequence[str] | None = None,
+        seed: int | None = None,
+        epoch: int | None = None,
+        snapshot_id: str | None = None,
+        branch_id: str | None = None,
+        session: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Execution:
+        """Ask for a run and do not wait for it: `stream`, `execution` and `cancel` take its id."""
+        ask = Ask(
+            code,
+            language,
+            mode,
+            resources,
+            env_vars,
+            files,
+            stdin,
+            arguments,
+            seed,
+            epoch,
+            snapshot_id,
+            branch_id,
+            session,
+            idempotency_key,
+        )
+        return run(self._api.start(ask), self._http)
+
+    def stream(self, execution_id: str) -> Stream:
+        """What a run says, from its beginning to its end, with `for` or `async for`."""
+        return Stream(self._api.stream_request(execution_id), self._timeout)
+
+    def execution(self, execution_id: str) -> Execution:
+        """A run, finished or not. Raises NotFound."""
+        return run(self._api.execution(execution_id), self._http)
+
+    def executions(
+        self, status: str | None = None, mode: str | None = None, limit: int = 20, offset: int = 0
+    ) -> Page[Execution]:
+        """Runs, newest first, without their output."""
+        return run(self._api.executions(limit, offset, {"status": status, "mode": mode}), self._http)
+
+    def cancel(self, execution_id: str) -> Execution:
+        """Stop a run and its machine. One that is over stays as it is. Raises NotFound."""
+        return run(self._api.cancel(execution_id), self._http)
+
+    def logs(self, execution_id: str) -> dict[str, object]:
+        """What a run has written so far: `stdout`, `stderr`, `complete`. Raises NotFound."""
+        return run(self._api.logs(execution_id), self._http)
+
+    def create_snapshot(
+        self, execution_id: str, metadata: Metadata | None = None, virtual_ms: int | None = None
+    ) -> Snapshot:
+        """The machine of a run: at its end, where it is now, or `virtual_ms` into it."""
+        return run(self._api.create_snapshot(execution_id, metadata, virtual_ms), self._http)
+
+    def list_snapshots(
+        self, mode: str | None = None, parent_id: str | None = None, limit: int = 20, offset: int = 0
+    ) -> Page[Snapshot]:
+        """Snapshots, newest first."""
+        return run(self._api.snapshots(limit, offset, {"mode": mode, "parent_id": parent_id}), self._http)
+
+    def get_snapshot(self, snapshot_id: str) -> Snapshot:
+        """A snapshot. Raises NotFound."""
+        return run(self._api.snapshot(snapshot_id), self._http)
+
+    def restore_snapshot(self, snapshot_id: str) -> Restored:
+        """A machine that stands where the snapshot was taken."""
+        return run(self._api.restore_snapshot(snapshot_id), self._http)
+
+    def delete_snapshot(self, snapshot_id: str, cascade: bool = False) -> None:
+        """Delete a snapshot, with all made from it if `cascade`; without, an error while there is any."""
+        run(self._api.delete_snapshot(snapshot_id, cascade), self._http)
+
+    def diff_snapshot(self, snapshot_id: str, against: str | None = None) -> dict[str, object]:
+        """Files, pages and registers by which a snapshot differs from another, its parent by default."""
+        return run(self._api.diff_snapshot(snapshot_id, against), self._http)
+
+    def prove_snapshot(self, snapshot_id: str, path: str, content: bool = False) -> dict[str, object]:
+        """A proof of what a snapshot holds at a path."""
+        return run(self._api.prove_snapshot(snapshot_id, path, content), self._http)
+
+    def create_branch(
+        self,
+        snapshot_id: str | None = None,
+        parent_branch: str | None = None,
+        metadata: Metadata | None = None,
+    ) -> Branch:
+        """Begin a branch at a snapshot, or where another branch stands."""
+        return run(self._api.create_branch(snapshot_id, parent_branch, metadata), self._http)
+
+    def list_branches(
+        self,
+        snapshot_id: str | None = None,
+        parent_branch: str | None = None,
+        limit: int = 20,
+        offset: int = 0,
+    ) -> Page[Branch]:
+        """Branches, newest first."""
+        return run(
+            self._api.branches(limit, offset, {"snapshot_id": snapshot_id, "parent_branch": parent_branch}),
+            self._http,
+        )
+
+    def get_branch(self, branch_id: str) -> Branch:
+        """A branch. Raises NotFound."""
+        return run(self._api.branch(branch_id), self._http)
+
+    def merge_branches(
+        self, branch_ids: Sequence[str], strategy: str = "three_way", metadata: Metadata | None = None
+    ) -> Snapshot:
+        """Merge the files of branches into a new snapshot. What the strategy (`three_way`, `ours`,
+        `theirs`, `union`) does not decide is an ApiError with status 409, whose `details` list the
+        `conflicts`.
+        """
+        return run(self._api.merge_branches(branch_ids, strategy, metadata), self._http)
+
+    def delete_branch(self, branch_id: str) -> None:
+        """Forget a branch; its snapshots stay."""
+        run(self._api.delete_branch(branch_id), self._http)
+
+    def end_session(self, session: str) -> None:
+        """Free a session's machine and forget it."""
+        run(self._api.end_session(session), self._http)
 
     def receipt_file(self, execution_id: str) -> dict[str, object]:
         """What `faas verify` takes, as JSON: receipt, signature, job and outcome. Raises NotFound."""
@@ -76,60 +231,3 @@ class FaaSClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-class AsyncFaaSClient:
-    """`FaaSClient` for async programs: the same arguments, answers and errors."""
-
-    def __init__(
-        self,
-        api_key: str | None = None,
-        endpoint: str | None = None,
-        timeout: float = 30.0,
-        max_retries: int = 3,
-    ) -> None:
-        self._api = RestApi.at(endpoint, api_key, max_retries)
-        self._http = httpx.AsyncClient(timeout=timeout)
-
-    async def execute(
-        self,
-        code: str,
-        language: str,
-        mode: str = "ephemeral",
-        resources: Mapping[str, int] | None = None,
-        env_vars: Mapping[str, str] | None = None,
-        files: Mapping[str, Content] | None = None,
-        stdin: Content | None = None,
-        arguments: Sequence[str] | None = None,
-        seed: int | None = None,
-        epoch: int | None = None,
-    ) -> Execution:
-        """See `FaaSClient.execute`."""
-        plan = self._api.execute(
-            code, language, mode, resources, env_vars, files, stdin, arguments, seed, epoch
-        )
-        return await run_async(plan, self._http)
-
-    async def receipt_file(self, execution_id: str) -> dict[str, object]:
-        """See `FaaSClient.receipt_file`."""
-        return await run_async(self._api.receipt_file(execution_id), self._http)
-
-    async def output_file(self, execution_id: str, path: str) -> bytes:
-        """See `FaaSClient.output_file`."""
-        return await run_async(self._api.output_file(execution_id, path), self._http)
-
-    async def health(self) -> Health:
-        """See `FaaSClient.health`."""
-        return await run_async(self._api.health(), self._http)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()

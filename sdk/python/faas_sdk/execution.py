@@ -15,7 +15,8 @@ class Execution:
 
     execution_id: str
     status: str
-    """`completed` whatever the exit code; `failed` when it could not be started."""
+    """`queued` and `running`; `completed` whatever the exit code, `timeout`, `cancelled`, `restored`;
+    `failed` when it could not be run."""
     exit_code: int | None
     stdout: str
     stderr: str
@@ -34,6 +35,12 @@ class Execution:
     """Whether something there was left out."""
     response: Mapping[str, object]
     """The whole answer."""
+    snapshot_id: str | None = None
+    """The machine after the run, where it was kept."""
+    session_id: str | None = None
+    """Of a persistent run: `session` of the next one."""
+    error: str | None = None
+    """Why there is no outcome."""
 
     @property
     def id(self) -> str:
@@ -74,6 +81,9 @@ def execution_from_json(data: object) -> Execution:
         _files(body.get("files")),
         body.get("files_truncated") is True,
         body,
+        _text(body.get("snapshot_id")) or None,
+        _text(body.get("session_id")) or None,
+        _text(body.get("error")) or None,
     )
 
 

@@ -7,12 +7,22 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from faas_sdk.effects import Plan, Request, Response
 from faas_sdk.errors import ConnectionFailed, api_error
 from faas_sdk.execution import Execution, Health, execution_from_json, health_from_json
 from faas_sdk.retry import send_with_retries
+from faas_sdk.snapshot import (
+    Branch,
+    Page,
+    Restored,
+    Snapshot,
+    branch_from_json,
+    page_from_json,
+    restored_from_json,
+    snapshot_from_json,
+)
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:8080"
 """Where `faas up` listens."""
@@ -21,6 +31,49 @@ API_PREFIX = "/api/v1"
 
 Content = bytes | str
 """Of a file or stdin; text is encoded as UTF-8."""
+
+Metadata = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a run is asked for with."""
+
+    code: str
+    language: str
+    mode: str | None = None
+    resources: Mapping[str, int] | None = None
+    env_vars: Mapping[str, str] | None = None
+    files: Mapping[str, Content] | None = None
+    stdin: Content | None = None
+    arguments: Sequence[str] | None = None
+    seed: int | None = None
+    epoch: int | None = None
+    snapshot_id: str | None = None
+    branch_id: str | None = None
+    session: str | None = None
+    idempotency_key: str | None = None
+
+    def body(self) -> dict[str, object]:
+        """The request's, without what is left open."""
+        fields: dict[str, object] = {
+            "code": self.code,
+            "language": self.language,
+            "mode": self.mode or ("ephemeral" if self.session is None else "persistent"),
+            "resources": None if self.resources is None else dict(self.resources),
+            "env_vars": None if self.env_vars is None else dict(self.env_vars),
+            "files": None
+            if self.files is None
+            else {name: _base64(data) for name, data in self.files.items()},
+            "stdin": None if self.stdin is None else _text(self.stdin),
+            "arguments": None if self.arguments is None else list(self.arguments),
+            "seed": self.seed,
+            "epoch": self.epoch,
+            "snapshot_id": self.snapshot_id,
+            "branch_id": self.branch_id,
+            "session": self.session,
+        }
+        return _given(fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,48 +97,119 @@ class RestApi:
             url.removesuffix(API_PREFIX), api_key or os.environ.get("FAAS_API_KEY") or None, max_retries
         )
 
-    def execute(
-        self,
-        code: str,
-        language: str,
-        mode: str,
-        resources: Mapping[str, int] | None,
-        env_vars: Mapping[str, str] | None,
-        files: Mapping[str, Content] | None,
-        stdin: Content | None,
-        arguments: Sequence[str] | None,
-        seed: int | None,
-        epoch: int | None,
-    ) -> Plan[Execution]:
-        """`POST /execute`."""
-        body: dict[str, object] = {"code": code, "language": language, "mode": mode}
-        optional = {
-            "resources": None if resources is None else dict(resources),
-            "env_vars": None if env_vars is None else dict(env_vars),
-            "files": None if files is None else {name: _base64(data) for name, data in files.items()},
-            "stdin": None if stdin is None else _text(stdin),
-            "arguments": None if arguments is None else list(arguments),
-            "seed": seed,
-            "epoch": epoch,
-        }
-        body.update((name, value) for name, value in optional.items() if value is not None)
-        answer = yield from self._call("POST", f"{API_PREFIX}/execute", body)
-        return execution_from_json(answer)
+    # -- executions
+
+    def execute(self, ask: Ask) -> Plan[Execution]:
+        """`POST /execute`, to its end."""
+        return execution_from_json((yield from self._execute(ask, {})))
+
+    def start(self, ask: Ask) -> Plan[Execution]:
+        """`POST /execute`, answered at once."""
+        return execution_from_json((yield from self._execute(ask, {"async": True})))
+
+    def execution(self, execution_id: str) -> Plan[Execution]:
+        """`GET /executions/{id}`."""
+        return execution_from_json((yield from self._call("GET", _execution(execution_id))))
+
+    def executions(self, limit: int, offset: int, filters: Mapping[str, str | None]) -> Plan[Page[Execution]]:
+        """`GET /executions`."""
+        answer = yield from self._call("GET", _list("executions", limit, offset, filters))
+        return page_from_json(answer, "executions", execution_from_json)
+
+    def cancel(self, execution_id: str) -> Plan[Execution]:
+        """`POST /executions/{id}/cancel`."""
+        return execution_from_json((yield from self._call("POST", _execution(execution_id) + "/cancel")))
+
+    def logs(self, execution_id: str) -> Plan[dict[str, object]]:
+        """`GET /executions/{id}/logs`."""
+        return (yield from self._object("GET", _execution(execution_id) + "/logs"))
 
     def receipt_file(self, execution_id: str) -> Plan[dict[str, object]]:
         """`GET /executions/{id}/receipt`."""
-        answer = yield from self._call(
-            "GET", f"{API_PREFIX}/executions/{quote(execution_id, safe='')}/receipt"
-        )
-        if not isinstance(answer, dict):
-            raise ConnectionFailed("the answer is not a receipt file")
-        return answer
+        return (yield from self._object("GET", _execution(execution_id) + "/receipt"))
 
     def output_file(self, execution_id: str, path: str) -> Plan[bytes]:
         """`GET /executions/{id}/files/{path}`."""
-        place = f"{API_PREFIX}/executions/{quote(execution_id, safe='')}/files/{quote(path)}"
+        place = f"{API_PREFIX}{_execution(execution_id)}/files/{quote(path)}"
         request = Request("GET", self.endpoint + place, self._headers("application/octet-stream"))
         return (yield from self._content(request))
+
+    def stream_request(self, execution_id: str) -> Request:
+        """`GET /executions/{id}/stream`."""
+        place = f"{API_PREFIX}{_execution(execution_id)}/stream"
+        return Request("GET", self.endpoint + place, self._headers("text/event-stream"))
+
+    # -- snapshots
+
+    def create_snapshot(
+        self, execution_id: str, metadata: Metadata | None, virtual_ms: int | None
+    ) -> Plan[Snapshot]:
+        """`POST /snapshots`."""
+        body = _given({"execution_id": execution_id, "metadata": metadata, "virtual_ms": virtual_ms})
+        return snapshot_from_json((yield from self._call("POST", "/snapshots", body)))
+
+    def snapshot(self, snapshot_id: str) -> Plan[Snapshot]:
+        """`GET /snapshots/{id}`."""
+        return snapshot_from_json((yield from self._call("GET", _snapshot(snapshot_id))))
+
+    def snapshots(self, limit: int, offset: int, filters: Mapping[str, str | None]) -> Plan[Page[Snapshot]]:
+        """`GET /snapshots`."""
+        answer = yield from self._call("GET", _list("snapshots", limit, offset, filters))
+        return page_from_json(answer, "snapshots", snapshot_from_json)
+
+    def restore_snapshot(self, snapshot_id: str) -> Plan[Restored]:
+        """`POST /snapshots/{id}/restore`."""
+        return restored_from_json((yield from self._call("POST", _snapshot(snapshot_id) + "/restore")))
+
+    def delete_snapshot(self, snapshot_id: str, cascade: bool) -> Plan[None]:
+        """`DELETE /snapshots/{id}`."""
+        query = "?cascade=true" if cascade else ""
+        yield from self._call("DELETE", _snapshot(snapshot_id) + query)
+
+    def diff_snapshot(self, snapshot_id: str, against: str | None) -> Plan[dict[str, object]]:
+        """`GET /snapshots/{id}/diff`."""
+        query = "" if against is None else "?" + urlencode({"against": against})
+        return (yield from self._object("GET", f"{_snapshot(snapshot_id)}/diff{query}"))
+
+    def prove_snapshot(self, snapshot_id: str, path: str, content: bool) -> Plan[dict[str, object]]:
+        """`GET /snapshots/{id}/proof`."""
+        query = urlencode({"path": path, "content": str(content).lower()})
+        return (yield from self._object("GET", f"{_snapshot(snapshot_id)}/proof?{query}"))
+
+    # -- branches
+
+    def create_branch(
+        self, snapshot_id: str | None, parent_branch: str | None, metadata: Metadata | None
+    ) -> Plan[Branch]:
+        """`POST /branches`."""
+        fields = {"snapshot_id": snapshot_id, "parent_branch": parent_branch, "metadata": metadata}
+        return branch_from_json((yield from self._call("POST", "/branches", _given(fields))))
+
+    def branch(self, branch_id: str) -> Plan[Branch]:
+        """`GET /branches/{id}`."""
+        return branch_from_json((yield from self._call("GET", _branch(branch_id))))
+
+    def branches(self, limit: int, offset: int, filters: Mapping[str, str | None]) -> Plan[Page[Branch]]:
+        """`GET /branches`."""
+        answer = yield from self._call("GET", _list("branches", limit, offset, filters))
+        return page_from_json(answer, "branches", branch_from_json)
+
+    def merge_branches(
+        self, branch_ids: Sequence[str], strategy: str, metadata: Metadata | None
+    ) -> Plan[Snapshot]:
+        """`POST /branches/merge`."""
+        fields = {"branch_ids": list(branch_ids), "strategy": strategy, "metadata": metadata}
+        return snapshot_from_json((yield from self._call("POST", "/branches/merge", _given(fields))))
+
+    def delete_branch(self, branch_id: str) -> Plan[None]:
+        """`DELETE /branches/{id}`."""
+        yield from self._call("DELETE", _branch(branch_id))
+
+    def end_session(self, session: str) -> Plan[None]:
+        """`DELETE /sessions/{id}`."""
+        yield from self._call("DELETE", f"/sessions/{quote(session, safe='')}")
+
+    # -- what needs no key
 
     def blob(self, sha256: bytes) -> Plan[bytes]:
         """`GET /blobs/{sha256}`: output of a result that was posted by hash."""
@@ -93,16 +217,36 @@ class RestApi:
 
     def health(self) -> Plan[Health]:
         """`GET /health`."""
-        answer = yield from self._call("GET", "/health")
+        answer = yield from self._call("GET", "/health", prefix="")
         return health_from_json(answer)
 
-    def _call(self, method: str, path: str, body: object = None) -> Plan[object]:
-        headers = self._headers("application/json")
+    # -- parts
+
+    def _execute(self, ask: Ask, more: Mapping[str, object]) -> Plan[object]:
+        key = {} if ask.idempotency_key is None else {"Idempotency-Key": ask.idempotency_key}
+        return (yield from self._call("POST", "/execute", {**ask.body(), **more}, headers=key))
+
+    def _object(self, method: str, path: str) -> Plan[dict[str, object]]:
+        answer = yield from self._call(method, path)
+        if not isinstance(answer, dict):
+            raise ConnectionFailed("the answer is not a JSON object: is this the API's address?")
+        return answer
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        prefix: str = API_PREFIX,
+    ) -> Plan[object]:
+        sent = {**self._headers("application/json"), **(headers or {})}
         content = None
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            sent["Content-Type"] = "application/json"
             content = json.dumps(body).encode()
-        request = Request(method, self.endpoint + path, headers, content)
+        request = Request(method, self.endpoint + prefix + path, sent, content)
         response = yield from send_with_retries(request, self.max_retries)
         return _answer(response)
 
@@ -115,6 +259,26 @@ class RestApi:
     def _headers(self, accepted: str) -> dict[str, str]:
         key = {} if self.api_key is None else {"Authorization": f"Bearer {self.api_key}"}
         return {"Accept": accepted, **key}
+
+
+def _execution(execution_id: str) -> str:
+    return f"/executions/{quote(execution_id, safe='')}"
+
+
+def _snapshot(snapshot_id: str) -> str:
+    return f"/snapshots/{quote(snapshot_id, safe='')}"
+
+
+def _branch(branch_id: str) -> str:
+    return f"/branches/{quote(branch_id, safe='')}"
+
+
+def _list(name: str, limit: int, offset: int, filters: Mapping[str, str | None]) -> str:
+    return f"/{name}?" + urlencode({**_given(filters), "limit": limit, "offset": offset})
+
+
+def _given(fields: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _answer(response: Response) -> object:

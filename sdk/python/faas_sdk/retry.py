@@ -2,7 +2,8 @@
 
 - Nothing can have arrived (no connection was made): any request, whatever its method.
 - The service says that it did not begin (503, 507): any request, after its `Retry-After`.
-- The connection broke on the way, or 500, 502, 504: only requests that may be repeated (GET).
+- The connection broke on the way, or 500, 502, 504: only requests that may be repeated (GET, and what
+  has an idempotency key).
 
 429 is the caller's to hear about, not ours to sit out. Pauses double from 0.25 s; a `Retry-After`
 over 30 s is not waited for.
@@ -39,7 +40,7 @@ def send_with_retries(request: Request, max_retries: int) -> Plan[Response]:
 def _wait(request: Request, reply: Response | Lost, attempt: int) -> float | None:
     """Seconds until the next attempt; None when there must be none."""
     backoff = min(LONGEST_PAUSE, FIRST_PAUSE * float(2**attempt))
-    repeatable = request.method == "GET"
+    repeatable = request.method == "GET" or "Idempotency-Key" in request.headers
     if isinstance(reply, Lost):
         return backoff if repeatable or not reply.sent else None
     if reply.status in _NOT_BEGUN or (repeatable and reply.status in _REPEATABLE_STATUS):

@@ -1,0 +1,105 @@
+"""`POST /execute`: run code, wait for it or not."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Header, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+
+from faas_api.authentication import Account, ApiKeys
+from faas_api.cut_off import while_connected
+from faas_api.platform.command_request import AnyExecuteRequest, CommandRequest
+from faas_api.platform.requests import Asked
+from faas_api.platform.responses import CommandExecution, Execution, command_answer, execution_answer
+from faas_operator.execution_record import ExecutionRecord
+from faas_operator.executions import ExecutionService, require_in_time
+
+CLIENT_CLOSED_REQUEST = 499
+"""What the log says of a caller who went away; nobody receives it."""
+
+IdempotencyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="For 24 hours, the same request under the same key has the same answer and runs once; "
+        "another request is refused with 409. After a failure of the service the key is free again.",
+    ),
+]
+PreferHeader = Annotated[
+    str | None, Header(alias="Prefer", description="`respond-async`: answer 202 at once")
+]
+
+DOCUMENTED = {
+    200: {"model": Execution | CommandExecution, "description": "It ended, with whatever exit code"},
+    202: {"model": Execution, "description": "It was accepted; see `Location`"},
+    408: {"description": "It used up its time; `details` holds what it wrote until then, and the receipt"},
+}
+
+
+def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
+    """The route over one service."""
+    routes = APIRouter(tags=["executions"])
+    answering = Answering(executions)
+
+    @routes.post("/execute", response_model=None, responses=DOCUMENTED)  # type: ignore[arg-type]
+    async def execute(
+        body: Annotated[AnyExecuteRequest, Body()],
+        request: Request,
+        account: Account = Depends(keys),  # noqa: B008
+        key: IdempotencyHeader = None,
+        prefer: PreferHeader = None,
+    ) -> Response:
+        """Run code and wait for its end, unless asked not to.
+
+        Going away cancels the run, unless it has an idempotency key: then ask again for its answer.
+        """
+        return await answering.answer(body, request, account, key, prefer)
+
+    return routes
+
+
+class Answering:
+    """Runs what a body asks for and answers as its caller prefers."""
+
+    def __init__(self, executions: ExecutionService) -> None:
+        self._executions = executions
+
+    async def answer(
+        self,
+        body: AnyExecuteRequest,
+        request: Request,
+        account: Account,
+        key: str | None,
+        prefer: str | None,
+    ) -> Response:
+        """The response."""
+        run = body.run(body.job(), key)
+        if body.asynchronous or _prefers_async(prefer):
+            execution_id = await self._executions.start(run, account)
+            record = await self._executions.record(execution_id, account)
+            return _accepted(body, record, request, prefer)
+        try:
+            record = await while_connected(request, self._executions.execute(run, account))
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return JSONResponse(_shaped(body, require_in_time(record)))
+
+
+def _prefers_async(prefer: str | None) -> bool:
+    wishes = (prefer or "").lower().replace(";", ",").split(",")
+    return "respond-async" in (wish.strip() for wish in wishes)
+
+
+def _accepted(body: Asked, record: ExecutionRecord, request: Request, prefer: str | None) -> Response:
+    headers = {"Location": f"{request.url_for('get_execution', execution_id=record.id).path}"}
+    if _prefers_async(prefer):
+        headers["Preference-Applied"] = "respond-async"
+    return JSONResponse(_shaped(body, record), 202, headers)
+
+
+def _shaped(body: Asked, record: ExecutionRecord) -> dict[str, object]:
+    """In the fields of the form that was asked with."""
+    answer = command_answer(record) if isinstance(body, CommandRequest) else execution_answer(record)
+    return answer.model_dump(mode="json")

@@ -1,0 +1,136 @@
+"""Executions that were begun: reading, cancelling, their output and their receipts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import JSONResponse
+
+from faas_api.authentication import Account, ApiKeys
+from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
+from faas_api.platform.responses import (
+    Artifacts,
+    Execution,
+    ExecutionList,
+    Logs,
+    artifacts_answer,
+    execution_answer,
+    list_answer,
+    receipt_file,
+)
+from faas_blueprint.digests import Digest, digest_from_hex
+from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.job import Mode
+from faas_operator.execution_record import ExecutionStatus
+from faas_operator.executions import ExecutionService, is_over
+
+Tail = Annotated[
+    int | None, Query(ge=0, le=1_000_000, description="Only this many last lines of each stream")
+]
+
+_BYTES = {200: {"content": {"application/octet-stream": {}}, "description": "The bytes"}}
+
+
+def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
+    """The routes over one service."""
+    routes = APIRouter(tags=["executions"])
+    caller = Depends(keys)
+
+    @routes.get("/executions")
+    async def list_executions(
+        account: Account = caller,
+        status: ExecutionStatus | None = None,
+        mode: Mode | None = None,
+        language: str | None = None,
+        limit: Limit = DEFAULT_LIMIT,
+        offset: Offset = 0,
+    ) -> ExecutionList:
+        """The caller's executions, newest first."""
+        lines, total = await executions.page(account, limit, offset, status, mode, language)
+        return list_answer(list(lines), total, limit, offset)
+
+    @routes.get("/executions/{execution_id}")
+    async def get_execution(execution_id: str, account: Account = caller) -> Execution:
+        """An execution of the caller's."""
+        return execution_answer(await executions.record(execution_id, account))
+
+    @routes.post("/executions/{execution_id}/cancel")
+    @routes.delete("/executions/{execution_id}", operation_id="cancel_execution_by_delete")
+    async def cancel_execution(execution_id: str, account: Account = caller) -> Execution:
+        """Stop an execution and its machine. One that is over already is answered as it is."""
+        return execution_answer(await executions.cancel(execution_id, account))
+
+    @routes.get("/executions/{execution_id}/logs")
+    async def get_logs(
+        execution_id: str,
+        account: Account = caller,
+        tail: Tail = None,
+        stream: Literal["stdout", "stderr"] | None = None,
+    ) -> Logs:
+        """What an execution has written so far."""
+        record, stdout, stderr = await executions.logs(execution_id, account)
+        outcome = None if record.attested is None else record.attested.outcome
+        return Logs(
+            execution_id=record.id,
+            status=str(record.status),
+            stdout="" if stream == "stderr" else _tail(stdout, tail),
+            stderr="" if stream == "stdout" else _tail(stderr, tail),
+            complete=is_over(record),
+            truncated=outcome is not None and (outcome.stdout.truncated or outcome.stderr.truncated),
+        )
+
+    @routes.get("/executions/{execution_id}/receipt", response_model=dict[str, object])
+    async def get_receipt(execution_id: str, account: Account = caller) -> Response:
+        """The receipt file of an execution: all it takes to verify it elsewhere."""
+        return JSONResponse(receipt_file(await executions.record(execution_id, account)))
+
+    @routes.get("/executions/{execution_id}/files")
+    @routes.get("/executions/{execution_id}/artifacts", operation_id="list_artifacts")
+    async def list_files(execution_id: str, account: Account = caller) -> Artifacts:
+        """What an execution left in its output folder."""
+        return artifacts_answer(await executions.record(execution_id, account), "/api/v1")
+
+    @routes.get("/executions/{execution_id}/files/{path:path}", response_model=None, responses=_BYTES)  # type: ignore[arg-type]
+    @routes.get(
+        "/executions/{execution_id}/artifacts/{path:path}",
+        operation_id="get_artifact",
+        response_model=None,
+        responses=_BYTES,  # type: ignore[arg-type]
+    )
+    async def get_file(execution_id: str, path: str, account: Account = caller) -> Response:
+        """The bytes of a file that an execution left in its output folder."""
+        content = await executions.file(execution_id, account, path)
+        return Response(content, media_type="application/octet-stream", headers=_FILE_HEADERS)
+
+    @routes.get("/blobs/{sha256}", response_model=None, responses=_BYTES, tags=["chain"])  # type: ignore[arg-type]
+    async def get_blob(sha256: str) -> Response:
+        """Output that a result on-chain refers to by its hash: a stream, a file, or the manifest of all
+        files. Open to everyone who knows the hash."""
+        content = await executions.blob(_digest(sha256))
+        return Response(content, media_type="application/octet-stream", headers=_BLOB_HEADERS)
+
+    return routes
+
+
+_FILE_HEADERS = {
+    "Cache-Control": "private",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Disposition": "attachment",
+}
+_BLOB_HEADERS = {**_FILE_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
+
+
+def _tail(data: bytes, lines: int | None) -> str:
+    text = data.decode(errors="replace")
+    if lines is None:
+        return text
+    kept = text.splitlines(keepends=True)
+    return "".join(kept[max(0, len(kept) - lines) :])
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return digest_from_hex(text if text.startswith("0x") else "0x" + text)
+    except ValueError as error:
+        raise InvalidRequest("expected a SHA-256 as 64 hexadecimal digits", {"field": "sha256"}) from error

@@ -1,0 +1,157 @@
+"""One client's WebSocket: which runs it follows, and what it may say.
+
+    {"type": "subscribe" | "unsubscribe", "execution_id"}
+    {"type": "input", …}, {"type": "resize", …}   refused: see `REFUSED`
+
+An error that concerns a message and not a run has `"fatal": false`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import aclosing
+
+from fastapi import WebSocket
+from starlette.websockets import WebSocketDisconnect
+
+from faas_api.errors import documented_code
+from faas_api.platform.stream_messages import Message, messages
+from faas_blueprint.errors import FaaSError
+from faas_operator.executions import ExecutionService, told
+
+PATIENCE_SECONDS = 5.0
+"""For ids that are not known yet: a client may connect before it asks for the run."""
+
+SEND_SECONDS = 60.0
+"""A client that takes nothing for so long is let go."""
+
+SUBSCRIPTIONS = 64
+"""At once, on one socket."""
+
+REFUSED = {
+    "input": "a verified run takes no input while it runs: its stdin is part of the job that the receipt "
+    "answers for; send it as 'stdin' with the request",
+    "resize": "a verified run has no terminal, so there is nothing to resize",
+}
+
+
+_GONE = (WebSocketDisconnect, TimeoutError, RuntimeError)
+"""What sending to a client that is not there any more raises."""
+
+
+class StreamSocket:
+    """A client's subscriptions."""
+
+    def __init__(self, socket: WebSocket, executions: ExecutionService, account: str) -> None:
+        self._socket = socket
+        self._executions = executions
+        self._account = account
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._sending = asyncio.Lock()
+        self._closes = False
+        """Whether the socket is closed when nothing is followed any more."""
+        self._over = asyncio.Event()
+
+    async def serve(self, execution_id: str | None) -> None:
+        """Until the client goes away; with an id, until all that it follows is over."""
+        await self._socket.accept()
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._over_now())]
+        try:
+            if execution_id is not None:
+                self._closes = True
+                self._subscribe(execution_id)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not tasks[0].done():
+                await asyncio.wait_for(self._socket.close(1000), SEND_SECONDS)
+        except _GONE:
+            return
+        finally:
+            tasks.extend(self._following.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _over_now(self) -> None:
+        await self._over.wait()
+
+    async def _listen(self) -> None:
+        while True:
+            received = await self._socket.receive()
+            if received["type"] == "websocket.disconnect":
+                raise WebSocketDisconnect(received.get("code") or 1000)
+            await self._hear(received.get("text") or "")
+
+    async def _hear(self, text: str) -> None:
+        try:
+            message = json.loads(text)
+        except (ValueError, RecursionError):
+            message = None
+        if not isinstance(message, dict):
+            await self._refuse(None, "a message is a JSON object, sent as text")
+            return
+        kind, execution_id = message.get("type"), message.get("execution_id")
+        if not isinstance(execution_id, str):
+            await self._refuse(None, "a message names its execution_id")
+        elif kind == "subscribe":
+            if self._crowded(execution_id):
+                await self._refuse(execution_id, f"{SUBSCRIPTIONS} subscriptions at the most")
+            else:
+                self._subscribe(execution_id)
+        elif kind == "unsubscribe":
+            task = self._following.pop(execution_id, None)
+            if task is not None:
+                task.cancel()
+        else:
+            known = REFUSED.get(kind) if isinstance(kind, str) else None
+            await self._refuse(execution_id, known or f"there is no message type {str(kind)[:40]!r}")
+
+    def _crowded(self, execution_id: str) -> bool:
+        running = [name for name, task in self._following.items() if not task.done()]
+        return execution_id not in running and len(running) >= SUBSCRIPTIONS
+
+    def _subscribe(self, execution_id: str) -> None:
+        """Once for each run; one that is over may be asked for again."""
+        known = self._following.get(execution_id)
+        if known is None or known.done():
+            self._following[execution_id] = asyncio.create_task(self._follow(execution_id))
+
+    async def _follow(self, execution_id: str) -> None:
+        said = messages(self._executions, execution_id, self._account, PATIENCE_SECONDS)
+        try:
+            async with aclosing(said):
+                async for message in said:
+                    await self._send(message)
+        except FaaSError as error:
+            await self._send(_failure(execution_id, error))
+        except _GONE:
+            self._over.set()
+        finally:
+            ours = asyncio.current_task()
+            others = [task for task in self._following.values() if task is not ours]
+            if self._closes and all(task.done() for task in others):
+                self._over.set()
+
+    async def _refuse(self, execution_id: str | None, problem: str) -> None:
+        await self._send(
+            {
+                "type": "error",
+                "execution_id": execution_id,
+                "error": problem,
+                "code": "INVALID_REQUEST",
+                "fatal": False,
+            }
+        )
+
+    async def _send(self, message: Message) -> None:
+        async with self._sending, asyncio.timeout(SEND_SECONDS):
+            await self._socket.send_text(json.dumps(message))
+
+
+def _failure(execution_id: str, error: FaaSError) -> Message:
+    return {
+        "type": "error",
+        "execution_id": execution_id,
+        "error": told(error),
+        "code": documented_code(error),
+    }

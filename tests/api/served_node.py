@@ -1,0 +1,30 @@
+"""A node without a chain, to be killed: `served_node.py DATABASE`. Prints its port once it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import closing
+
+from faas_api.app import create_app
+from faas_api.serve import listen, serve
+from faas_microvm.engine import Engine
+from faas_operator.executions import ExecutionService
+from faas_operator.settings import Secrets, Settings
+from faas_operator.signer import Signer
+from faas_operator.store import Store
+
+
+async def main(database: str) -> None:
+    with closing(Store.open(database)) as store, closing(listen("127.0.0.1", 0)) as listener:
+        async with (
+            await Engine.open() as engine,
+            ExecutionService(engine, Signer(b"\x01" * 32), store) as executions,
+        ):
+            app = create_app(executions, Settings(), Secrets.with_api_keys("alice"))
+            print(listener.getsockname()[1], flush=True)
+            await serve(app, listener)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

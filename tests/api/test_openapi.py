@@ -1,0 +1,64 @@
+"""The committed description is that of the routes, and says of them what clients need."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from faas_api.openapi import document
+
+CHECKOUT_FILE = "api/openapi.json"
+
+
+@pytest.fixture(scope="module")
+def described():
+    return json.loads(document())
+
+
+def test_it_is_committed(request):
+    committed = (request.config.rootpath / CHECKOUT_FILE).read_text()
+    assert committed == document(), "run scripts/openapi and commit api/openapi.json"
+
+
+def operations(described):
+    return [
+        (path, method, operation)
+        for path, item in described["paths"].items()
+        for method, operation in item.items()
+    ]
+
+
+def test_every_operation_has_a_name_a_text_and_the_error_shape(described):
+    names = [operation["operationId"] for _, _, operation in operations(described)]
+    assert len(set(names)) == len(names)
+    for path, _, operation in operations(described):
+        assert operation["description"]
+        if path != "/health":
+            schema = operation["responses"]["default"]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/ErrorBody"}
+        assert "422" not in operation["responses"]
+
+
+def test_keys_are_declared(described):
+    assert set(described["components"]["securitySchemes"]) == {"bearer", "api_key"}
+    for path, _, operation in operations(described):
+        is_open = path in ("/health", "/api/v1/blobs/{sha256}")
+        assert ("security" in operation) != is_open, path
+
+
+def test_both_forms_of_a_request_are_described(described):
+    body = described["paths"]["/api/v1/execute"]["post"]["requestBody"]["content"]["application/json"][
+        "schema"
+    ]
+    assert {entry["$ref"].rpartition("/")[2] for entry in body["oneOf"]} == {
+        "ExecuteRequest",
+        "CommandRequest",
+    }
+    assert "async" in described["components"]["schemas"]["ExecuteRequest"]["properties"]
+
+
+def test_that_input_is_refused_is_said(described):
+    text = described["paths"]["/api/v1/stream/{execution_id}"]["get"]["description"]
+    assert "stdin is part of the job" in text
+    assert "WebSocket" in text

@@ -1,0 +1,117 @@
+"""FaaSClient's modes, streams, snapshots and branches against the real API over the real engine."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+
+import pytest
+
+import faas_sdk
+from faas_api.app import create_app
+from faas_api.serve import listen, serve
+from faas_microvm.engine import Engine
+from faas_operator.executions import ExecutionService
+from faas_operator.settings import Secrets, Settings
+from faas_operator.signer import Signer
+from faas_operator.store import Store
+from faas_sdk import AsyncFaaSClient, FaaSClient
+
+pytestmark = pytest.mark.machine
+
+KEY = "key-of-the-sdk"
+TICKING = "import time\nfor i in range(3):\n    print(i, flush=True); time.sleep(.1)\nraise SystemExit(5)"
+
+
+@pytest.fixture
+async def endpoint(faas_home, tmp_path) -> AsyncIterator[str]:
+    with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
+        async with (
+            await Engine.open(faas_home) as engine,
+            ExecutionService(engine, Signer(b"\x01" * 32), store) as executions,
+        ):
+            app = create_app(executions, Settings(home=tmp_path), Secrets.with_api_keys(KEY))
+            with closing(listen("127.0.0.1", 0)) as listener:
+                serving = asyncio.create_task(serve(app, listener))
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest.fixture
+async def client(endpoint) -> AsyncIterator[AsyncFaaSClient]:
+    async with AsyncFaaSClient(KEY, endpoint, timeout=120) as made:
+        yield made
+
+
+async def test_a_run_is_streamed_while_it_goes_on(client):
+    begun = await client.start(TICKING, "python")
+    assert begun.status in ("queued", "running")
+    events = [event async for event in client.stream(begun.id)]
+    assert "".join(event.data for event in events) == "0\n1\n2\n"
+    assert (events[-1].type, events[-1].exit_code) == ("completed", 5)
+    assert (await client.execution(begun.id)).stdout == "0\n1\n2\n"
+    with pytest.raises(faas_sdk.NotFound):
+        [event async for event in client.stream("exec_none")]
+
+
+async def test_the_blocking_client_streams_both_ways(endpoint):
+    def blocking():
+        with FaaSClient(KEY, endpoint, timeout=120) as client:
+            result = client.execute(TICKING, "python", mode="cached")
+            return client, result, "".join(event.data for event in client.stream(result.execution_id))
+
+    client, result, text = await asyncio.to_thread(blocking)
+    assert text == result.stdout == "0\n1\n2\n"
+    assert "".join([event.data async for event in client.stream(result.execution_id)]) == text
+
+
+async def test_snapshots_and_branches(client):
+    first = await client.execute("open('f', 'w').write('root'); x = 1", "python", mode="checkpointed")
+    assert first.snapshot_id is not None
+    again = await client.create_snapshot(first.id, {"name": "root", "tags": ["v1"]})
+    assert again.checksum == (await client.get_snapshot(first.snapshot_id)).checksum
+    listed = await client.list_snapshots(mode="checkpointed", limit=1)
+    assert ([snapshot.id for snapshot in listed], listed.total) == ([again.id], 2)
+
+    sides = []
+    for name in ("left", "right"):
+        branch = await client.create_branch(again.id, metadata={"name": name})
+        code = f"open('{name}', 'w').write('{name}')"
+        moved = await client.execute(code, "python", mode="branched", branch_id=branch.id)
+        assert (await client.get_branch(branch.id)).head == moved.snapshot_id
+        sides.append(branch.id)
+    assert [branch.id for branch in await client.list_branches(snapshot_id=again.id)] == sides[::-1]
+    merged = await client.merge_branches(sides)
+    shown = await client.execute("import os; print(sorted(os.listdir()))", "python", snapshot_id=merged.id)
+    assert shown.stdout == "['f', 'left', 'main.py', 'output', 'right']\n"
+    diff = await client.diff_snapshot(merged.id)
+    assert [entry["path"] for entry in diff["files"]["added"]] == ["right"]
+    proof = await client.prove_snapshot(merged.id, "right", content=True)
+    assert proof["content"] == "0x" + b"right".hex()
+
+    restored = await client.restore_snapshot(again.id)
+    assert (restored.status, restored.duration_ms > 0) == ("restored", True)
+    on = await client.execute("x += 1; print(x)", "python", session=restored.session_id)
+    assert (on.stdout, on.session_id, on.mode) == ("2\n", restored.session_id, "persistent")
+    await client.end_session(restored.session_id)
+
+    with pytest.raises(faas_sdk.ApiError) as refused:
+        await client.delete_snapshot(again.id)
+    assert refused.value.status == 409
+    await client.delete_branch(sides[0])
+    await client.delete_snapshot(again.id, cascade=True)
+    with pytest.raises(faas_sdk.NotFound):
+        await client.get_snapshot(again.id)
+
+
+async def test_runs_are_listed_cancelled_and_asked_for_once(client):
+    endless = await client.start("while True: pass", "python", resources={"timeout_ms": 600_000})
+    cancelled = await client.cancel(endless.id)
+    assert (cancelled.status, cancelled.error) == ("cancelled", "the run was cancelled")
+    twice = [await client.execute("print(1)", "python", idempotency_key="k") for _ in "12"]
+    assert twice[0].id == twice[1].id
+    page = await client.executions(status="completed")
+    assert [entry.id for entry in page] == [twice[0].id]
+    assert (await client.logs(twice[0].id))["stdout"] == "1\n"
