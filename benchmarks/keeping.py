@@ -72,10 +72,10 @@ async def _timed(setting: Setting, times: list[float]) -> None:
 async def _large_snapshot(engine: Engine, megabytes: int) -> list[Figure]:
     code = (
         "import random\n"
-        f"part = random.Random({megabytes}).randbytes(1 << 20)\n"
+        f"part = random.Random({megabytes}).randbytes(1_000_000)\n"
         f"data = [part[n:] + part[:n] for n in range({megabytes})]\n"
     )
-    job = make_job("python", code, keep=True, limits=Limits(memory_mb=768, timeout_ms=600_000))
+    job = make_job("python", code, keep=True, limits=Limits(memory_mb=512, timeout_ms=600_000))
     stopped = await _stopped(engine, job)
     base = engine.library.base
     measured: list[Snapshot] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import tempfile
 from typing import Annotated
 
 import typer
@@ -45,9 +46,10 @@ async def _up(
 
     key = api_key or new_api_key()
     steps = Steps()
-    with listen("127.0.0.1", api_port) as listener:
+    # snapshots of accounts that end with the chain end with it too
+    with tempfile.TemporaryDirectory(prefix="faas-") as store, listen("127.0.0.1", api_port) as listener:
         with steps.step("machine", "preparing the machine") as done:
-            settings = EngineSettings(waiting=2, emulator=emulator)
+            settings = EngineSettings(waiting=2, emulator=emulator, store=store)
             engine = await Engine.open(progress=note, settings=settings)
             done("the machine is ready")
         async with (

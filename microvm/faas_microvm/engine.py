@@ -131,8 +131,11 @@ async def open_store(home: Path | None = None, settings: EngineSettings | None =
     """The store of snapshots alone, for what needs no machine."""
     home, settings = home or default_home(), settings or EngineSettings()
     location = settings.store or default_store(home)
-    name = sha256(location.encode()).hex()[:16]
-    return await SnapshotStore.open(location, home / "stores" / f"{name}.db", settings.store_bytes)
+    if "://" in location:
+        index = home / "stores" / f"{sha256(location.encode()).hex()[:16]}.db"
+    else:
+        index = Path(location) / "index.db"
+    return await SnapshotStore.open(location, index, settings.store_bytes)
 
 
 def _is_under_way(snapshot: Snapshot) -> bool:
@@ -216,7 +219,7 @@ class Engine:
         Where the job says `keep`, the machine is stored as a child of the snapshot it started on.
         """
         started = time.perf_counter()
-        start = await self._idle(snapshot)
+        start = await self.idle(snapshot)
         prepared = await self.prepare(job)
         if prepared.program is None:
             for said in self.refused(prepared, start, started):
@@ -282,7 +285,7 @@ class Engine:
             return ZERO_DIGEST
         return await self._toolchains.measurement(job.language)
 
-    async def _idle(self, measurement: Digest | None) -> Snapshot:
+    async def idle(self, measurement: Digest | None) -> Snapshot:
         """A snapshot that can take a job. Raises InvalidRequest when one is under way in it."""
         snapshot = await self.library.get(measurement)
         if _is_under_way(snapshot):
@@ -329,7 +332,7 @@ class Engine:
         Runs are deterministic, so this is the machine of an execution that is running or was finished
         long ago; at the end its measurement is that execution's state root.
         """
-        start = await self._idle(snapshot)
+        start = await self.idle(snapshot)
         tick = 0 if virtual_ms is None else max(1, virtual_ms // TICK_MS)
         prepared = await self.prepare(job)
         if prepared.program is None:

@@ -151,7 +151,7 @@ class Sessions:
                 head = await self._engine.library.store.get_branch(name)
             except NotFound:
                 head = self._engine.measurement
-            stored = await self._engine.library.get(head)
+            stored = await self._engine.idle(head)
             self._open.setdefault(name, _Session(stored))
             await self._make_room(name)
         if self._sweeper is None:
