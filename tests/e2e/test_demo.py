@@ -14,8 +14,8 @@ KEYS = {
     "service_id", "call_id", "language", "stdout", "exit_code", "receipt", "result_tx", "verified", "timings",
 }  # fmt: skip
 RECEIPT_KEYS = {
-    "version", "profile_id", "snapshot", "toolchain", "job_digest", "outcome_digest", "state_root", "virtual_ns",
-    "chain_id", "tangle", "service_id", "call_id", "operator", "signature",
+    "version", "profile_id", "snapshot", "toolchain", "job_digest", "outcome_digest", "state_root",
+    "virtual_ns", "chain_id", "tangle", "service_id", "call_id", "operator", "signature",
 }  # fmt: skip
 ENDS_WITHIN_SECONDS = 15
 
