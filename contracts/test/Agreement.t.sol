@@ -332,6 +332,17 @@ contract AgreementTest is Answering {
         if (fits) vm.assertEq(uint256(manager.assuranceOf(service).window), uint256(assurance.window));
     }
 
+    function test_a_quorum_is_more_than_half_and_has_no_window() public {
+        Assurance[3] memory refused = [_quorum(2, 4), _quorum(1, 17), Assurance(2, 3, 60, false)];
+        for (uint256 number = 0; number < 3; number++) {
+            vm.expectRevert(
+                abi.encodeWithSelector(Assurances.InvalidAssurance.selector, refused[number], uint256(5))
+            );
+            _service(5, refused[number]);
+        }
+        _service(5, _quorum(3, 4));
+    }
+
     function testFuzz_only_the_services_owner_sets_it(address caller) public {
         uint64 service = _service(3, _quorum(1, 1));
         tangle.addForeignService(99, caller, _operators(3));

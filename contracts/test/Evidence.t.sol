@@ -80,6 +80,14 @@ contract EvidenceTest is Answering {
         _equivocation(key, _claim(1), _claim(2));
     }
 
+    function test_both_receipts_must_be_signed() public {
+        Place memory place = Place(service, call, keys.addr(2));
+        bytes memory own = _sign(2, service, call, _claim(1));
+        bytes memory foreign = _sign(3, service, call, _claim(2));
+        vm.expectRevert(abi.encodeWithSelector(Calls.NotSigned.selector, keys.addr(2)));
+        manager.proveEquivocation(place, _claim(1), own, _claim(2), foreign);
+    }
+
     function testFuzz_another_place_does_not_count(uint64 otherService, uint64 otherCall, uint64 chain)
         public
     {
