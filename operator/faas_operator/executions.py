@@ -114,7 +114,7 @@ class ExecutionService:
 
     # -- asking
 
-    async def start(self, request: RunRequest, account: str, resuming: bool = False) -> str:
+    async def start(self, request: RunRequest, account: str) -> str:
         """Begin a run, or find the one that was asked for under the same idempotency key; answers its id.
 
         Raises InvalidRequest, NotFound, Conflict, InsufficientResources; nothing is stored then.
@@ -124,12 +124,12 @@ class ExecutionService:
                 earlier = await asyncio.to_thread(self._executions.earlier, account, request.key)
                 if earlier is not None:
                     return earlier
-            return await self._begin(request, account, resuming)
+            return await self._begin(request, account)
 
-    async def _begin(self, request: RunRequest, account: str, resuming: bool) -> str:
+    async def _begin(self, request: RunRequest, account: str) -> str:
         if len(self._runs) >= UNFINISHED_AT_MOST:
             raise InsufficientResources(f"{UNFINISHED_AT_MOST} runs are waiting already; try again later")
-        placement = await self.placing.check(account, request.placement, resuming)
+        placement = await self.placing.check(account, request.placement)
         job = replace(request.job, keep=placement.mode.keeps)
         request = replace(request, job=job, placement=placement)
         execution_id = request.execution_id or new_execution_id()

@@ -32,13 +32,13 @@ class Placing:
         self._keeping = keeping
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def check(self, account: str, placement: Placement, resuming: bool = False) -> Placement:
+    async def check(self, account: str, placement: Placement) -> Placement:
         """The placement, with a session's name chosen where it is left open.
 
         Raises InvalidRequest for what does not go together, NotFound for what is not the account's.
         """
         _require_fitting(placement)
-        if placement.snapshot_id is not None and not resuming:
+        if placement.snapshot_id is not None:
             await self._keeping.require_runnable(account, placement.snapshot_id)
         if placement.branch_id is not None:
             await asyncio.to_thread(self._catalog.branch, account, placement.branch_id)

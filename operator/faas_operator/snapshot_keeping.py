@@ -69,8 +69,8 @@ class SnapshotKeeping:
         entry = await self.entry(account, snapshot_id)
         if entry is not None and entry.paused:
             raise InvalidRequest(
-                f"a run is under way in snapshot {snapshot_id}: restore it to let that run go on; "
-                "other code cannot be run in it",
+                f"a run is under way in snapshot {snapshot_id}: other code cannot be run in it; "
+                "restore it to have that run to its end",
                 {"field": "snapshot_id"},
             )
 

@@ -87,7 +87,7 @@ class SnapshotService:
         took.
 
         It is a session's: runs in mode persistent that name it go on in it. Where a run was under way,
-        that run goes on by itself. Raises NotFound.
+        that run is run again, by itself, to its end. Raises NotFound.
         """
         started = time.perf_counter()
         entry = await self._keeping.entry(account, snapshot_id)
@@ -214,12 +214,15 @@ class SnapshotService:
             ) from None
 
     async def _go_on(self, account: str, entry: SnapshotEntry) -> ExecutionRecord:
-        """Let the run that is under way in a snapshot go on: to its machine, any job means just that."""
+        """Run the job that is under way in a snapshot from its beginning to its end: what comes out is then
+        a function of a snapshot and a job, which a receipt can say."""
         assert entry.execution_id is not None
-        job = (await self._executions.record(entry.execution_id, account)).job
-        assert job is not None
-        request = RunRequest(job, Placement(Mode.CHECKPOINTED, entry.id))
-        execution_id = await self._executions.start(request, account, resuming=True)
+        assert entry.parent_id is not None
+        origin = await self._executions.record(entry.execution_id, account)
+        assert origin.job is not None
+        mode = Mode.BRANCHED if origin.placement.mode is Mode.BRANCHED else Mode.CHECKPOINTED
+        request = RunRequest(origin.job, Placement(mode, entry.parent_id))
+        execution_id = await self._executions.start(request, account)
         return await self._executions.record(execution_id, account)
 
     async def _stand_by(self, account: str, snapshot_id: str, started: float) -> ExecutionRecord:

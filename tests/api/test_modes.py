@@ -177,7 +177,7 @@ async def test_a_snapshot_of_any_finished_run(client):
     assert (await run(client, "print(y)", snapshot_id=snapshot["id"]))["stdout"] == "5\n"
 
 
-async def test_a_run_is_stopped_on_its_way_and_goes_on_elsewhere(client):
+async def test_a_run_is_looked_at_on_its_way_and_run_to_its_end(client):
     code = "import time\nfor i in range(4):\n    print(i, flush=True)\n    time.sleep(0.2)"
     body = await run(client, code)
     response = await client.post("/snapshots", json={"execution_id": body["id"], "virtual_ms": 300})
@@ -187,14 +187,15 @@ async def test_a_run_is_stopped_on_its_way_and_goes_on_elsewhere(client):
     refused = await client.post(
         "/execute", json={"code": "print(1)", "language": "python", "snapshot_id": snapshot["id"]}
     )
-    assert "restore" in error_of(refused, 400)["message"]
+    assert "under way" in error_of(refused, 400)["message"]
     restored = (await client.post(f"/snapshots/{snapshot['id']}/restore")).json()
     assert restored["status"] == "restored"
     events = (await client.get(f"/executions/{restored['execution_id']}/stream")).text
     assert events.rstrip().splitlines()[-3] == "event: completed"
     after = (await client.get(f"/executions/{restored['execution_id']}")).json()
     assert (after["status"], after["stdout"]) == ("completed", "0\n1\n2\n3\n")
-    assert after["receipt"]["snapshot"] == snapshot["measurement"]
+    assert after["receipt"]["snapshot"] == body["receipt"]["snapshot"]
+    assert (after["mode"], after["virtual_ns"] > 600_000_000) == ("checkpointed", True)
 
     late = await client.post("/snapshots", json={"execution_id": body["id"], "virtual_ms": 60_000})
     assert error_of(late, 400)["details"]["field"] == "virtual_ms"

@@ -96,7 +96,7 @@ class Snapshot(BaseModel):
     branch_id: str | None = Field(description="The branch in which it was made")
     mode: str
     kind: str = Field(description="checkpoint or merge")
-    paused: bool = Field(description="A run is under way in it, which `restore` lets go on")
+    paused: bool = Field(description="A run is under way in it, which `restore` has to its end")
     created_at: str
     size_bytes: int = Field(description="Of all that differs from its parent, uncompressed")
     stored_bytes: int = Field(description="What it added to the store")
@@ -121,7 +121,7 @@ class Restored(BaseModel):
     id: str
     snapshot_id: str
     session_id: str | None = Field(
-        description="Run in it with mode persistent; null where a run goes on by itself"
+        description="Run in it with mode persistent; null where a run was under way"
     )
     status: str = Field("restored")
     duration_ms: int

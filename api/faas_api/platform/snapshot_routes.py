@@ -65,7 +65,8 @@ def router(snapshots: SnapshotService, keys: ApiKeys) -> APIRouter:
     async def restore_snapshot(snapshot_id: str, account: Account = caller) -> Restored:
         """A machine that stands where the snapshot was taken, ready for runs in mode persistent.
 
-        Where a run was under way in the snapshot, that run goes on by itself, as the new execution.
+        Where a run was under way in the snapshot, the new execution is that run to its end: run again from
+        its beginning, with the same output, so that its receipt can be checked like any other.
         """
         record, took = await snapshots.restore(account, snapshot_id)
         return Restored(

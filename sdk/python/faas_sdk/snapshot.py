@@ -40,7 +40,7 @@ class Restored:
     execution_id: str
     snapshot_id: str
     session_id: str | None
-    """`execute(…, session=…)` runs in it; None where a run goes on in it by itself."""
+    """`execute(…, session=…)` runs in it; None where a run was under way."""
     status: str
     duration_ms: float
     response: Mapping[str, object]
