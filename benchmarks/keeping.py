@@ -72,11 +72,15 @@ async def _timed(setting: Setting, times: list[float]) -> None:
 async def _large_snapshot(engine: Engine, megabytes: int) -> list[Figure]:
     code = (
         "import random\n"
-        f"part = random.Random({megabytes}).randbytes(1 << 20)\n"
-        f"data = [part[n:] + part[:n] for n in range({megabytes})]\n"
+        "size = 1_000_000\n"
+        f"part = random.Random({megabytes}).randbytes(size)\n"
+        f"data = bytearray({megabytes} * size)\n"
+        f"for n in range({megabytes}): data[n * size:(n + 1) * size] = part[n:] + part[:n]\n"
     )
-    job = make_job("python", code, keep=True, limits=Limits(memory_mb=768, timeout_ms=600_000))
+    job = make_job("python", code, keep=True, limits=Limits(memory_mb=512, timeout_ms=600_000))
     stopped = await _stopped(engine, job)
+    if stopped.result.exit_code != 0:
+        raise AssertionError(f"{megabytes} MB could not be changed: {stopped.result} {stopped.stderr!r}")
     base = engine.library.base
     measured: list[Snapshot] = []
     measuring = milliseconds_of(lambda: measured.append(stopped.snapshot(base)))
