@@ -16,7 +16,7 @@ from benchmarks.jobs import GREETING
 from benchmarks.setting import Setting, hello_job, milliseconds, milliseconds_of
 from faas_blueprint.job import Job, Limits, make_job
 from faas_microvm.engine import Engine, EngineSettings
-from faas_microvm.paused_machine import PausedMachine
+from faas_microvm.machine import Machine
 from faas_microvm.running import Stopped, origin_of
 from faas_microvm.snapshot import Snapshot
 
@@ -72,16 +72,20 @@ async def _timed(setting: Setting, times: list[float]) -> None:
 async def _large_snapshot(engine: Engine, megabytes: int) -> list[Figure]:
     code = (
         "import random\n"
-        f"part = random.Random({megabytes}).randbytes(1_000_000)\n"
-        f"data = [part[n:] + part[:n] for n in range({megabytes})]\n"
+        "size = 1_000_000\n"
+        f"part = random.Random({megabytes}).randbytes(size)\n"
+        f"data = bytearray({megabytes} * size)\n"
+        f"for n in range({megabytes}): data[n * size:(n + 1) * size] = part[n:] + part[:n]\n"
     )
     job = make_job("python", code, keep=True, limits=Limits(memory_mb=512, timeout_ms=600_000))
     stopped = await _stopped(engine, job)
+    if stopped.result.exit_code != 0:
+        raise AssertionError(f"{megabytes} MB could not be changed: {stopped.result} {stopped.stderr!r}")
     base = engine.library.base
     measured: list[Snapshot] = []
     measuring = milliseconds_of(lambda: measured.append(stopped.snapshot(base)))
     storing = await milliseconds(engine.library.keep(measured[0], base, "checkpoint", origin=origin_of(job)))
-    pages = len(stopped.pages or ())
+    pages = len(stopped.pages)
     per_thousand = measuring / pages * 1000
     name = f"snapshot_{megabytes}_mb"
     return [
@@ -120,6 +124,6 @@ async def _keep(engine: Engine, stopped: Stopped) -> None:
     await engine.library.keep(snapshot, base, "checkpoint")
 
 
-async def _fork(engine: Engine) -> PausedMachine:
+async def _fork(engine: Engine) -> Machine:
     record = await engine.fork(engine.measurement, seed=next(_NUMBERS))
     return await engine.pool.take(await engine.library.get(record.measurement))
