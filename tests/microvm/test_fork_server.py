@@ -127,7 +127,9 @@ async def test_own_build_restored_without_forking(stock, forking):
 
 
 async def run_in(engine, machine, job) -> Stopped:
-    async for event in engine.run_in(machine, job):
+    program = (await engine.prepare(job)).program
+    assert program is not None
+    async for event in engine.run_in(machine, job, program):
         if isinstance(event, Stopped):
             return event
     raise AssertionError("no end")
