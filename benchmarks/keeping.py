@@ -16,7 +16,7 @@ from benchmarks.jobs import GREETING
 from benchmarks.setting import Setting, hello_job, milliseconds, milliseconds_of
 from faas_blueprint.job import Job, Limits, make_job
 from faas_microvm.engine import Engine, EngineSettings
-from faas_microvm.machine import Machine
+from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.running import Stopped, origin_of
 from faas_microvm.snapshot import Snapshot
 
@@ -85,7 +85,7 @@ async def _large_snapshot(engine: Engine, megabytes: int) -> list[Figure]:
     measured: list[Snapshot] = []
     measuring = milliseconds_of(lambda: measured.append(stopped.snapshot(base)))
     storing = await milliseconds(engine.library.keep(measured[0], base, "checkpoint", origin=origin_of(job)))
-    pages = len(stopped.pages)
+    pages = len(stopped.pages or ())
     per_thousand = measuring / pages * 1000
     name = f"snapshot_{megabytes}_mb"
     return [
@@ -124,6 +124,6 @@ async def _keep(engine: Engine, stopped: Stopped) -> None:
     await engine.library.keep(snapshot, base, "checkpoint")
 
 
-async def _fork(engine: Engine) -> Machine:
+async def _fork(engine: Engine) -> PausedMachine:
     record = await engine.fork(engine.measurement, seed=next(_NUMBERS))
     return await engine.pool.take(await engine.library.get(record.measurement))
