@@ -134,7 +134,10 @@ class ForkedMachine:
         loop = asyncio.get_running_loop()
         parts = bytearray()
         while len(parts) < size:
-            part = await loop.sock_recv(self._channel, size - len(parts))
+            try:
+                part = await loop.sock_recv(self._channel, size - len(parts))
+            except ConnectionError:
+                part = b""
             if not part:
                 raise MachineFailure("the machine ended by itself")
             parts += part
