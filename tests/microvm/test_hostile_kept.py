@@ -211,7 +211,7 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
             python("import os\nos.write(os.open('/proc/self/fd/3', os.O_WRONLY), b'\\xff' * 64)"),
             HELLO,
         ],
-        LATE,
+        "exit code 1",
     ),
     "the runner's descriptors closed": ([python("import os\nos.close(3)"), HELLO], REFUSED),
     "the answer closed": ([python("import os\nos.close(4)", timeout_ms=500), HELLO], UNHARMED),
