@@ -175,7 +175,7 @@ fn floats() {
 // case: nan_bits
 fn nan_bits() {
     for text in [0x7ff8000000000001u64, 0x7ff0000000000001, 0xfff8000000000002, 1, 0x8000000000000000, 0x7ff0000000000000] {
-        let value = f64::from_bits(std::hint::black_box(text));
+        let value = f64::from_bits({ let mut held = text; unsafe { std::ptr::read_volatile(&mut held) } });
         println!("{:x} {:x} {:x} {:x} {:x} {:x}", (value + 1.0).to_bits(), (value * 0.0).to_bits(), (-value).to_bits(), value.min(1.0).to_bits(), (value as f32).to_bits(), value as i64);
     }
     println!("{}", ticks());
@@ -241,7 +241,7 @@ fn system_files() {
     }
     let mut names = Vec::new();
     let mut folders = vec!["/sys/devices/system".into(), "/dev".into()];
-    while let Some(folder) = folders.pop() { for entry in fs::read_dir::<std::path::PathBuf>(folder).into_iter().flatten().flatten() { names.push((entry.path(), entry.metadata().map(|about| about.mtime_nsec()).ok())); if entry.file_type().is_ok_and(|kind| kind.is_dir()) { folders.push(entry.path()); } } }
+    while let Some(folder) = folders.pop() { for entry in fs::read_dir::<std::path::PathBuf>(folder).into_iter().flatten().flatten() { names.push((entry.path(), entry.metadata().map(|about| about.mtime_nsec()).ok())); if entry.file_type().map_or(false, |kind| kind.is_dir()) { folders.push(entry.path()); } } }
     println!("{} {}", names.len(), fold(format!("{names:?}").as_bytes()));
 }
 // case: inodes
