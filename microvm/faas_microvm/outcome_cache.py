@@ -1,94 +1,34 @@
 """Outcomes that are known already: same profile, same snapshot, same job, same outcome.
 
-Sound because runs are deterministic; a miss costs a run, never a wrong answer: each row carries a
-hash of its content, and one that does not match is forgotten. Bounded in bytes, evicted by use,
-kept in one SQLite file that several processes may share.
+Sound because runs are deterministic. How they are kept: `byte_cache`.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import sqlite3
-import threading
 import zlib
 from pathlib import Path
-from types import TracebackType
 
 from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
-
-DEFAULT_BYTES = 1 << 30
-
-_TABLE = """
-create table if not exists known_outcome (
-    key blob primary key, content blob not null, digest blob not null, used integer not null
-) without rowid
-"""
+from faas_microvm.byte_cache import DEFAULT_BYTES, ByteCache
 
 
-class OutcomeCache:
-    """A bounded memory of outcomes. Calls block for a moment and may come from any thread."""
+class OutcomeCache(ByteCache):
+    """A bounded memory of outcomes."""
 
     def __init__(self, path: Path, capacity_bytes: int = DEFAULT_BYTES) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._capacity = capacity_bytes
-        self._lock = threading.Lock()
-        self._rows = sqlite3.connect(path, check_same_thread=False, timeout=30)
-        self._rows.execute("pragma journal_mode=wal")
-        self._rows.execute(_TABLE)
+        super().__init__(path, "known_outcome", capacity_bytes)
 
     def get(self, key: Digest) -> Outcome | None:
         """The outcome under a key, if it is there and whole."""
-        with self._lock, self._rows:
-            row = self._rows.execute(
-                "select content, digest from known_outcome where key = ?", (key,)
-            ).fetchone()
-            if row is None:
-                return None
-            if sha256(row[0]) != row[1]:
-                self._rows.execute("delete from known_outcome where key = ?", (key,))
-                return None
-            self._rows.execute(f"update known_outcome set used = ({_NEXT}) where key = ?", (key,))
-        return _decode(row[0])
+        content = self.read(key)
+        return None if content is None else _decode(content)
 
     def put(self, key: Digest, outcome: Outcome) -> None:
-        """Keep an outcome; those used longest ago make room. One over a quarter of the room is not kept."""
-        content = _encode(outcome)
-        if len(content) > self._capacity // 4:
-            return
-        with self._lock, self._rows:
-            self._rows.execute(
-                f"insert or replace into known_outcome values (?, ?, ?, ({_NEXT}))",
-                (key, content, sha256(content)),
-            )
-            self._evict()
-
-    def _evict(self) -> None:
-        (size,) = self._rows.execute("select sum(length(content)) from known_outcome").fetchone()
-        if size <= self._capacity:
-            return
-        oldest = self._rows.execute("select key, length(content) from known_outcome order by used").fetchall()
-        for key, length in oldest:
-            if size <= self._capacity:
-                break
-            self._rows.execute("delete from known_outcome where key = ?", (key,))
-            size -= length
-
-    def close(self) -> None:
-        """Close the file."""
-        self._rows.close()
-
-    def __enter__(self) -> OutcomeCache:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-_NEXT = "select coalesce(max(used), 0) + 1 from known_outcome"
+        """Keep an outcome: see `write`."""
+        self.write(key, _encode(outcome))
 
 
 def cache_key(
