@@ -6,12 +6,11 @@ guest's agent in a machine restored for that alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import aclosing
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from faas_blueprint.digests import Digest
-from faas_blueprint.errors import InvalidRequest, MachineFailure
+from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.file_manifest import (
     MANIFEST_CAPACITY,
     MANIFEST_PHYSICAL,
@@ -22,11 +21,13 @@ from faas_blueprint.file_manifest import (
 )
 from faas_microvm.mailbox import DiskChange, decode_files, encode_changes, encode_export
 from faas_microvm.paused_machine import PausedMachine
-from faas_microvm.running import Stopped, run_to_stop
+from faas_microvm.running import Stopped, run_to_end
 from faas_microvm.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from faas_microvm.engine import Engine
+
+Item = TypeVar("Item")
 
 LARGEST_FILE = 15 << 20
 """Bytes that one file may have to be moved between snapshots."""
@@ -53,7 +54,7 @@ async def read_files(engine: Engine, snapshot: Snapshot, entries: Iterable[FileE
     by_path = {entry.path.encode(): entry.sha256 for entry in wanted}
     contents: dict[Digest, bytes] = {}
     async with engine.machine(snapshot) as machine:
-        for batch in _batches(wanted):
+        for batch in _batches(wanted, _exported_size):
             stopped = await _serve(machine, encode_export([entry.path for entry in batch]))
             for path, content in decode_files(stopped.files, stopped.result.files_count):
                 contents[by_path[path]] = content
@@ -63,45 +64,38 @@ async def read_files(engine: Engine, snapshot: Snapshot, entries: Iterable[FileE
 async def change_files(engine: Engine, snapshot: Snapshot, changes: Sequence[DiskChange]) -> Snapshot:
     """The machine with these changes made to its disk, in this order."""
     async with engine.machine(snapshot) as machine:
-        for batch in list(_change_batches(changes)) or [[]]:
+        for batch in list(_batches(changes, _changed_size)) or [[]]:
             stopped = await _serve(machine, encode_changes(batch))
     return stopped.snapshot(snapshot)
 
 
 async def _serve(machine: PausedMachine, request: bytes) -> Stopped:
-    async with aclosing(run_to_stop(machine, request, _SECONDS)) as events:
-        async for event in events:
-            if isinstance(event, Stopped):
-                if event.result.exit_code:
-                    raise InvalidRequest(event.stderr.decode("utf-8", "replace").strip())
-                return event
-    raise MachineFailure("the machine gave no answer")
+    stopped = await run_to_end(machine, request, _SECONDS)
+    if stopped.result.exit_code:
+        raise InvalidRequest(stopped.stderr.decode("utf-8", "replace").strip())
+    return stopped
 
 
-def _batches(entries: Sequence[FileEntry]) -> Iterator[list[FileEntry]]:
-    batch: list[FileEntry] = []
+def _batches(items: Iterable[Item], size_of: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """In their order, as many at once as fit into one request."""
+    batch: list[Item] = []
     size = 0
-    for entry in entries:
-        if entry.size > LARGEST_FILE:
-            raise InvalidRequest(f"{entry.path} has {entry.size} bytes; {LARGEST_FILE} can be moved")
-        if batch and size + entry.size > LARGEST_FILE:
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry.size + len(entry.path) + 64
-    if batch:
-        yield batch
-
-
-def _change_batches(changes: Sequence[DiskChange]) -> Iterator[list[DiskChange]]:
-    batch: list[DiskChange] = []
-    size = 0
-    for change in changes:
-        needed = len(change.content) + len(change.path) + 64
+    for item in items:
+        needed = size_of(item) + 64
         if batch and size + needed > LARGEST_FILE:
             yield batch
             batch, size = [], 0
-        batch.append(change)
+        batch.append(item)
         size += needed
     if batch:
         yield batch
+
+
+def _exported_size(entry: FileEntry) -> int:
+    if entry.size > LARGEST_FILE:
+        raise InvalidRequest(f"{entry.path} has {entry.size} bytes; {LARGEST_FILE} can be moved")
+    return entry.size + len(entry.path)
+
+
+def _changed_size(change: DiskChange) -> int:
+    return len(change.content) + len(change.path)

@@ -27,6 +27,7 @@ from faas_blueprint.errors import InvalidRequest, MachineFailure, NotFound
 from faas_blueprint.job import COMPILED_LANGUAGES, MAX_EPOCH, U64_MAX, Job, Language, job_digest
 from faas_blueprint.outcome import Outcome
 from faas_microvm.base import open_base_snapshot
+from faas_microvm.byte_cache import DEFAULT_BYTES
 from faas_microvm.emulator import Emulator, EmulatorChoice, choose_emulator
 from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.fork_pool import ForkPool
@@ -45,17 +46,17 @@ from faas_microvm.mailbox import (
     encode_fork,
     encode_request,
 )
-from faas_microvm.outcome_cache import DEFAULT_BYTES, OutcomeCache, cache_key
+from faas_microvm.outcome_cache import OutcomeCache, cache_key
 from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.pool import MachinePool
 from faas_microvm.program_cache import ProgramCache
-from faas_microvm.running import Stopped, origin_of, run_to_outcome, run_to_stop
+from faas_microvm.running import Stopped, origin_of, run_to_end, run_to_outcome, run_to_stop
 from faas_microvm.sandbox import HostLimits
 from faas_microvm.sessions import Sessions
 from faas_microvm.snapshot import Snapshot
 from faas_microvm.snapshot_record import SnapshotRecord
 from faas_microvm.snapshot_store import SnapshotStore
-from faas_microvm.toolchain import Toolchains
+from faas_microvm.toolchain import Compiled, Toolchains
 
 Note = Callable[[str], None]
 
@@ -84,7 +85,7 @@ class EngineSettings:
     """Wall-clock seconds per virtual second before a machine is given up, on top of the base."""
     cache_bytes: int = DEFAULT_BYTES
     """Room for outcomes that `run_cached` remembers."""
-    program_bytes: int = 1 << 30
+    program_bytes: int = DEFAULT_BYTES
     """Room for compiled programs."""
     store: str = ""
     """Where snapshots are kept: a folder or `s3://bucket/prefix`; by default as `home.default_store` says."""
@@ -104,18 +105,6 @@ class EngineSettings:
     def watchdog_seconds(self, job: Job) -> float:
         """Wall-clock time after which a job has no result; a protection of the host, not a limit."""
         return self.watchdog_base_seconds + self.watchdog_factor * job.limits.timeout_ms / 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A job's program, compiled where its language is."""
-
-    program: Program | None
-    """None when it does not compile."""
-    toolchain: Digest
-    """What compiled it; zero for languages that are not compiled."""
-    compiling: Outcome | None
-    """Of the compile job, if one was run."""
 
 
 def _pool(base: Snapshot, settings: EngineSettings, emulator: Emulator) -> MachinePool | ForkPool:
@@ -337,10 +326,9 @@ class Engine:
         prepared = await self.prepare(job)
         if prepared.program is None:
             raise InvalidRequest("the program does not compile", {"field": "code"})
+        request = encode_request(job, prepared.program, tick)
         async with self.machine(start) as machine:
-            async for event in self.run_in(machine, job, prepared.program, tick):
-                if isinstance(event, Stopped):
-                    stopped = event
+            stopped = await run_to_end(machine, request, self._settings.watchdog_seconds(job))
         if virtual_ms is not None and stopped.result.state is not State.PAUSED:
             raise InvalidRequest(
                 f"the job ended before {virtual_ms} virtual milliseconds", {"field": "virtual_ms"}
@@ -357,28 +345,24 @@ class Engine:
         if not _is_under_way(start):
             raise InvalidRequest(f"no job is under way in snapshot {to_hex(snapshot)}", {"field": "snapshot"})
         async with self.machine(start) as machine:
-            async for event in run_to_stop(machine, b"", seconds):
-                if isinstance(event, Stopped):
-                    stopped = event
-        end = await asyncio.to_thread(stopped.snapshot, start)
+            outcome = await run_to_outcome(machine, start, b"", seconds)
         wall_ms = (time.perf_counter() - started) * 1000
-        return Execution(stopped.outcome(start, end.measurement), self.profile_id, start.measurement, wall_ms)
+        return Execution(outcome, self.profile_id, start.measurement, wall_ms)
 
-    async def prepare(self, job: Job) -> Prepared:
+    async def prepare(self, job: Job) -> Compiled:
         """What a machine is to run for a job; a language that is compiled is compiled here, if need be."""
         if job.language not in COMPILED_LANGUAGES:
-            return Prepared(Program(_RUNNERS[job.language], job.code.encode()), ZERO_DIGEST, None)
-        compiled = await self._toolchains.compile(job, self._run_compiler)
-        return Prepared(compiled.program, compiled.toolchain, compiled.outcome)
+            return Compiled(ZERO_DIGEST, Program(_RUNNERS[job.language], job.code.encode()), None)
+        return await self._toolchains.compile(job, self._run_compiler)
 
     async def _run_compiler(self, toolchain: Snapshot, job: Job, compiler: Program) -> Outcome:
         seconds = self._settings.watchdog_seconds(job)
         async with self.machine(toolchain) as machine:
             return await run_to_outcome(machine, toolchain, encode_request(job, compiler), seconds)
 
-    def refused(self, prepared: Prepared, start: Snapshot, started: float) -> tuple[Output, Execution]:
+    def refused(self, prepared: Compiled, start: Snapshot, started: float) -> tuple[Output, Execution]:
         """The execution of a program that does not compile: the compiler's outcome, and its words before."""
-        outcome, wall_ms = prepared.compiling, (time.perf_counter() - started) * 1000
+        outcome, wall_ms = prepared.outcome, (time.perf_counter() - started) * 1000
         assert outcome is not None
         execution = Execution(
             outcome, self.profile_id, start.measurement, wall_ms, toolchain=prepared.toolchain
@@ -390,11 +374,10 @@ class Engine:
         machine: PausedMachine,
         job: Job,
         program: Program,
-        pause_tick: int = 0,
         pages: bool = True,
     ) -> AsyncGenerator[Output | Progress | Stopped]:
         """Hand a job to a paused machine and watch it until it stops."""
-        request = encode_request(job, program, pause_tick)
+        request = encode_request(job, program)
         seconds = self._settings.watchdog_seconds(job)
         async with aclosing(run_to_stop(machine, request, seconds, pages)) as events:
             async for event in events:

@@ -103,13 +103,19 @@ async def run_to_stop(
     yield stopped
 
 
-async def run_to_outcome(machine: PausedMachine, start: Snapshot, request: bytes, seconds: float) -> Outcome:
-    """The outcome of a request in a machine that was restored from `start`: see `run_to_stop`."""
+async def run_to_end(machine: PausedMachine, request: bytes, seconds: float) -> Stopped:
+    """The stopped machine alone: see `run_to_stop`."""
     async with aclosing(run_to_stop(machine, request, seconds)) as events:
         async for event in events:
             if isinstance(event, Stopped):
-                return event.outcome(start, await asyncio.to_thread(event.state_root, start))
+                return event
     raise MachineFailure("the machine gave no outcome")
+
+
+async def run_to_outcome(machine: PausedMachine, start: Snapshot, request: bytes, seconds: float) -> Outcome:
+    """The outcome of a request in a machine that was restored from `start`: see `run_to_stop`."""
+    stopped = await run_to_end(machine, request, seconds)
+    return stopped.outcome(start, await asyncio.to_thread(stopped.state_root, start))
 
 
 def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:

@@ -45,14 +45,14 @@ RunCompiler = Callable[[Snapshot, Job, Program], Awaitable[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """What compiling gave."""
+    """A program, as a machine is to run it, and what compiling it gave where it was compiled."""
 
     toolchain: Digest
-    """Measurement of the snapshot that compiled."""
+    """Measurement of the snapshot that compiled; zero for languages that are not compiled."""
     program: Program | None
     """For the base snapshot; None when there is an error."""
     outcome: Outcome | None
-    """Of the compile job; None when the program was known already."""
+    """Of the compile job, if one was run."""
 
 
 class Toolchains:
