@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -308,7 +309,7 @@ async def test_a_flipped_bit_is_never_run(faas_home: Path):
 
 
 async def test_cached_outcomes_know_their_snapshot(engine: Engine):
-    first = kept("python", "x = 1")
+    first = kept("python", f"x = {uuid4().int}")  # the home remembers earlier test runs
     start = (await engine.run_cached(first)).snapshot
     again = await engine.run_cached(first)
     assert (again.cached, again.snapshot) == (True, start)
