@@ -29,6 +29,7 @@ async def test_a_machine_that_waited_gives_the_same_outcome(faas_home: Path):
         faas_home, settings=EngineSettings(waiting=2, emulator=EmulatorChoice.STOCK)
     ) as engine:
         first = (await engine.run(JOB)).outcome
+        await asyncio.gather(*(engine.run(JOB) for _ in range(4)))
         await waiting(engine, 2)
         await asyncio.sleep(1)
         assert (await engine.run(JOB)).outcome == first
