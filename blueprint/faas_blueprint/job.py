@@ -153,15 +153,17 @@ class Job:
 
 
 def check_path(path: str) -> None:
-    """Raises InvalidRequest unless `path` is a plain relative path, such as `data/input.txt`."""
+    """Raises InvalidRequest unless a file's `path` is a plain relative one, such as `data/input.txt`."""
+    in_files = {"field": "files"}
     try:
         sizes = [len(part.encode()) for part in path.split("/")]
     except UnicodeEncodeError as error:
-        raise InvalidRequest("file paths must be valid Unicode (no lone surrogates)") from error
+        raise InvalidRequest("file paths must be valid Unicode (no lone surrogates)", in_files) from error
     if any(part in ("", ".", "..") for part in path.split("/")):
-        raise InvalidRequest(f"file path {path!r} must be relative, without empty, '.' or '..' parts")
+        message = f"file path {path!r} must be relative, without empty, '.' or '..' parts"
+        raise InvalidRequest(message, in_files)
     if "\0" in path or max(sizes) > 255 or len(path.encode()) > 1024:
-        raise InvalidRequest(f"file path {path[:80]!r} is too long or holds a NUL")
+        raise InvalidRequest(f"file path {path[:80]!r} is too long or holds a NUL", in_files)
 
 
 def make_job(

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Depends, Request, Response
 from faas_api.authentication import Account, ApiKeys
 from faas_api.platform.command_request import AnyExecuteRequest
 from faas_api.platform.execute_routes import DOCUMENTED, Answering, IdempotencyHeader, PreferHeader
+from faas_api.platform.multipart import DOCUMENTED_BODY, MultipartRoute
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
 from faas_api.platform.snapshot_bodies import (
     Branch,
@@ -28,7 +29,7 @@ from faas_operator.executions import ExecutionService
 
 def router(branches: BranchService, executions: ExecutionService, keys: ApiKeys) -> APIRouter:
     """The routes over one service."""
-    routes = APIRouter(tags=["branches"])
+    routes = APIRouter(tags=["branches"], route_class=MultipartRoute)
     caller = Depends(keys)
     answering = Answering(executions)
 
@@ -77,7 +78,12 @@ def router(branches: BranchService, executions: ExecutionService, keys: ApiKeys)
         await branches.delete(account, branch_id)
         return Deleted(snapshots=[], branches=[branch_id])
 
-    @routes.post("/branches/{branch_id}/execute", response_model=None, responses=DOCUMENTED)  # type: ignore[arg-type]
+    @routes.post(
+        "/branches/{branch_id}/execute",
+        response_model=None,
+        responses=DOCUMENTED,  # type: ignore[arg-type]
+        openapi_extra=DOCUMENTED_BODY,
+    )
     async def execute_in_branch(
         branch_id: str,
         body: Annotated[AnyExecuteRequest, Body()],

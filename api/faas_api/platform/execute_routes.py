@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from faas_api.authentication import Account, ApiKeys
 from faas_api.cut_off import while_connected
 from faas_api.platform.command_request import AnyExecuteRequest, CommandRequest
+from faas_api.platform.multipart import DOCUMENTED_BODY, MultipartRoute
 from faas_api.platform.requests import Asked
 from faas_api.platform.responses import CommandExecution, Execution, command_answer, execution_answer
 from faas_operator.execution_record import ExecutionRecord
@@ -40,10 +41,15 @@ DOCUMENTED = {
 
 def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
     """The route over one service."""
-    routes = APIRouter(tags=["executions"])
+    routes = APIRouter(tags=["executions"], route_class=MultipartRoute)
     answering = Answering(executions)
 
-    @routes.post("/execute", response_model=None, responses=DOCUMENTED)  # type: ignore[arg-type]
+    @routes.post(
+        "/execute",
+        response_model=None,
+        responses=DOCUMENTED,  # type: ignore[arg-type]
+        openapi_extra=DOCUMENTED_BODY,
+    )
     async def execute(
         body: Annotated[AnyExecuteRequest, Body()],
         request: Request,
