@@ -130,6 +130,22 @@ async def test_running_out_of_memory_is_an_answer(client):
     assert (body["status"], body["exit_code"], body["reason"]) == ("completed", 137, "out_of_memory")
 
 
+async def test_what_a_run_may_use_is_the_callers_choice(client):
+    code = "import time; t = time.process_time()\nwhile time.process_time() - t < 0.05: pass\nprint('x' * 99)"
+    whole = (await execute(client, code, resources={"output_bytes": 10})).json()
+    quarter = (await execute(client, code, resources={"cpu_cores": 0.25})).json()
+    assert (len(whole["stdout"]), whole["truncated"]) == (10, True)
+    assert (len(quarter["stdout"]), quarter["truncated"]) == (100, False)
+    assert quarter["virtual_ns"] > 2 * whole["virtual_ns"]
+    code = "import os\nfor n in range(40):\n    if os.fork() == 0: __import__('time').sleep(9)"
+    body = (await execute(client, code, resources={"processes": 8})).json()
+    assert body["exit_code"] == 1
+    assert "BlockingIOError" in body["stderr"]
+    code = "open('large', 'wb').write(bytes(2 << 20))"
+    body = (await execute(client, code, resources={"disk_mb": 1})).json()
+    assert "No space left" in body["stderr"]
+
+
 async def test_executions_belong_to_their_account_and_blobs_to_everyone(client):
     body = (await execute(client, "print('x' * 5000)")).json()
     path = f"/executions/{body['id']}"

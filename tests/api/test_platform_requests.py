@@ -94,6 +94,8 @@ async def test_health_and_blobs_need_no_key(client, faulty_engine):
         ({"execution_id": "mine"}, "execution_id"),
         ({"async": 1}, "async"),
         ({"resources": {"cpu_cores": 2}}, "resources.cpu_cores"),
+        ({"resources": {"cpu_cores": 0.001}}, "resources.cpu_cores"),
+        ({"resources": {"disk_mb": 1_000}}, "disk_mb"),
         ({"resources": {"gpu_count": 1}}, "resources.gpu_count"),
         ({"resources": {"memory_mb": 4096}}, "memory_mb"),
         ({"resources": {"memory_mb": "512"}}, "resources.memory_mb"),

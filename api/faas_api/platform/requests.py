@@ -7,7 +7,7 @@ import binascii
 import re
 import secrets
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
@@ -42,27 +42,41 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class Resources(Strict):
-    """What a run may use; the job's own limits say the ranges."""
+def _limit(name: str, unit: str) -> Any:
+    low, high = LIMIT_RANGES[name]
+    return Field(getattr(_DEFAULTS, name), description=f"{unit}, {low} to {high}")
 
-    cpu_cores: int | float = Field(1, description="1: a deterministic machine has one processor")
-    memory_mb: int = Field(_DEFAULTS.memory_mb, description="{} to {}".format(*LIMIT_RANGES["memory_mb"]))
-    timeout_ms: int = Field(
-        _DEFAULTS.timeout_ms,
-        description="Virtual milliseconds, {} to {}".format(*LIMIT_RANGES["timeout_ms"]),
+
+class Resources(Strict):
+    """What a run may use; going over is an answer, not an error."""
+
+    cpu_cores: int | float = Field(
+        1, description="0.01 to 1: a deterministic machine has one processor; less is a share of it"
     )
+    memory_mb: int = _limit("memory_mb", "MiB")
+    timeout_ms: int = _limit("timeout_ms", "Virtual milliseconds")
+    output_bytes: int = _limit("output_bytes", "Of stdout and of stderr")
+    processes: int = _limit("processes", "At once, beside 16 threads of an interpreter")
+    disk_mb: int = _limit("disk_mb", "MiB")
     gpu_count: int = Field(0, description="0: there are none")
 
     def limits(self) -> Limits:
         """Raises InvalidRequest."""
-        if self.cpu_cores != 1:
+        if not 0.01 <= self.cpu_cores <= 1:
             raise InvalidRequest(
-                "cpu_cores must be 1: a deterministic machine has one processor",
+                "cpu_cores must be 0.01 to 1: a deterministic machine has one processor",
                 {"field": "resources.cpu_cores"},
             )
         if self.gpu_count != 0:
             raise InvalidRequest("gpu_count must be 0", {"field": "resources.gpu_count"})
-        return Limits(timeout_ms=self.timeout_ms, memory_mb=self.memory_mb)
+        return Limits(
+            timeout_ms=self.timeout_ms,
+            memory_mb=self.memory_mb,
+            output_bytes=self.output_bytes,
+            processes=self.processes,
+            disk_mb=self.disk_mb,
+            cpu_millicores=round(self.cpu_cores * 1000),
+        )
 
 
 class TextContent(Strict):

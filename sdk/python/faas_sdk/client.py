@@ -54,8 +54,9 @@ class FaaSClient:
 
         `mode` is ephemeral, cached, checkpointed, branched or persistent. A run starts on the snapshot, or
         on the branch's head; a persistent one in its session, or in a new one, which its answer names.
-        `resources` may hold `cpu_cores`, `memory_mb` and `timeout_ms`. Equal `seed` and `epoch` give equal
-        runs. Under one `idempotency_key`, the same request runs once. Raises ApiError and ConnectionFailed.
+        `resources` may hold `cpu_cores`, `memory_mb`, `timeout_ms`, `output_bytes`, `processes`, `disk_mb`.
+        Equal `seed` and `epoch` give equal runs. Under one `idempotency_key`, the same request runs once.
+        Raises ApiError and ConnectionFailed.
         """
         ask = Ask(
             code,
