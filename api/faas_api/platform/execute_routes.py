@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Request, Response
+from fastapi import APIRouter, Body, Header, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from faas_api.authentication import Account, ApiKeys
+from faas_api.authentication import Access, AccountId
 from faas_api.cut_off import while_connected
 from faas_api.platform.command_request import AnyExecuteRequest, CommandRequest
 from faas_api.platform.requests import Asked
 from faas_api.platform.responses import CommandExecution, Execution, command_answer, execution_answer
+from faas_operator.account_record import Scope
 from faas_operator.execution_record import ExecutionRecord
 from faas_operator.executions import ExecutionService, require_in_time
 
@@ -38,16 +39,17 @@ DOCUMENTED = {
 }
 
 
-def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
+def router(executions: ExecutionService, access: Access) -> APIRouter:
     """The route over one service."""
     routes = APIRouter(tags=["executions"])
     answering = Answering(executions)
+    runner = access.account_to(Scope.EXECUTE)
 
     @routes.post("/execute", response_model=None, responses=DOCUMENTED)  # type: ignore[arg-type]
     async def execute(
         body: Annotated[AnyExecuteRequest, Body()],
         request: Request,
-        account: Account = Depends(keys),  # noqa: B008
+        account: AccountId = runner,
         key: IdempotencyHeader = None,
         prefer: PreferHeader = None,
     ) -> Response:
@@ -70,7 +72,7 @@ class Answering:
         self,
         body: AnyExecuteRequest,
         request: Request,
-        account: Account,
+        account: AccountId,
         key: str | None,
         prefer: str | None,
     ) -> Response:
