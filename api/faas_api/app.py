@@ -9,24 +9,33 @@ No logic of its own: what a request does is in `faas_operator.executions`.
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from faas_api import health
-from faas_api.authentication import ApiKeys
-from faas_api.body_limit import BodyLimit
+from faas_api.authentication import Access
 from faas_api.errors import handle_errors
+from faas_api.limits import RateHeaders, RequestCounts
 from faas_api.platform import routes as platform
+from faas_api.request_limits import RequestLimits
 from faas_api.version import VERSION
 from faas_operator.executions import ExecutionService
 from faas_operator.settings import Secrets, Settings
+from faas_operator.sign_in import SignIn
+from faas_operator.store import Store
+from faas_operator.wallets import Relying
 
 _DESCRIPTION = """Code, run in bit-deterministic microVMs.
 
 Every finished run has a receipt, signed by the operator, that anyone can check by running it again.
 
 Every error is `{"error": {"code", "message", "details"}}`. Lists answer at most 100 entries, newest first.
+
+Requests are counted for each account; `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`
+(Unix seconds) tell of the window that has the fewest left. 429 has `Retry-After`.
 """
 
 log = logging.getLogger(__name__)
@@ -34,20 +43,37 @@ log = logging.getLogger(__name__)
 
 def create_app(executions: ExecutionService, settings: Settings, secrets: Secrets) -> FastAPI:
     """The application over a running engine; whoever opens engine and store closes them."""
-    if not secrets.api_keys:
-        log.warning("no API key is set: every request that needs one will be refused")
+    if not secrets.api_keys and not secrets.admin_keys:
+        log.info("no API key is set: make one with `faas keys create`, or sign in")
+    redis_url = None if secrets.redis_url is None else secrets.redis_url.get_secret_value()
+    counts = RequestCounts(settings.requests_per_minute, settings.requests_per_hour, redis_url)
+    access = Access(executions.store, secrets, counts)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await counts.close()
+
     app = FastAPI(
         title="Tangle FaaS",
         version=VERSION,
         redirect_slashes=False,
         description=_DESCRIPTION,
         generate_unique_id_function=_operation_id,
+        lifespan=lifespan,
     )
     handle_errors(app)
-    app.add_middleware(BodyLimit, limit=settings.api_body_bytes)
+    app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes)
+    app.add_middleware(RateHeaders)
     app.include_router(health.router(executions))
-    app.include_router(platform.router(executions, ApiKeys(secrets.api_keys)), prefix="/api/v1")
+    sign_in = _sign_in(executions.store, settings)
+    app.include_router(platform.router(executions, settings, access, sign_in), prefix="/api/v1")
     return app
+
+
+def _sign_in(store: Store, settings: Settings) -> SignIn:
+    relying = Relying(settings.public_url, settings.chain_id)
+    return SignIn(store.accounts, store.keys, store.challenges, relying, settings.api_open_sign_in)
 
 
 def _operation_id(route: APIRoute) -> str:

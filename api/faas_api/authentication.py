@@ -1,20 +1,31 @@
-"""Who is asking: API keys in `Authorization: Bearer` or `X-API-Key`, known by their SHA-256 only."""
+"""Who is asking, and what they may do: API keys in `Authorization: Bearer` or `X-API-Key`.
+
+Keys are those of the store (`faas_operator.api_keys`) and those of the settings. A key that is unknown,
+wrong, expired or revoked is refused in the same words.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
-from collections.abc import Collection
-from typing import NewType
+import logging
+from dataclasses import dataclass
+from typing import Any, NewType
 
 from fastapi import Security
 from fastapi.requests import HTTPConnection
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
-from faas_blueprint.errors import Unauthorized
-from faas_operator.settings import hash_api_key
+from faas_api.limits import STATE, RequestCounts
+from faas_blueprint.errors import Forbidden, Unauthorized
+from faas_operator.account_record import CUSTOMER_SCOPES, AccountLimits, Scope
+from faas_operator.settings import Secrets, hash_api_key
+from faas_operator.store import Store
 
-Account = NewType("Account", str)
-"""Whose objects: named after its API key's hash."""
+log = logging.getLogger(__name__)
+
+AccountId = NewType("AccountId", str)
+"""Whose objects: `acct_…`."""
 
 QUERY_NAMES = ("api_key", "token")
 """Where a browser's WebSocket or EventSource, which cannot set headers, puts the key."""
@@ -25,40 +36,122 @@ _BEARER = Security(HTTPBearer(auto_error=False, scheme_name="bearer"))
 _HEADER = Security(APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api_key"))
 
 
-class ApiKeys:
-    """A FastAPI dependency that answers the caller's account. Raises Unauthorized."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever holds a valid key."""
 
-    def __init__(self, hashes: Collection[str]) -> None:
-        self._hashes = tuple(hashes)
+    account: AccountId
+    key_id: str
+    """`key_…`, or `settings` for a key that the settings name."""
+    scopes: frozenset[Scope]
+    limits: AccountLimits
 
-    async def __call__(
-        self,
-        connection: HTTPConnection,
-        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
-        _header: str | None = _HEADER,
-    ) -> Account:
-        """The account of a request."""
-        return self._account(presented_key(connection))
 
-    async def of_stream(
-        self,
-        connection: HTTPConnection,
-        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
-        _header: str | None = _HEADER,
-    ) -> Account:
+class Access:
+    """Admits callers to routes: `Depends`-like markers for what a route needs."""
+
+    def __init__(self, store: Store, secrets: Secrets, counts: RequestCounts) -> None:
+        """Accounts of the settings' keys are made where they are missing."""
+        self._keys = store.keys
+        self._accounts = store.accounts
+        self._counts = counts
+        self._configured = dict.fromkeys(secrets.api_keys, CUSTOMER_SCOPES)
+        self._configured |= dict.fromkeys(secrets.admin_keys, frozenset(Scope))
+        self._accounts.ensure(
+            [configured_account(digest) for digest in self._configured], "settings", "settings"
+        )
+
+    def account_to(self, scope: Scope) -> Any:
+        """A route's parameter: the account of a caller whose key has the scope."""
+        return Security(self._account, scopes=[scope])
+
+    def caller_to(self, scope: Scope) -> Any:
+        """The same, with all that is known of the caller."""
+        return Security(self._caller, scopes=[scope])
+
+    def stream_to(self, scope: Scope) -> Any:
         """The account of a request for a stream, which may name its key in the query."""
+        return Security(self._stream_account, scopes=[scope])
+
+    async def anyone(self, connection: HTTPConnection) -> None:
+        """A dependency of routes that need no key: counts requests by where they come from."""
+        await self._count(connection, _place(connection), None)
+
+    async def stream_account(self, connection: HTTPConnection, scope: Scope) -> AccountId:
+        """For a WebSocket. Raises Unauthorized, Forbidden, RateLimitExceeded."""
         in_query = next((connection.query_params[name] for name in QUERY_NAMES
                          if name in connection.query_params), None)  # fmt: skip
-        return self._account(presented_key(connection) or (in_query.encode() if in_query else None))
+        key = presented_key(connection) or (in_query.encode(errors="replace") if in_query else None)
+        return (await self._admit(connection, key, [scope])).account
 
-    def _account(self, key: bytes | None) -> Account:
-        if key is None:
-            raise Unauthorized("send an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
-        presented = hash_api_key(key)
-        known = [hmac.compare_digest(presented, stored) for stored in self._hashes]
-        if not any(known):
+    # -- dependencies
+
+    async def _caller(
+        self,
+        required: SecurityScopes,
+        connection: HTTPConnection,
+        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
+        _header: str | None = _HEADER,
+    ) -> Caller:
+        return await self._admit(connection, presented_key(connection), required.scopes)
+
+    async def _account(
+        self,
+        required: SecurityScopes,
+        connection: HTTPConnection,
+        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
+        _header: str | None = _HEADER,
+    ) -> AccountId:
+        return (await self._admit(connection, presented_key(connection), required.scopes)).account
+
+    async def _stream_account(
+        self,
+        required: SecurityScopes,
+        connection: HTTPConnection,
+        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
+        _header: str | None = _HEADER,
+    ) -> AccountId:
+        return await self.stream_account(connection, Scope(required.scopes[0]))
+
+    # -- parts
+
+    async def _admit(self, connection: HTTPConnection, key: bytes | None, required: list[str]) -> Caller:
+        caller = None if key is None else await asyncio.to_thread(self._recognise, key)
+        if caller is None:
+            await self._count(connection, _place(connection), None)
+            if key is None:
+                raise Unauthorized("send an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
+            log.info("an invalid API key was presented")
             raise Unauthorized("the API key is not valid")
-        return Account(presented.removeprefix("sha256:")[:16])
+        await self._count(connection, caller.account, caller.limits)
+        missing = sorted(set(required) - caller.scopes)
+        if missing:
+            raise Forbidden(f"this key has no scope {missing[0]!r}", {"scope": missing[0]})
+        return caller
+
+    def _recognise(self, key: bytes) -> Caller | None:
+        presented = hash_api_key(key)
+        matches = [digest for digest in self._configured if hmac.compare_digest(digest, presented)]
+        if matches:
+            account = self._accounts.get(configured_account(matches[0]))
+            if account.closed_at is not None:
+                return None
+            return Caller(AccountId(account.id), "settings", self._configured[matches[0]], account.limits)
+        recognised = self._keys.recognise(key)
+        if recognised is None:
+            return None
+        found, account = recognised
+        return Caller(AccountId(account.id), found.id, found.scopes, account.limits)
+
+    async def _count(self, connection: HTTPConnection, who: str, limits: AccountLimits | None) -> None:
+        standing = await self._counts.count(who, limits)
+        connection.scope.setdefault("state", {})[STATE] = standing
+        standing.require()
+
+
+def configured_account(digest: str) -> AccountId:
+    """The account of a key that the settings name, from the key's `sha256:<hex>`."""
+    return AccountId("acct_" + digest.removeprefix("sha256:")[:24])
 
 
 def presented_key(connection: HTTPConnection) -> bytes | None:
@@ -66,3 +159,7 @@ def presented_key(connection: HTTPConnection) -> bytes | None:
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     key = token.strip() if scheme.lower() == "bearer" else connection.headers.get("x-api-key", "").strip()
     return key.encode("latin-1") if key else None
+
+
+def _place(connection: HTTPConnection) -> str:
+    return f"from {connection.client.host if connection.client else 'nowhere'}"

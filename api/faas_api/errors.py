@@ -85,13 +85,24 @@ def handle_errors(app: FastAPI) -> None:
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FaaSError)
     if isinstance(error, RequestError):
-        headers = {"WWW-Authenticate": "Bearer"} if error.http_status == 401 else {}
-        return error_response(
-            error.http_status, documented_code(error), error.message, error.details, headers
-        )
+        return refusal(error)
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     headers = _RETRY_AFTER if error.http_status in (503, 507) else {}
     return error_response(error.http_status, error.code, told(error), headers=headers)
+
+
+def refusal(error: RequestError) -> JSONResponse:
+    """What the caller is told of a request that cannot be served as it stands."""
+    return error_response(
+        error.http_status, documented_code(error), error.message, error.details, _request_headers(error)
+    )
+
+
+def _request_headers(error: RequestError) -> Mapping[str, str]:
+    if error.http_status == 401:
+        return {"WWW-Authenticate": "Bearer"}
+    wait = error.details.get("retry_after")
+    return {} if wait is None else {"Retry-After": str(wait)}
 
 
 def documented_code(error: FaaSError) -> str:
@@ -121,7 +132,7 @@ def _field(place: Sequence[object]) -> str:
 async def _http(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     fallback = "INVALID_REQUEST" if error.status_code < 500 else "INTERNAL_ERROR"
-    code = _CODES.get(error.status_code, fallback)
+    code = "INVALID_REQUEST" if error.status_code == 408 else _CODES.get(error.status_code, fallback)
     return error_response(error.status_code, code, str(error.detail), headers=error.headers)
 
 

@@ -16,14 +16,16 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from faas_api.http_protocol import HttpProtocol
 from faas_blueprint.errors import FatalError
 
 GRACE_SECONDS = 5
 """How long requests in progress may go on after the end."""
 
+MESSAGE_BYTES = 64 << 10
 
-MESSAGE_BYTES = 1 << 20
-"""The largest message that a WebSocket's client may send."""
+HEAD_BYTES = 32 << 10
+"""A request line with its headers, before they are looked at one by one."""
 
 
 class _Server(uvicorn.Server):
@@ -50,16 +52,21 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: FastAPI, listener: socket.socket) -> None:
-    """Serve until cancelled; requests in progress get a few seconds, then their runs are cancelled."""
+async def serve(app: FastAPI, listener: socket.socket, message_bytes: int = MESSAGE_BYTES) -> None:
+    """Serve until cancelled; requests in progress get a few seconds, then their runs are cancelled.
+
+    `message_bytes` is the largest message that a WebSocket's client may send.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
-        lifespan="off",
+        lifespan="on",
+        http=HttpProtocol,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="websockets-sansio",
-        ws_max_size=MESSAGE_BYTES,
+        ws_max_size=message_bytes,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from faas_blueprint.errors import FaaSError, MissingPrerequisite
-from faas_cli import demo, devnet, image, job, machine, operator, run, snapshot, up
+from faas_cli import accounts, demo, devnet, image, job, machine, operator, run, snapshot, up
 from faas_cli.console import console, report_error
 from faas_verifier.command import verify
 from faas_verifier.proof_command import verify_proof
@@ -30,6 +30,8 @@ app.command("verify")(verify)
 app.command("verify-proof")(verify_proof)
 app.add_typer(job.app, name="job")
 app.add_typer(operator.app, name="operator")
+app.add_typer(accounts.accounts, name="accounts")
+app.add_typer(accounts.keys, name="keys")
 app.command("devnet")(devnet.devnet)
 app.add_typer(image.app, name="image")
 app.add_typer(machine.app, name="machine")

@@ -22,7 +22,10 @@ def up(
         int, typer.Option(min=0, max=65535, help="Port of the chain; 0 takes a free one.")
     ] = 8545,
     api_key: Annotated[
-        str | None, typer.Option(envvar="FAAS_API_KEY", help="Key that the API accepts; default: a new one.")
+        str | None,
+        typer.Option(
+            envvar="FAAS_API_KEY", help="Key that the API accepts, an administrator's; default: a new one."
+        ),
     ] = None,
     emulator: EngineOption = EmulatorChoice.AUTOMATIC,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No log lines.")] = False,
@@ -58,12 +61,13 @@ async def _up(
             running_node(deployment, engine) as node,
             node.executions() as executions,
         ):
-            app = create_app(executions, node.settings, Secrets.with_api_keys(key))
+            endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            public = node.settings.model_copy(update={"api_public_url": endpoint})
+            app = create_app(executions, public, Secrets.with_api_keys(admin=[key]))
             async with (
                 in_background(node.operator().run()) as operator,
-                in_background(serve(app, listener)) as api,
+                in_background(serve(app, listener, public.api_message_bytes)) as api,
             ):
-                endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
                 facts = {
                     "rpc_url": deployment.rpc_url,
                     "tangle": deployment.tangle,

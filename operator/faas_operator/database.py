@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel, create_engine
 
 from faas_blueprint.errors import FatalError
-from faas_operator import tables
+from faas_operator import account_tables, tables
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
 
@@ -30,6 +30,7 @@ def open_database(url: str) -> Engine:
     if is_sqlite:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
+    _require_tables(engine)
     SQLModel.metadata.create_all(engine, tables=[_table(row) for row in _ROWS])
     _require_columns(engine)
     return engine
@@ -43,11 +44,24 @@ _ROWS: tuple[type[SQLModel], ...] = (
     tables.SnapshotRow,
     tables.BranchRow,
     tables.SessionRow,
+    account_tables.AccountRow,
+    account_tables.ApiKeyRow,
+    account_tables.AddressRow,
+    account_tables.ChallengeRow,
+    account_tables.AuditRow,
 )
 
 
 def _table(row: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+def _require_tables(engine: Engine) -> None:
+    """A store has all tables of this version, or none of them yet."""
+    there = set(inspect(engine).get_table_names())
+    missing = sorted({_table(row).name for row in _ROWS} - there)
+    if missing and len(missing) < len(_ROWS):
+        raise _earlier_version(engine, f"no table {missing[0]!r}")
 
 
 def _require_columns(engine: Engine) -> None:
@@ -57,12 +71,16 @@ def _require_columns(engine: Engine) -> None:
             column["name"] for column in inspect(engine).get_columns(table.name)
         }
         if missing:
-            shown = engine.url.render_as_string(hide_password=True)
-            engine.dispose()
-            raise FatalError(
-                f"the store {shown} is of an earlier version (no {sorted(missing)[0]!r} in table "
-                f"{table.name!r}): finish its jobs with that version, then move it away"
-            )
+            raise _earlier_version(engine, f"no {sorted(missing)[0]!r} in table {table.name!r}")
+
+
+def _earlier_version(engine: Engine, sign: str) -> FatalError:
+    shown = engine.url.render_as_string(hide_password=True)
+    engine.dispose()
+    return FatalError(
+        f"the store {shown} is of an earlier version ({sign}): "
+        "finish its jobs with that version, then move it away"
+    )
 
 
 def _make_private_file(path: Path) -> None:

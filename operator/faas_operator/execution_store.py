@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Engine, func, update
 from sqlmodel import Session, col, select
 
-from faas_blueprint.errors import NotFound
+from faas_blueprint.errors import NotFound, RateLimitExceeded
 from faas_blueprint.job import Job, Mode, encode_job
 from faas_blueprint.receipt import Receipt, receipt_to_json
 from faas_microvm.execution import Execution
+from faas_operator.account_tables import AccountRow
 from faas_operator.execution_record import (
     UNFINISHED,
     Attested,
@@ -50,10 +51,12 @@ class ExecutionStore:
         placement: Placement | None = None,
         key: IdempotencyKey | None = None,
         status: ExecutionStatus = ExecutionStatus.QUEUED,
+        at_once: int | None = None,
     ) -> int:
         """Store a run before it starts. Answers its number, the call id of its receipt.
 
-        Raises Conflict for an id or a key that is taken.
+        `at_once` is how many unfinished runs an account without a limit of its own may have. Raises
+        Conflict for an id or a key that is taken, and RateLimitExceeded.
         """
         now, placement = self._clock(), placement or Placement()
         row = ExecutionRow(
@@ -76,6 +79,8 @@ class ExecutionStore:
                 raise Conflict(f"there is an execution {execution_id} already", {"field": "execution_id"})
             if key is not None and self._earlier(session, account, key) is not None:
                 raise Conflict(f"the idempotency key {key.name!r} is in use", {"field": "Idempotency-Key"})
+            if status is ExecutionStatus.QUEUED:
+                _require_few(session, account, at_once)
             session.add(row)
             session.flush()
             number = row.number
@@ -199,6 +204,23 @@ class ExecutionStore:
         if only:
             statement = statement.where(col(ExecutionRow.status).in_(only))
         session.execute(statement.values(**values, updated_at=self._clock()))
+
+
+def _require_few(session: Session, account: str, at_once: int | None) -> None:
+    """Locks the account's row, so that two runs that begin at once do not both take the last place."""
+    query = select(AccountRow).filter_by(id=account).with_for_update()
+    owner = session.exec(query).one_or_none()
+    limit = at_once if owner is None or owner.concurrent_executions is None else owner.concurrent_executions
+    if limit is None:
+        return
+    unfinished = select(func.count()).select_from(ExecutionRow).where(
+        col(ExecutionRow.account) == account, col(ExecutionRow.status).in_(UNFINISHED)
+    )  # fmt: skip
+    if session.exec(unfinished).one() >= limit:
+        raise RateLimitExceeded(
+            f"{limit} executions at once are the most for this account. Please retry when one has ended.",
+            {"limit": limit, "remaining": 0, "retry_after": 1},
+        )
 
 
 def _find(session: Session, execution_id: str, account: str) -> ExecutionRow | None:

@@ -87,8 +87,12 @@ class _Run:
 class ExecutionService:
     """Runs jobs off-chain and remembers them. Safe for concurrent calls on one event loop."""
 
-    def __init__(self, engine: Engine, signer: Signer, store: Store) -> None:
-        """Runs that an earlier life of this node left unfinished are marked as failed."""
+    def __init__(self, engine: Engine, signer: Signer, store: Store, at_once: int | None = None) -> None:
+        """Runs that an earlier life of this node left unfinished are marked as failed.
+
+        `at_once` is how many unfinished runs an account may have that has no limit of its own.
+        """
+        self._at_once = at_once
         self.engine = engine
         self.store = store
         self._signer = signer
@@ -117,7 +121,8 @@ class ExecutionService:
     async def start(self, request: RunRequest, account: str) -> str:
         """Begin a run, or find the one that was asked for under the same idempotency key; answers its id.
 
-        Raises InvalidRequest, NotFound, Conflict, InsufficientResources; nothing is stored then.
+        Raises InvalidRequest, NotFound, Conflict, RateLimitExceeded, InsufficientResources; nothing is stored
+        then.
         """
         async with self._beginning:
             if request.key is not None:
@@ -134,7 +139,9 @@ class ExecutionService:
         request = replace(request, job=job, placement=placement)
         execution_id = request.execution_id or new_execution_id()
         number = await asyncio.to_thread(
-            self._executions.begin, execution_id, account, job, placement, request.key
+            self._executions.begin,
+            *(execution_id, account, job, placement, request.key),
+            at_once=self._at_once,
         )
         run = _Run(execution_id, number, account, request, Feed())
         self._runs[account, execution_id] = run

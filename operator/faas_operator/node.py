@@ -52,7 +52,7 @@ class Node:
 
     def executions(self) -> ExecutionService:
         """Runs without the chain, with the same engine and key; to be closed before the engine."""
-        return ExecutionService(self.engine, self.signer, self.store)
+        return ExecutionService(self.engine, self.signer, self.store, self.settings.concurrent_executions)
 
 
 def deployment_name(chain_id: int, tangle: Address, blueprint_id: int) -> str:
@@ -79,4 +79,5 @@ async def open_node(settings: Settings, secrets: Secrets, engine: Engine) -> Asy
         async with await EvmAdapter.connect(
             rpc_url, settings.tangle, settings.blueprint_id, account, chain_id=settings.chain_id
         ) as chain:
-            yield Node(chain, engine, Signer.from_account(account), store, settings)
+            known = settings.model_copy(update={"chain_id": chain.chain_id})
+            yield Node(chain, engine, Signer.from_account(account), store, known)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, NoReturn, Self
 
@@ -27,6 +28,8 @@ from faas_blueprint.receipt import Address, address
 from faas_microvm.home import default_home
 
 _KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
+
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
 
 
 def hash_api_key(key: bytes) -> str:
@@ -50,6 +53,15 @@ def _address_or_none(value: object) -> Address | None:
         return None if value is None else address(str(value))
     except InvalidRequest as error:
         raise ValueError(error.message) from error
+
+
+def _origin_or_none(value: object) -> str | None:
+    if value is None:
+        return None
+    origin = str(value).rstrip("/")
+    if not _ORIGIN.fullmatch(origin):
+        raise ValueError("expected an origin such as https://api.example.org, without a path")
+    return origin
 
 
 class _Sourced(BaseSettings):
@@ -105,11 +117,27 @@ class Settings(_Sourced):
     api_port: int = Field(8080, ge=0, le=65_535)
     api_body_bytes: int = Field(20 << 20, ge=1)
     """The largest request body."""
+    api_message_bytes: int = Field(64 << 10, ge=1)
+    """The largest message that a WebSocket's client may send."""
+    api_public_url: Annotated[str | None, BeforeValidator(_origin_or_none)] = None
+    """Where clients reach the API: what wallets show when someone signs in; default: host and port."""
+    api_open_sign_in: bool = True
+    """Whether an address that has no account gets one by signing in."""
+    requests_per_minute: int = Field(100, ge=1)
+    """Of an account, and of an address without a key, unless the account has a limit of its own."""
+    requests_per_hour: int = Field(1_000, ge=1)
+    concurrent_executions: int = Field(10, ge=1)
+    """Unfinished ones of an account, likewise."""
 
     @property
     def keystore_path(self) -> Path:
         """The keystore file that is used."""
         return self.keystore or self.home / "keystore.json"
+
+    @property
+    def public_url(self) -> str:
+        """The API's origin, as clients see it."""
+        return self.api_public_url or f"http://{self.api_host}:{self.api_port}"
 
 
 class Secrets(_Sourced):
@@ -121,7 +149,12 @@ class Secrets(_Sourced):
     database_url: SecretStr | None = None
     """May hold a password; default: SQLite in the home folder."""
     api_keys: Annotated[frozenset[str], NoDecode, BeforeValidator(_hash_keys)] = frozenset()
-    """`sha256:<hex>` of each key; plain keys are hashed as they are read and forgotten."""
+    """`sha256:<hex>` of each key; plain keys are hashed as they are read and forgotten. Each has an account
+    of its own, and may do all but administrate."""
+    admin_keys: Annotated[frozenset[str], NoDecode, BeforeValidator(_hash_keys)] = frozenset()
+    """The same; these may administrate too."""
+    redis_url: SecretStr | None = None
+    """Where requests are counted when several API processes run; default: in the process."""
 
     def __repr__(self) -> str:
         return "Secrets(…)"
@@ -132,9 +165,9 @@ class Secrets(_Sourced):
         raise TypeError("secrets cannot be copied or pickled")
 
     @classmethod
-    def with_api_keys(cls, *keys: str) -> Self:
-        """Secrets that accept these API keys besides nothing else."""
-        return cls(api_keys=frozenset(keys))
+    def with_api_keys(cls, *keys: str, admin: Collection[str] = ()) -> Self:
+        """Secrets that accept these API keys, those in `admin` as administrators', and no others."""
+        return cls(api_keys=frozenset(keys), admin_keys=frozenset(admin))
 
 
 def database_url(settings: Settings, secrets: Secrets) -> str:

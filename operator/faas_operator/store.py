@@ -18,7 +18,11 @@ from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FaaSError, NotFound
 from faas_blueprint.outcome import Outcome
 from faas_blueprint.receipt import CallReference
+from faas_operator.accounts import AccountStore
+from faas_operator.api_keys import KeyStore
+from faas_operator.audit import AuditLog
 from faas_operator.chain.interface import Block, SubmittedJob
+from faas_operator.challenges import ChallengeStore
 from faas_operator.database import open_database
 from faas_operator.execution_store import ExecutionStore
 from faas_operator.job_record import (
@@ -63,6 +67,26 @@ class Store:
     def snapshots(self) -> SnapshotCatalog:
         """Whose snapshots, branches and sessions there are, in the same database."""
         return SnapshotCatalog(self._engine, self._clock)
+
+    @property
+    def accounts(self) -> AccountStore:
+        """Who owns all that, in the same database."""
+        return AccountStore(self._engine, self._clock)
+
+    @property
+    def keys(self) -> KeyStore:
+        """The accounts' API keys, in the same database."""
+        return KeyStore(self._engine, self._clock)
+
+    @property
+    def challenges(self) -> ChallengeStore:
+        """Sign-ins that are under way, in the same database."""
+        return ChallengeStore(self._engine, self._clock)
+
+    @property
+    def audit(self) -> AuditLog:
+        """What was done to accounts and keys, in the same database."""
+        return AuditLog(self._engine)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -23,6 +23,12 @@ KEY = "key-of-alice"
 OTHER_KEY = "key-of-bob"
 
 
+class NoSessions:
+    """No machine is up."""
+
+    names = ()
+
+
 class FaultyEngine:
     """Never answers: it raises what it was told to, or hangs. For faults and validation only."""
 
@@ -34,6 +40,7 @@ class FaultyEngine:
         self.started = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.jobs: list[Job] = []
+        self.sessions = NoSessions()
 
     async def stream(self, job: Job, _snapshot: object) -> AsyncIterator[Execution]:
         self.jobs.append(job)
@@ -52,6 +59,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made = Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="session")
+def make_faulty_engine() -> type[FaultyEngine]:
+    return FaultyEngine
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from faas_api.openapi import document
+from faas_operator.account_record import Scope
 
 CHECKOUT_FILE = "api/openapi.json"
 
@@ -40,11 +41,22 @@ def test_every_operation_has_a_name_a_text_and_the_error_shape(described):
         assert "422" not in operation["responses"]
 
 
-def test_keys_are_declared(described):
+OPEN = {
+    "/health",
+    "/api/v1/blobs/{sha256}",
+    "/api/v1/sign-in",
+    "/api/v1/sign-in/challenges",
+}
+
+
+def test_keys_and_their_scopes_are_declared(described):
     assert set(described["components"]["securitySchemes"]) == {"bearer", "api_key"}
     for path, _, operation in operations(described):
-        is_open = path in ("/health", "/api/v1/blobs/{sha256}")
-        assert ("security" in operation) != is_open, path
+        assert ("security" in operation) != (path in OPEN), path
+        for requirement in operation.get("security", ()):
+            (scopes,) = requirement.values()
+            assert len(scopes) == 1, path
+            assert scopes[0] in list(Scope), path
 
 
 def test_both_forms_of_a_request_are_described(described):

@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
+from faas_api.authentication import configured_account
 from faas_blueprint.bundle import bundle_from_json
 from faas_blueprint.digests import sha256, to_hex
 from faas_blueprint.job import make_job
@@ -24,7 +25,7 @@ BASE = "/api/v1/executions/exec_1"
 @pytest.fixture(autouse=True)
 def _stored(store):
     """A finished run of the caller's that left files behind."""
-    account = hash_api_key(b"key-of-alice").removeprefix("sha256:")[:16]
+    account = configured_account(hash_api_key(b"key-of-alice"))
     job = make_job("python", "print('done')")
     number = store.executions.begin("exec_1", account, job)
     execution = Execution(OUTCOME, sha256(b"profile"), sha256(b"snapshot"), 1.0)

@@ -8,6 +8,7 @@ import base64
 import pytest
 
 from faas_api.app import create_app
+from faas_api.authentication import configured_account
 from faas_blueprint.job import make_job
 from faas_operator.execution_record import IdempotencyKey
 from faas_operator.executions import ExecutionService
@@ -231,7 +232,7 @@ async def test_what_a_command_cannot_be(faulty_client, change, field):
 # -- a node that dies
 
 
-ALICE = hash_api_key(b"alice").removeprefix("sha256:")[:16]
+ALICE = configured_account(hash_api_key(b"alice"))
 
 
 async def test_what_a_dead_node_left_is_found_and_may_be_asked_for_again(store, faulty_engine, tmp_path):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Request, Response
+from fastapi import APIRouter, Body, Request, Response
 
-from faas_api.authentication import Account, ApiKeys
+from faas_api.authentication import Access, AccountId
 from faas_api.platform.command_request import AnyExecuteRequest
 from faas_api.platform.execute_routes import DOCUMENTED, Answering, IdempotencyHeader, PreferHeader
 from faas_api.platform.multipart import DOCUMENTED_BODY, MultipartRoute
@@ -23,25 +23,28 @@ from faas_api.platform.snapshot_bodies import (
     snapshot_answer,
 )
 from faas_blueprint.job import Mode
+from faas_operator.account_record import Scope
 from faas_operator.branches import BranchService
 from faas_operator.executions import ExecutionService
 
 
-def router(branches: BranchService, executions: ExecutionService, keys: ApiKeys) -> APIRouter:
+def router(branches: BranchService, executions: ExecutionService, access: Access) -> APIRouter:
     """The routes over one service."""
     routes = APIRouter(tags=["branches"], route_class=MultipartRoute)
-    caller = Depends(keys)
+    reader = access.account_to(Scope.READ)
+    runner = access.account_to(Scope.EXECUTE)
+    keeper = access.account_to(Scope.SNAPSHOTS)
     answering = Answering(executions)
 
     @routes.post("/branches")
-    async def create_branch(body: BranchRequest, account: Account = caller) -> Branch:
+    async def create_branch(body: BranchRequest, account: AccountId = keeper) -> Branch:
         """Begin a branch."""
         details = details_of(body.metadata)
         return branch_answer(await branches.create(account, body.snapshot_id, body.parent_branch, details))
 
     @routes.get("/branches")
     async def list_branches(
-        account: Account = caller,
+        account: AccountId = reader,
         snapshot_id: str | None = None,
         parent_branch: str | None = None,
         limit: Limit = DEFAULT_LIMIT,
@@ -54,7 +57,7 @@ def router(branches: BranchService, executions: ExecutionService, keys: ApiKeys)
         )
 
     @routes.post("/branches/merge")
-    async def merge_branches(body: MergeRequest, account: Account = caller) -> Merged:
+    async def merge_branches(body: MergeRequest, account: AccountId = keeper) -> Merged:
         """Merge the files of branches into a new snapshot, the machine of the first with other files.
 
         What both sides changed differently and the strategy does not decide is listed with 409.
@@ -68,12 +71,12 @@ def router(branches: BranchService, executions: ExecutionService, keys: ApiKeys)
         )
 
     @routes.get("/branches/{branch_id}")
-    async def get_branch(branch_id: str, account: Account = caller) -> Branch:
+    async def get_branch(branch_id: str, account: AccountId = reader) -> Branch:
         """A branch of the caller's."""
         return branch_answer(await branches.get(account, branch_id))
 
     @routes.delete("/branches/{branch_id}")
-    async def delete_branch(branch_id: str, account: Account = caller) -> Deleted:
+    async def delete_branch(branch_id: str, account: AccountId = keeper) -> Deleted:
         """Forget a branch; its snapshots stay."""
         await branches.delete(account, branch_id)
         return Deleted(snapshots=[], branches=[branch_id])
@@ -88,7 +91,7 @@ def router(branches: BranchService, executions: ExecutionService, keys: ApiKeys)
         branch_id: str,
         body: Annotated[AnyExecuteRequest, Body()],
         request: Request,
-        account: Account = caller,
+        account: AccountId = runner,
         key: IdempotencyHeader = None,
         prefer: PreferHeader = None,
     ) -> Response:

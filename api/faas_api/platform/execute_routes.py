@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Request, Response
+from fastapi import APIRouter, Body, Header, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from faas_api.authentication import Account, ApiKeys
+from faas_api.authentication import Access, AccountId
 from faas_api.cut_off import while_connected
 from faas_api.platform.command_request import AnyExecuteRequest, CommandRequest
 from faas_api.platform.multipart import DOCUMENTED_BODY, MultipartRoute
 from faas_api.platform.requests import Asked
 from faas_api.platform.responses import CommandExecution, Execution, command_answer, execution_answer
+from faas_operator.account_record import Scope
 from faas_operator.execution_record import ExecutionRecord
 from faas_operator.executions import ExecutionService, require_in_time
 
@@ -39,10 +40,11 @@ DOCUMENTED = {
 }
 
 
-def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
+def router(executions: ExecutionService, access: Access) -> APIRouter:
     """The route over one service."""
     routes = APIRouter(tags=["executions"], route_class=MultipartRoute)
     answering = Answering(executions)
+    runner = access.account_to(Scope.EXECUTE)
 
     @routes.post(
         "/execute",
@@ -53,7 +55,7 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
     async def execute(
         body: Annotated[AnyExecuteRequest, Body()],
         request: Request,
-        account: Account = Depends(keys),  # noqa: B008
+        account: AccountId = runner,
         key: IdempotencyHeader = None,
         prefer: PreferHeader = None,
     ) -> Response:
@@ -76,7 +78,7 @@ class Answering:
         self,
         body: AnyExecuteRequest,
         request: Request,
-        account: Account,
+        account: AccountId,
         key: str | None,
         prefer: str | None,
     ) -> Response:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
-from faas_api.authentication import Account, ApiKeys
+from faas_api.authentication import Access, AccountId
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
 from faas_api.platform.responses import (
     Artifacts,
@@ -22,6 +22,7 @@ from faas_api.platform.responses import (
 from faas_blueprint.digests import Digest, digest_from_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import Mode
+from faas_operator.account_record import Scope
 from faas_operator.execution_record import ExecutionStatus
 from faas_operator.executions import ExecutionService, is_over
 
@@ -32,14 +33,15 @@ Tail = Annotated[
 _BYTES = {200: {"content": {"application/octet-stream": {}}, "description": "The bytes"}}
 
 
-def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
+def router(executions: ExecutionService, access: Access) -> APIRouter:
     """The routes over one service."""
     routes = APIRouter(tags=["executions"])
-    caller = Depends(keys)
+    reader = access.account_to(Scope.READ)
+    runner = access.account_to(Scope.EXECUTE)
 
     @routes.get("/executions")
     async def list_executions(
-        account: Account = caller,
+        account: AccountId = reader,
         status: ExecutionStatus | None = None,
         mode: Mode | None = None,
         language: str | None = None,
@@ -51,20 +53,20 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
         return list_answer(list(lines), total, limit, offset)
 
     @routes.get("/executions/{execution_id}")
-    async def get_execution(execution_id: str, account: Account = caller) -> Execution:
+    async def get_execution(execution_id: str, account: AccountId = reader) -> Execution:
         """An execution of the caller's."""
         return execution_answer(await executions.record(execution_id, account))
 
     @routes.post("/executions/{execution_id}/cancel")
     @routes.delete("/executions/{execution_id}", operation_id="cancel_execution_by_delete")
-    async def cancel_execution(execution_id: str, account: Account = caller) -> Execution:
+    async def cancel_execution(execution_id: str, account: AccountId = runner) -> Execution:
         """Stop an execution and its machine. One that is over already is answered as it is."""
         return execution_answer(await executions.cancel(execution_id, account))
 
     @routes.get("/executions/{execution_id}/logs")
     async def get_logs(
         execution_id: str,
-        account: Account = caller,
+        account: AccountId = reader,
         tail: Tail = None,
         stream: Literal["stdout", "stderr"] | None = None,
     ) -> Logs:
@@ -81,13 +83,13 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
         )
 
     @routes.get("/executions/{execution_id}/receipt", response_model=dict[str, object])
-    async def get_receipt(execution_id: str, account: Account = caller) -> Response:
+    async def get_receipt(execution_id: str, account: AccountId = reader) -> Response:
         """The receipt file of an execution: all it takes to verify it elsewhere."""
         return JSONResponse(receipt_file(await executions.record(execution_id, account)))
 
     @routes.get("/executions/{execution_id}/files")
     @routes.get("/executions/{execution_id}/artifacts", operation_id="list_artifacts")
-    async def list_files(execution_id: str, account: Account = caller) -> Artifacts:
+    async def list_files(execution_id: str, account: AccountId = reader) -> Artifacts:
         """What an execution left in its output folder."""
         return artifacts_answer(await executions.record(execution_id, account), "/api/v1")
 
@@ -98,12 +100,18 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
         response_model=None,
         responses=_BYTES,  # type: ignore[arg-type]
     )
-    async def get_file(execution_id: str, path: str, account: Account = caller) -> Response:
+    async def get_file(execution_id: str, path: str, account: AccountId = reader) -> Response:
         """The bytes of a file that an execution left in its output folder."""
         content = await executions.file(execution_id, account, path)
         return Response(content, media_type="application/octet-stream", headers=_FILE_HEADERS)
 
-    @routes.get("/blobs/{sha256}", response_model=None, responses=_BYTES, tags=["chain"])  # type: ignore[arg-type]
+    @routes.get(
+        "/blobs/{sha256}",
+        response_model=None,
+        responses=_BYTES,  # type: ignore[arg-type]
+        tags=["chain"],
+        dependencies=[Depends(access.anyone)],
+    )
     async def get_blob(sha256: str) -> Response:
         """Output that a result on-chain refers to by its hash: a stream, a file, or the manifest of all
         files. Open to everyone who knows the hash."""

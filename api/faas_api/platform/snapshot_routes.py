@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
-from faas_api.authentication import Account, ApiKeys
+from faas_api.authentication import Access, AccountId
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
 from faas_api.platform.snapshot_bodies import (
     Deleted,
@@ -20,19 +20,21 @@ from faas_api.platform.snapshot_bodies import (
 )
 from faas_blueprint.job import Mode
 from faas_blueprint.proof_json import proof_to_json
+from faas_operator.account_record import Scope
 from faas_operator.execution_record import ExecutionStatus
 from faas_operator.snapshots import SnapshotService
 
 _SNAPSHOT = "/snapshots/{snapshot_id}"
 
 
-def router(snapshots: SnapshotService, keys: ApiKeys) -> APIRouter:
+def router(snapshots: SnapshotService, access: Access) -> APIRouter:
     """The routes over one service."""
     routes = APIRouter(tags=["snapshots"])
-    caller = Depends(keys)
+    reader = access.account_to(Scope.READ)
+    keeper = access.account_to(Scope.SNAPSHOTS)
 
     @routes.post("/snapshots")
-    async def create_snapshot(body: SnapshotRequest, account: Account = caller) -> Snapshot:
+    async def create_snapshot(body: SnapshotRequest, account: AccountId = keeper) -> Snapshot:
         """The machine of an execution, at its end or on its way.
 
         A machine that was not kept is found by running the execution again, which takes as long as it did.
@@ -43,7 +45,7 @@ def router(snapshots: SnapshotService, keys: ApiKeys) -> APIRouter:
 
     @routes.get("/snapshots")
     async def list_snapshots(
-        account: Account = caller,
+        account: AccountId = reader,
         mode: Mode | None = None,
         parent_id: str | None = None,
         execution_id: str | None = None,
@@ -57,12 +59,12 @@ def router(snapshots: SnapshotService, keys: ApiKeys) -> APIRouter:
         )
 
     @routes.get(_SNAPSHOT)
-    async def get_snapshot(snapshot_id: str, account: Account = caller) -> Snapshot:
+    async def get_snapshot(snapshot_id: str, account: AccountId = reader) -> Snapshot:
         """A snapshot of the caller's."""
         return snapshot_answer(await snapshots.get(account, snapshot_id))
 
     @routes.post(f"{_SNAPSHOT}/restore")
-    async def restore_snapshot(snapshot_id: str, account: Account = caller) -> Restored:
+    async def restore_snapshot(snapshot_id: str, account: AccountId = keeper) -> Restored:
         """A machine that stands where the snapshot was taken, ready for runs in mode persistent.
 
         Where a run was under way in the snapshot, the new execution is that run to its end: run again from
@@ -81,7 +83,7 @@ def router(snapshots: SnapshotService, keys: ApiKeys) -> APIRouter:
     @routes.delete(_SNAPSHOT)
     async def delete_snapshot(
         snapshot_id: str,
-        account: Account = caller,
+        account: AccountId = keeper,
         cascade: Annotated[bool, Query(description="With all snapshots and branches made from it")] = False,
     ) -> Deleted:
         """Delete a snapshot. Refused with 409 while others were made from it, unless all go."""
@@ -91,7 +93,7 @@ def router(snapshots: SnapshotService, keys: ApiKeys) -> APIRouter:
     @routes.get(f"{_SNAPSHOT}/diff", response_model=dict[str, object])
     async def diff_snapshot(
         snapshot_id: str,
-        account: Account = caller,
+        account: AccountId = reader,
         against: Annotated[str | None, Query(description="Another snapshot; default: its parent")] = None,
     ) -> Response:
         """Files, memory pages, registers and time by which a snapshot differs from another."""
@@ -101,7 +103,7 @@ def router(snapshots: SnapshotService, keys: ApiKeys) -> APIRouter:
     @routes.get(f"{_SNAPSHOT}/proof", response_model=dict[str, object])
     async def prove_snapshot(
         snapshot_id: str,
-        account: Account = caller,
+        account: AccountId = reader,
         path: Annotated[str | None, Query(description="A path of its disk, there or not")] = None,
         page: Annotated[int | None, Query(ge=0, description="A page of its memory")] = None,
         content: Annotated[bool, Query(description="With the file's content")] = False,

@@ -8,14 +8,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Response, WebSocket
+from fastapi import APIRouter, Header, Response, WebSocket
 from fastapi.responses import StreamingResponse
 
-from faas_api.authentication import Account, ApiKeys
-from faas_api.errors import error_response
+from faas_api.authentication import Access, AccountId
+from faas_api.errors import refusal
 from faas_api.platform.stream_messages import Message, messages
 from faas_api.platform.stream_socket import REFUSED, StreamSocket
-from faas_blueprint.errors import Unauthorized
+from faas_blueprint.errors import RequestError
+from faas_operator.account_record import Scope
 from faas_operator.executions import ExecutionService
 
 HEARTBEAT_SECONDS = 15.0
@@ -43,19 +44,16 @@ bytes were left out.
 """
 
 
-def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
+def router(executions: ExecutionService, access: Access) -> APIRouter:
     """The routes over one service."""
     routes = APIRouter(tags=["streams"])
-    caller = Depends(keys.of_stream)
+    caller = access.stream_to(Scope.READ)
 
     async def serve(socket: WebSocket, execution_id: str | None) -> None:
         try:
-            account = await keys.of_stream(socket)
-        except Unauthorized as error:
-            headers = {"WWW-Authenticate": "Bearer"}
-            await socket.send_denial_response(
-                error_response(error.http_status, error.code, error.message, headers=headers)
-            )
+            account = await access.stream_account(socket, Scope.READ)
+        except RequestError as error:
+            await socket.send_denial_response(refusal(error))
             return
         await StreamSocket(socket, executions, account).serve(execution_id)
 
@@ -78,7 +76,7 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
     )
     async def stream(
         execution_id: str,
-        account: Account = caller,
+        account: AccountId = caller,
         last_event_id: Annotated[str | None, Header(description="`end`: nothing is missing")] = None,
     ) -> Response:
         await executions.record(execution_id, account)

@@ -1,0 +1,148 @@
+"""How many requests an account, or a caller without a key, may make: in a minute and in an hour.
+
+Counted by the library `limits` in windows that begin with their first request: in this process, or in a Redis
+that several share. While that Redis does not answer, each process counts for itself. How many executions an
+account may have at once is counted where they are stored: `faas_operator.execution_store`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
+from limits.errors import StorageError
+from redis.asyncio import ConnectionPool
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from faas_blueprint.errors import RateLimitExceeded
+from faas_operator.account_record import AccountLimits
+
+log = logging.getLogger(__name__)
+
+REDIS_SECONDS = 1.0
+"""How long to wait for Redis before counting without it."""
+
+STATE = "rate_standing"
+"""Where a request's state holds how it stands with its limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The window that has the fewest requests left, after this one."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset: float
+    """Unix seconds when the window ends and all of `limit` is there again."""
+
+    def headers(self) -> Mapping[str, str]:
+        """As every answer carries it."""
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(math.ceil(self.reset)),
+        }
+
+    def require(self) -> None:
+        """Raises RateLimitExceeded."""
+        if self.allowed:
+            return
+        wait = max(1, math.ceil(self.reset - time.time()))
+        raise RateLimitExceeded(
+            f"Rate limit exceeded. Please retry after {wait} seconds.",
+            {
+                "limit": self.limit,
+                "remaining": 0,
+                "reset_at": datetime.fromtimestamp(math.ceil(self.reset), UTC)
+                .isoformat()
+                .replace("+00:00", "Z"),
+                "retry_after": wait,
+            },
+        )
+
+
+class RequestCounts:
+    """Counts requests by who made them. Belongs to one event loop."""
+
+    def __init__(self, per_minute: int, per_hour: int, redis_url: str | None = None) -> None:
+        """With what an account may do that has no limits of its own. Raises ValueError for a wrong URL."""
+        self._per_minute = per_minute
+        self._per_hour = per_hour
+        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._pool: ConnectionPool | None = None
+        self._shared: FixedWindowRateLimiter | None = None
+        if redis_url is not None:
+            self._pool = ConnectionPool.from_url(
+                redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+            )
+            storage = RedisStorage(
+                "async+redis://",
+                wrap_exceptions=True,
+                implementation="redispy",
+                connection_pool=self._pool,  # type: ignore[arg-type]
+            )
+            self._shared = FixedWindowRateLimiter(storage)
+
+    async def count(self, who: str, limits: AccountLimits | None = None) -> Standing:
+        """Count a request, unless a window is full: then it is not allowed and not counted by the longer."""
+        windows: tuple[RateLimitItem, ...] = (
+            RateLimitItemPerMinute((limits and limits.requests_per_minute) or self._per_minute),
+            RateLimitItemPerHour((limits and limits.requests_per_hour) or self._per_hour),
+        )
+        if self._shared is not None:
+            try:
+                return await _count(self._shared, windows, who)
+            except StorageError as error:
+                log.warning("Redis does not answer, this process counts for itself: %s", error.storage_error)
+        return await _count(self._own, windows, who)
+
+    async def close(self) -> None:
+        """Let go of Redis."""
+        if self._pool is not None:
+            await self._pool.disconnect()
+
+
+async def _count(limiter: FixedWindowRateLimiter, windows: tuple[RateLimitItem, ...], who: str) -> Standing:
+    fewest: Standing | None = None
+    for window in windows:
+        allowed = await limiter.hit(window, who)
+        stats = await limiter.get_window_stats(window, who)
+        standing = Standing(allowed, window.amount, max(0, int(stats.remaining)), stats.reset_time)
+        if not allowed:
+            return standing
+        if fewest is None or standing.remaining < fewest.remaining:
+            fewest = standing
+    assert fewest is not None
+    return fewest
+
+
+class RateHeaders:
+    """ASGI middleware: writes into every answer how its request stands with the limits."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; what counts it leaves a Standing in its state."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                standing = state.get(STATE)
+                if standing is not None:
+                    MutableHeaders(scope=message).update(standing.headers())
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
