@@ -61,6 +61,7 @@ async def _up(
             app = create_app(executions, node.settings, Secrets.with_api_keys(key))
             async with (
                 in_background(node.operator().run()) as operator,
+                in_background(node.bookkeeping().run()) as books,
                 in_background(serve(app, listener)) as api,
             ):
                 endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -74,7 +75,7 @@ async def _up(
                     "api_key": key,
                 }
                 _announce(facts, as_json)
-                await unless_ended(asyncio.Event().wait(), operator, api)
+                await unless_ended(asyncio.Event().wait(), operator, books, api)
 
 
 def _announce(facts: dict[str, object], as_json: bool) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel, create_engine
 
 from faas_blueprint.errors import FatalError
-from faas_operator import tables
+from faas_operator import ledger_tables, tables
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
 
@@ -43,6 +43,7 @@ _ROWS: tuple[type[SQLModel], ...] = (
     tables.SnapshotRow,
     tables.BranchRow,
     tables.SessionRow,
+    *ledger_tables.ROWS,
 )
 
 

@@ -117,7 +117,8 @@ class ExecutionService:
     async def start(self, request: RunRequest, account: str) -> str:
         """Begin a run, or find the one that was asked for under the same idempotency key; answers its id.
 
-        Raises InvalidRequest, NotFound, Conflict, InsufficientResources; nothing is stored then.
+        Raises InvalidRequest, NotFound, Conflict, PaymentRequired, InsufficientResources; nothing is stored
+        then.
         """
         async with self._beginning:
             if request.key is not None:
@@ -271,7 +272,7 @@ class ExecutionService:
         try:
             await self._run(run)
         except asyncio.CancelledError:
-            self._executions.end(run.number, *run.ending)
+            self._executions.end(run.number, *run.ending, reached_ms=run.feed.virtual_ms or 0)
         except Exception as error:
             run.error = error
             unexpected = None if isinstance(error, FaaSError) else error

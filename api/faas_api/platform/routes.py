@@ -13,6 +13,7 @@ from faas_api.platform import (
     session_routes,
     snapshot_routes,
     stream_routes,
+    usage_routes,
 )
 from faas_operator.branches import BranchService
 from faas_operator.executions import ExecutionService
@@ -29,4 +30,5 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
     routes.include_router(snapshot_routes.router(snapshots, keys))
     routes.include_router(branch_routes.router(branches, executions, keys))
     routes.include_router(session_routes.router(snapshots, keys))
+    routes.include_router(usage_routes.router(executions.store, keys))
     return routes
