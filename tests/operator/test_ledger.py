@@ -180,8 +180,8 @@ url, name = sys.argv[1:]
 store, done = Store.open(url), 0
 for number in range(50):
     try:
-        done += store.ledger.post(Cause("hold", f"{name}/{number}"), Posting(available("acct_1"), -13, floor=0),
-                                  Posting(held("acct_1"), 13))
+        moves = Posting(available("acct_1"), -13, floor=0), Posting(held("acct_1"), 13)
+        done += store.ledger.post(Cause("hold", f"{name}/{number}"), *moves)
     except Insufficient:
         pass
 print(done)
@@ -284,7 +284,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 LedgerMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestLedgerMachine = LedgerMachine.TestCase
 

@@ -75,7 +75,7 @@ def decode_credit_event(log: Log) -> CreditEvent:
 def account_id_of(account: str) -> Digest:
     """How a deposit names an account: its id in ASCII, filled up with zeros. Raises InvalidRequest."""
     data = account.encode("ascii", "replace")
-    if account_named(Digest(data.ljust(32, b"\0"))) != account:
+    if len(data) > 32 or account_named(Digest(data.ljust(32, b"\0"))) != account:
         raise InvalidRequest(
             f"{account!r} cannot be named in a deposit: up to 32 letters, digits, '_', '-', '.'"
         )
