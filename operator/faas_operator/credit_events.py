@@ -1,9 +1,10 @@
 """What the credits contracts said, stored log by log, and what each does to the ledger.
 
 A log is known by its block, its place in it and its contract, so one that a reorganisation moves is another
-log. `pending` waits for confirmations; `applied` is in the ledger; `dropped` was in a block that is gone, and
-what it did has been taken back; `ignored` cannot be turned into credits. Each change of state and what it
-does to the ledger are one transaction, so it does not matter where the node dies.
+log. `pending` waits for confirmations; `applied` is in the ledger; `final` too, and was seen so deep that it
+is looked at no more; `dropped` was in a block that is gone, and what it did has been taken back; `ignored`
+cannot be turned into credits. Each change of state and what it does to the ledger are one transaction, so it
+does not matter where the node dies.
 
 What a contract holds for a payer is a *purse*; the ledger has an account for each, which owes the customer
 what was deposited and neither settled nor refunded. An announced refund sets unused credits aside, so that
@@ -43,6 +44,7 @@ class EventState(StrEnum):
 
     PENDING = "pending"
     APPLIED = "applied"
+    FINAL = "final"
     DROPPED = "dropped"
     IGNORED = "ignored"
 
@@ -102,11 +104,11 @@ class CreditEventStore:
 
     def waiting(self, chain_id: int) -> list[StoredEvent]:
         """Pending logs in chain order."""
-        return self._in(chain_id, EventState.PENDING, 0)
+        return self._in(chain_id, EventState.PENDING)
 
-    def applied_since(self, chain_id: int, block_number: int) -> list[StoredEvent]:
-        """Applied logs of blocks from this one on, in chain order."""
-        return self._in(chain_id, EventState.APPLIED, block_number)
+    def applied(self, chain_id: int) -> list[StoredEvent]:
+        """Applied logs that are not final, in chain order."""
+        return self._in(chain_id, EventState.APPLIED)
 
     def apply(self, number: int, rates: Rates) -> EventState:
         """Put a pending log into the ledger, once. Answers its state then."""
@@ -139,13 +141,21 @@ class CreditEventStore:
             session.add(row)
             session.commit()
 
-    def _in(self, chain_id: int, state: EventState, first_block: int) -> list[StoredEvent]:
+    def finalise(self, number: int) -> None:
+        """An applied log is so deep that its block is not expected to go."""
+        with Session(self._engine) as session:
+            row = session.get_one(CreditEventRow, number)
+            if row.state == EventState.APPLIED:
+                row.state = EventState.FINAL
+            session.add(row)
+            session.commit()
+
+    def _in(self, chain_id: int, state: EventState) -> list[StoredEvent]:
         query = (
             select(CreditEventRow)
             .where(
                 CreditEventRow.chain_id == chain_id,
                 CreditEventRow.state == state,
-                col(CreditEventRow.block_number) >= first_block,
             )
             .order_by(col(CreditEventRow.block_number), col(CreditEventRow.log_index))
         )
@@ -239,8 +249,8 @@ def _share(session: Session, row: CreditEventRow, left: int) -> int:
     """
     query = select(CreditEventRow).filter_by(
         chain_id=row.chain_id, contract=row.contract, account_id=row.account_id, payer=row.payer,
-        token=row.token, state=EventState.APPLIED,
-    )  # fmt: skip
+        token=row.token,
+    ).where(col(CreditEventRow.state).in_((EventState.APPLIED, EventState.FINAL)))  # fmt: skip
     signs = {CreditEventKind.DEPOSITED: 1, CreditEventKind.SETTLED: -1, CreditEventKind.REFUNDED: -1}
     tokens = sum(
         signs.get(CreditEventKind(other.kind), 0) * int(other.amount) for other in session.exec(query)

@@ -83,14 +83,14 @@ class DepositFollower:
             cursor = block
 
     async def _take_back(self, head: Block) -> None:
-        """Newest first, as what came later may rest on what came before."""
-        first = head.number - self._settings.rewind_blocks
-        for event in reversed(
-            await asyncio.to_thread(self._store.applied_since, self._chain.chain_id, first)
-        ):
+        """Newest first, as what came later may rest on what came before. Looked at until it is as deep as
+        this node ever reads again, however long it was away."""
+        for event in reversed(await asyncio.to_thread(self._store.applied, self._chain.chain_id)):
             if await self._is_gone(event):
                 log.warning("credit event taken back", extra=about(block=event.block.number))
                 await asyncio.to_thread(self._store.drop, event.id)
+            elif is_deep_enough(event.block.number, head.number, self._settings.rewind_blocks):
+                await asyncio.to_thread(self._store.finalise, event.id)
 
     async def _apply(self, head: Block) -> None:
         """In chain order."""

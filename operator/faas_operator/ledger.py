@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from sqlalchemy import CursorResult, Engine, func, update
+from sqlalchemy import Engine, func, text
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import FatalError
@@ -23,6 +22,21 @@ from faas_operator.ledger_tables import LedgerBalanceRow, LedgerEntryRow, Ledger
 
 LARGEST = 10**18
 """Of a posting, in nanocredits: thousands of millions of credits. Balances stay below four times that."""
+
+_FULL = 4 * LARGEST
+
+_ADD_ENTRY = text(
+    "INSERT INTO ledger_entry (kind, cause, created_at) VALUES (:kind, :cause, :now) "
+    "ON CONFLICT DO NOTHING RETURNING id"
+)
+_ADD_POSTING = text(
+    "INSERT INTO ledger_posting (entry_id, account, amount) VALUES (:entry, :account, :amount)"
+)
+_CHANGE_BALANCE = text(
+    "INSERT INTO ledger_balance (account, amount) VALUES (:account, :amount) "
+    "ON CONFLICT (account) DO UPDATE SET amount = ledger_balance.amount + :amount "
+    "WHERE ledger_balance.amount + :amount BETWEEN :floor AND :ceiling RETURNING amount"
+)
 
 REVENUE = "revenue"
 GRANTS = "grants"
@@ -82,17 +96,16 @@ def post(session: Session, now: float, cause: Cause, *postings: Posting) -> bool
     Raises Insufficient when a balance would fall below its floor.
     """
     _require_balanced(postings)
-    if find_entry(session, cause) is not None:
+    named = {"kind": cause.kind, "cause": cause.reference, "now": now}
+    entry = session.execute(_ADD_ENTRY, named).scalar_one_or_none()
+    if entry is None:
         return False
-    entry = LedgerEntryRow(kind=cause.kind, cause=cause.reference, created_at=now)
-    session.add(entry)
-    session.flush()
-    assert entry.id is not None
-    for posting in sorted(postings, key=lambda posting: posting.account):  # one order: no deadlocks
-        if posting.amount:
-            _change(session, posting)
-            session.add(LedgerPostingRow(entry_id=entry.id, account=posting.account, amount=posting.amount))
-    session.flush()
+    moved = sorted((item for item in postings if item.amount), key=lambda item: item.account)
+    for posting in moved:  # in one order everywhere: no deadlocks
+        _change(session, posting)
+    if moved:
+        rows = [{"entry": entry, "account": item.account, "amount": item.amount} for item in moved]
+        session.execute(_ADD_POSTING, rows)
     return True
 
 
@@ -180,22 +193,12 @@ def _require_balanced(postings: Sequence[Posting]) -> None:
 
 
 def _change(session: Session, posting: Posting) -> None:
-    floor = -4 * LARGEST if posting.floor is None or posting.amount > 0 else posting.floor
-    for _ in range(2):
-        after = col(LedgerBalanceRow.amount) + posting.amount
-        statement = (
-            update(LedgerBalanceRow)
-            .where(col(LedgerBalanceRow.account) == posting.account, after >= floor, after <= 4 * LARGEST)
-            .values(amount=after)
-            .execution_options(synchronize_session=False)
-        )
-        if cast("CursorResult[object]", session.execute(statement)).rowcount == 1:
-            return
-        if session.get(LedgerBalanceRow, posting.account) is not None:
-            break
-        session.add(LedgerBalanceRow(account=posting.account, amount=0))
-        session.flush()
-    raise Insufficient(posting.account)
+    """One statement compares and changes. A new account's first amount is compared here."""
+    floor = -_FULL if posting.floor is None or posting.amount > 0 else posting.floor
+    bounds = {"account": posting.account, "amount": posting.amount, "floor": floor, "ceiling": _FULL}
+    after = session.execute(_CHANGE_BALANCE, bounds).scalar_one_or_none()
+    if after is None or after < floor:
+        raise Insufficient(posting.account)
 
 
 def _unbalanced(session: Session) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import closing
 
 import httpx
@@ -10,10 +11,12 @@ import pytest
 
 from faas_api.app import create_app
 from faas_blueprint.bundle import bundle_from_json
+from faas_blueprint.digests import sha256
 from faas_blueprint.job import Limits, Mode, decode_job, make_job
 from faas_blueprint.prices import PRICES, execution_cost, most_use_of, price_table_from_json, use_of
 from faas_operator.charging import Terms
-from faas_operator.executions import ExecutionService
+from faas_operator.execution_record import UNFINISHED, IdempotencyKey
+from faas_operator.executions import ExecutionService, RunRequest
 from faas_operator.ledger import available, held
 from faas_operator.settings import Secrets, Settings, hash_api_key
 from faas_operator.signer import Signer
@@ -232,3 +235,33 @@ async def test_the_starting_credit_is_given_once(open_app, faulty_engine, tmp_pa
     url = f"sqlite:///{tmp_path / 'usage.sqlite'}"
     with closing(Store.open(url, Terms(PRICES, True, 5 * CREDIT))) as again:
         assert again.usage.current(account_of("alice")).balance == CREDIT
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+async def test_a_caller_who_leaves_while_a_run_is_being_stored(open_app, faulty_engine, key):
+    """What was held is given back, or belongs to a run that goes on under its key."""
+    _, service, store = open_app(faulty_engine)
+    entered, go_on = asyncio.Event(), threading.Event()
+    begin, loop = service._executions.begin, asyncio.get_running_loop()
+
+    def slow(*arguments):
+        number = begin(*arguments)
+        loop.call_soon_threadsafe(entered.set)
+        go_on.wait(10)
+        return number
+
+    service._executions.begin = slow
+    name = None if key is None else IdempotencyKey(key, sha256(b""))
+    async with service:
+        asking = asyncio.create_task(service.execute(RunRequest(make_job("python", "1"), key=name), "acct_1"))
+        await entered.wait()
+        asking.cancel()
+        await asyncio.sleep(0.05)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        [line], _ = await service.page("acct_1", 10, 0)
+        assert (line.status in UNFINISHED) == (key is not None)
+        assert (store.ledger.balance(held("acct_1")) > 0) == (key is not None)
+    assert store.ledger.balance(held("acct_1")) == 0
+    store.ledger.check()

@@ -316,3 +316,28 @@ async def test_other_rates_do_not_change_what_a_purse_is_worth(chain, store, set
     await DepositFollower(chain, store.credit_events, settings, dearer, "test").look()
     assert (store.ledger.balance(OWN), store.ledger.balance(PROCEEDS)) == (0, -250 * CREDIT)
     store.ledger.check()
+
+
+async def test_a_reorganisation_while_the_node_was_away(chain, store, follower):
+    """Long enough for the replaced blocks to be deeper than it would read again."""
+    chain.mine(event())
+    chain.mine()
+    await follower.look()
+    chain.reorganise((), (), longer=20)
+    await follower.look()
+    assert store.ledger.balance(OWN) == 0
+    store.ledger.check()
+
+
+async def test_what_is_deep_enough_is_final(chain, store, follower):
+    chain.mine(event())
+    for _ in range(4):
+        chain.mine()
+    await follower.look()
+    assert len(store.credit_events.applied(chain.chain_id)) == 1
+    await follower.look()
+    assert store.credit_events.applied(chain.chain_id) == []
+    chain.mine(event(CreditEventKind.REFUNDED, ETHER))
+    chain.mine()
+    await follower.look()
+    assert store.ledger.balance(OWN) == 0
