@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -123,3 +124,14 @@ def test_negative_use_is_refused():
 
 def test_credits_are_thousands_of_millions_of_nanocredits():
     assert in_credits(120_000) == 0.00012
+
+
+def test_the_documented_example():
+    """`docs/billing.md` shows it, and the table."""
+    page = (Path(__file__).parents[2] / "docs" / "billing.md").read_text()
+    cost = execution_cost(PRICES, Mode.EPHEMERAL, Use(145_000_000, 512, 1000, 12))
+    for text in (f"{cost.compute:,}", f"{cost.network}", f"{cost.total:,} nanocredits"):
+        assert f"= {text}".replace(",", " ") in page
+    for figure in (PRICES.vcpu_second, PRICES.memory_gib_second, PRICES.storage_gib_month, PRICES.egress_gib):
+        assert f"| {figure:,} |" in page
+    assert ", ".join(str(PRICES.percent(mode)) for mode in Mode) + " %" in page
