@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import compiling, fork, hashing, jobs, keeping, machine
+from benchmarks import compiling, fork, hashing, jobs, keeping, ledger, machine
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.plot import percentile_plot
@@ -45,6 +45,7 @@ class Group(StrEnum):
     CPU = "cpu"
     COMPILE = "compile"
     KEEP = "keep"
+    LEDGER = "ledger"
     MEMORY = "memory"
     FORK = "fork"
     PAGES = "pages"
@@ -62,6 +63,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.CPU: slowdown,
     Group.COMPILE: compiling.compiling,
     Group.KEEP: keeping.keeping,
+    Group.LEDGER: ledger.ledger,
     Group.MEMORY: machine.memory,
     Group.FORK: fork.fork,
     Group.PAGES: machine.pages,

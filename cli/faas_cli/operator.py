@@ -146,12 +146,13 @@ async def _run(settings: Settings, secrets: Secrets) -> None:
             open_node(settings, secrets, engine) as node,
             node.executions() as executions,
             in_background(node.operator().run()) as operator,
+            in_background(node.bookkeeping().run()) as books,
             in_background(
                 serve(create_app(executions, node.settings, secrets), listener, settings.api_message_bytes)
             ) as api,
         ):
             console.print(f"operator {node.signer.address} follows {node.deployment}; Ctrl-C stops it")
-            await unless_ended(asyncio.Event().wait(), operator, api)
+            await unless_ended(asyncio.Event().wait(), operator, books, api)
 
 
 @app.command()

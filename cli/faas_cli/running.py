@@ -26,6 +26,9 @@ Result = TypeVar("Result")
 
 DEVNET_FILE = "devnet.json"
 
+STARTING_CREDITS = 1_000
+"""What every account of a local deployment has to begin with: more than a year of runs one after another."""
+
 
 @asynccontextmanager
 async def running_devnet(
@@ -56,6 +59,9 @@ async def running_node(deployment: Deployment, engine: Engine) -> AsyncIterator[
             blueprint_id=deployment.blueprint_id,
             start_block=deployment.first_block,
             poll_seconds=0.1,
+            billing=True,
+            starting_credits=STARTING_CREDITS,
+            credits=deployment.credits,
         )
         secrets = Secrets(
             keystore_password=SecretStr(deployment.operator_password),

@@ -66,6 +66,7 @@ async def _up(
             app = create_app(executions, public, Secrets.with_api_keys(admin=[key]))
             async with (
                 in_background(node.operator().run()) as operator,
+                in_background(node.bookkeeping().run()) as books,
                 in_background(serve(app, listener, public.api_message_bytes)) as api,
             ):
                 facts = {
@@ -78,7 +79,7 @@ async def _up(
                     "api_key": key,
                 }
                 _announce(facts, as_json)
-                await unless_ended(asyncio.Event().wait(), operator, api)
+                await unless_ended(asyncio.Event().wait(), operator, books, api)
 
 
 def _announce(facts: dict[str, object], as_json: bool) -> None:

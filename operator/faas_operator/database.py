@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel, create_engine
 
 from faas_blueprint.errors import FatalError
-from faas_operator import account_tables, tables
+from faas_operator import account_tables, ledger_tables, tables
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
 
@@ -49,6 +49,7 @@ _ROWS: tuple[type[SQLModel], ...] = (
     account_tables.AddressRow,
     account_tables.ChallengeRow,
     account_tables.AuditRow,
+    *ledger_tables.ROWS,
 )
 
 

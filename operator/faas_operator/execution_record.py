@@ -6,13 +6,15 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import RequestError
 from faas_blueprint.job import Job, Mode, decode_job
 from faas_blueprint.outcome import Outcome
+from faas_blueprint.prices import Cost
 from faas_blueprint.receipt import Receipt, receipt_from_json
+from faas_operator.ledger_tables import UsageRow
 from faas_operator.stored_outcomes import decode_outcome, whole_outcome
 from faas_operator.tables import ExecutionRow
 
@@ -92,6 +94,8 @@ class ExecutionRecord:
     """The machine after the run, where it was kept."""
     cached: bool = False
     wall_ms: float | None = None
+    cost: Cost | None = None
+    """By the price table that was in force when it ended; None before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,11 @@ class ExecutionSummary:
     snapshot_id: str | None
     created_at: float
     updated_at: float
+
+
+def usage_reference(account: str, execution_id: str) -> str:
+    """What the record of an execution's use is found by."""
+    return f"execution/{account}/{execution_id}"
 
 
 def record_of(session: Session, row: ExecutionRow) -> ExecutionRecord:
@@ -127,6 +136,7 @@ def record_of(session: Session, row: ExecutionRow) -> ExecutionRecord:
         kept_snapshot_id=row.kept_snapshot_id,
         cached=row.cached,
         wall_ms=row.wall_ms,
+        cost=_cost_of(session, row),
     )
 
 
@@ -152,3 +162,9 @@ def _attested_of(session: Session, row: ExecutionRow) -> Attested | None:
     receipt = receipt_from_json(json.loads(row.receipt))
     outcome = whole_outcome(session, decode_outcome(row.outcome), receipt.state_root)
     return Attested(outcome, receipt, row.signature, row.wall_ms)
+
+
+def _cost_of(session: Session, row: ExecutionRow) -> Cost | None:
+    query = select(UsageRow).filter_by(reference=usage_reference(row.account, row.id))
+    used = session.exec(query).one_or_none()
+    return None if used is None else Cost(used.compute_cost, used.network_cost)

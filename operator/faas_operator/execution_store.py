@@ -13,6 +13,7 @@ from faas_blueprint.job import Job, Mode, encode_job
 from faas_blueprint.receipt import Receipt, receipt_to_json
 from faas_microvm.execution import Execution
 from faas_operator.account_tables import AccountRow
+from faas_operator.charging import Charging
 from faas_operator.execution_record import (
     UNFINISHED,
     Attested,
@@ -39,9 +40,10 @@ INTERRUPTED = "interrupted: the node stopped while this ran; nothing was signed,
 class ExecutionStore:
     """Runs by id. Blocks for a few milliseconds; may be used from any thread."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], charging: Charging) -> None:
         self._engine = engine
         self._clock = clock
+        self._charging = charging
 
     def begin(
         self,
@@ -53,10 +55,12 @@ class ExecutionStore:
         status: ExecutionStatus = ExecutionStatus.QUEUED,
         at_once: int | None = None,
     ) -> int:
-        """Store a run before it starts. Answers its number, the call id of its receipt.
+        """Store a run before it starts, and hold what it can cost. Answers its number, the call id of its
+        receipt.
 
         `at_once` is how many unfinished runs an account without a limit of its own may have. Raises
-        Conflict for an id or a key that is taken, and RateLimitExceeded.
+        Conflict for an id or a key that is taken, RateLimitExceeded, and PaymentRequired when the account
+        lacks credits.
         """
         now, placement = self._clock(), placement or Placement()
         row = ExecutionRow(
@@ -84,6 +88,8 @@ class ExecutionStore:
             session.add(row)
             session.flush()
             number = row.number
+            if job is not None:
+                self._charging.hold(session, account, execution_id, job, placement.mode)
             session.commit()
         assert number is not None
         return number
@@ -116,8 +122,10 @@ class ExecutionStore:
         signature: bytes,
         kept_snapshot_id: str | None = None,
     ) -> None:
-        """Store what came out of a run."""
+        """Store what came out of a run, and settle what it cost."""
         with Session(self._engine) as session:
+            row = session.get_one(ExecutionRow, number)
+            self._charging.settle(session, row, status, execution.outcome.summary())
             keep_outputs(session, execution.outcome, self._clock())
             self._update(
                 session,
@@ -138,24 +146,30 @@ class ExecutionStore:
             self._update(session, number, wall_ms=wall_ms)
             session.commit()
 
-    def end(self, number: int, status: ExecutionStatus, error: str) -> None:
-        """Store that a run gave no outcome, and why. After a failure its idempotency key is free again."""
-        released = {"idempotency_key": None} if status is ExecutionStatus.FAILED else {}
+    def end(self, number: int, status: ExecutionStatus, error: str, reached_ms: int = 0) -> None:
+        """Store that a run gave no outcome, and why. After a failure its idempotency key is free again.
+
+        A run that failed costs nothing; one that was cancelled costs what it used up to `reached_ms`.
+        """
         with Session(self._engine) as session:
-            self._update(session, number, *UNFINISHED, status=status, error=error, **released)
+            row = session.get_one(ExecutionRow, number)
+            if row.status not in UNFINISHED:
+                return
+            if status is ExecutionStatus.FAILED:
+                self._fail(session, row, error)
+            else:
+                self._charging.settle_cancelled(session, row, reached_ms)
+                self._update(session, number, status=status, error=error)
             session.commit()
 
     def end_interrupted(self) -> int:
         """Mark the runs that a stopped node has left behind. Answers how many there were."""
         with Session(self._engine) as session:
-            query = select(ExecutionRow.number).where(col(ExecutionRow.status).in_(UNFINISHED))
-            numbers = [number for number in session.exec(query) if number is not None]
-            for number in numbers:
-                self._update(
-                    session, number, status=ExecutionStatus.FAILED, error=INTERRUPTED, idempotency_key=None
-                )
+            rows = session.exec(select(ExecutionRow).where(col(ExecutionRow.status).in_(UNFINISHED))).all()
+            for row in rows:
+                self._fail(session, row, INTERRUPTED)
             session.commit()
-        return len(numbers)
+        return len(rows)
 
     def get(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
@@ -198,6 +212,12 @@ class ExecutionStore:
         session.add(row)
         session.flush()
         return None
+
+    def _fail(self, session: Session, row: ExecutionRow, error: str) -> None:
+        assert row.number is not None
+        self._charging.release(session, row)
+        failed = {"status": ExecutionStatus.FAILED, "error": error, "idempotency_key": None}
+        self._update(session, row.number, **failed)
 
     def _update(self, session: Session, number: int, *only: ExecutionStatus, **values: object) -> None:
         statement = update(ExecutionRow).where(col(ExecutionRow.number) == number)

@@ -51,6 +51,8 @@ log = logging.getLogger(__name__)
 UNFINISHED_AT_MOST = 256
 """Runs that wait or run at once; more are refused."""
 
+CALLER_LEFT = "the caller went away"
+
 _PIECE_BYTES = 64 << 10
 
 
@@ -121,8 +123,8 @@ class ExecutionService:
     async def start(self, request: RunRequest, account: str) -> str:
         """Begin a run, or find the one that was asked for under the same idempotency key; answers its id.
 
-        Raises InvalidRequest, NotFound, Conflict, RateLimitExceeded, InsufficientResources; nothing is stored
-        then.
+        Raises InvalidRequest, NotFound, Conflict, RateLimitExceeded, PaymentRequired, InsufficientResources;
+        nothing is stored then.
         """
         async with self._beginning:
             if request.key is not None:
@@ -138,15 +140,29 @@ class ExecutionService:
         job = replace(request.job, keep=placement.mode.keeps)
         request = replace(request, job=job, placement=placement)
         execution_id = request.execution_id or new_execution_id()
+        storing = asyncio.create_task(self._store_begun(request, account, execution_id))
+        try:
+            self._set_going(await asyncio.shield(storing))
+        except asyncio.CancelledError:
+            await asyncio.wait({storing})  # what is stored, and held for, has a run
+            if storing.exception() is None:
+                self._set_going(storing.result())
+                if request.key is None:
+                    await self.cancel(execution_id, account, CALLER_LEFT)
+            raise
+        return execution_id
+
+    async def _store_begun(self, request: RunRequest, account: str, execution_id: str) -> _Run:
         number = await asyncio.to_thread(
             self._executions.begin,
-            *(execution_id, account, job, placement, request.key),
+            *(execution_id, account, request.job, request.placement, request.key),
             at_once=self._at_once,
         )
-        run = _Run(execution_id, number, account, request, Feed())
-        self._runs[account, execution_id] = run
+        return _Run(execution_id, number, account, request, Feed())
+
+    def _set_going(self, run: _Run) -> None:
+        self._runs[run.account, run.id] = run
         run.task = asyncio.create_task(self._live(run))
-        return execution_id
 
     async def execute(self, request: RunRequest, account: str) -> ExecutionRecord:
         """Begin a run and wait for it. Cancelling the call stops the run, unless it has an idempotency key:
@@ -160,7 +176,7 @@ class ExecutionService:
             return await self.wait(execution_id, account)
         except asyncio.CancelledError:
             if request.key is None:
-                await self.cancel(execution_id, account, "the caller went away")
+                await self.cancel(execution_id, account, CALLER_LEFT)
             raise
 
     async def wait(self, execution_id: str, account: str) -> ExecutionRecord:
@@ -268,17 +284,21 @@ class ExecutionService:
     # -- parts
 
     def _stop(self, run: _Run, status: ExecutionStatus, reason: str) -> None:
-        assert run.task is not None
-        if not run.storing:
-            run.ending = status, reason
-            run.task.cancel()
+        """Not at once: a task that is cancelled before its first step would never store its end."""
+
+        def stop() -> None:
+            if run.task is not None and not run.storing:
+                run.ending = status, reason
+                run.task.cancel()
+
+        asyncio.get_running_loop().call_soon(stop)
 
     async def _live(self, run: _Run) -> None:
         """A run from its beginning to what is stored of its end; never raises."""
         try:
             await self._run(run)
         except asyncio.CancelledError:
-            self._executions.end(run.number, *run.ending)
+            self._executions.end(run.number, *run.ending, reached_ms=run.feed.virtual_ms or 0)
         except Exception as error:
             run.error = error
             unexpected = None if isinstance(error, FaaSError) else error

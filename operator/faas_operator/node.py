@@ -8,15 +8,23 @@ async with Engine.open() as engine, open_node(settings, secrets, engine) as node
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
-from faas_blueprint.errors import MissingPrerequisite
+from faas_blueprint.errors import InvalidRequest, MissingPrerequisite
+from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, price_table_from_json
 from faas_blueprint.receipt import Address
 from faas_microvm.engine import Engine
 from faas_operator import keystore
+from faas_operator.bookkeeping import Bookkeeping
+from faas_operator.chain.credits import CreditsChain
 from faas_operator.chain.evm import EvmAdapter
+from faas_operator.charging import Terms
+from faas_operator.credit_events import Rates
+from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
@@ -54,6 +62,36 @@ class Node:
         """Runs without the chain, with the same engine and key; to be closed before the engine."""
         return ExecutionService(self.engine, self.signer, self.store, self.settings.concurrent_executions)
 
+    def bookkeeping(self) -> Bookkeeping:
+        """Deposits, storage and the sums of this node's ledger; one at a time."""
+        return Bookkeeping(
+            self.store.ledger, self.store.storage_sweep, self._follower(), self.settings, time.time
+        )
+
+    def _follower(self) -> DepositFollower | None:
+        contracts = [
+            item for item in (self.settings.credits, self.settings.tangle_credits) if item is not None
+        ]
+        if not contracts:
+            return None
+        chain = CreditsChain(self.chain.rpc, self.chain.chain_id, contracts)
+        units = {Address(token): amount for token, amount in self.settings.credit_rates.items()}
+        rates = Rates(units, self.settings.claimed_nanocredits)
+        name = f"credits {self.chain.chain_id}/{' '.join(contracts)}"
+        return DepositFollower(chain, self.store.credit_events, self.settings, rates, name)
+
+
+def terms_of(settings: Settings) -> Terms:
+    """On what terms a node with these settings serves. Raises MissingPrerequisite for a bad price table."""
+    starting = settings.starting_credits * NANOCREDITS_PER_CREDIT
+    if settings.price_table is None:
+        return Terms(charged=settings.billing, starting_credit=starting)
+    try:
+        prices = price_table_from_json(json.loads(settings.price_table.read_text()))
+    except (OSError, ValueError, AttributeError, TypeError, InvalidRequest) as error:
+        raise MissingPrerequisite(f"{settings.price_table} is no price table: {error}") from error
+    return Terms(prices, settings.billing, starting)
+
 
 def deployment_name(chain_id: int, tangle: Address, blueprint_id: int) -> str:
     """The name under which a cursor is stored."""
@@ -75,7 +113,7 @@ async def open_node(settings: Settings, secrets: Secrets, engine: Engine) -> Asy
         raise MissingPrerequisite("set FAAS_KEYSTORE_PASSWORD to the password of the operator's keystore")
     account = keystore.load(settings.keystore_path, secrets.keystore_password.get_secret_value())
     rpc_url = secrets.rpc_url.get_secret_value()
-    with closing(Store.open(database_url(settings, secrets))) as store:
+    with closing(Store.open(database_url(settings, secrets), terms_of(settings))) as store:
         async with await EvmAdapter.connect(
             rpc_url, settings.tangle, settings.blueprint_id, account, chain_id=settings.chain_id
         ) as chain:

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, NoReturn, Self
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -24,7 +24,7 @@ from pydantic_settings import (
 )
 
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.receipt import Address, address
+from faas_blueprint.receipt import ZERO_ADDRESS, Address, address
 from faas_microvm.home import default_home
 
 _KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
@@ -128,6 +128,33 @@ class Settings(_Sourced):
     requests_per_hour: int = Field(1_000, ge=1)
     concurrent_executions: int = Field(10, ge=1)
     """Unfinished ones of an account, likewise."""
+
+    billing: bool = False
+    """Whether runs over HTTP are paid for with credits."""
+    starting_credits: int = Field(0, ge=0, le=10**9)
+    """Credits that each account has to begin with."""
+    price_table: Path | None = None
+    """JSON file as `GET /pricing` answers it; default: the platform's price list."""
+    credits: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
+    """Address of the FaaSCredits contract whose deposits are followed."""
+    credit_rates: dict[str, Annotated[int, Field(ge=1)]] = {ZERO_ADDRESS: 10**15}
+    """What a credit costs: smallest units by token; the zero address is the native one."""
+    tangle_credits: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
+    """Address of Tangle's own Credits contract, if what it grants is to count."""
+    claimed_nanocredits: int = Field(0, ge=0, le=10**18)
+    """What one of its credits is worth here."""
+    sweep_seconds: float = Field(3600.0, gt=0)
+    """How often kept snapshots are charged."""
+    check_seconds: float = Field(3600.0, gt=0)
+    """How often the ledger is added up again."""
+
+    @field_validator("credit_rates")
+    @classmethod
+    def _rates_by_address(cls, rates: dict[str, int]) -> dict[str, int]:
+        try:
+            return {address(token): units for token, units in rates.items()}
+        except InvalidRequest as error:
+            raise ValueError(error.message) from error
 
     @property
     def keystore_path(self) -> Path:

@@ -23,6 +23,8 @@ from faas_operator.api_keys import KeyStore
 from faas_operator.audit import AuditLog
 from faas_operator.chain.interface import Block, SubmittedJob
 from faas_operator.challenges import ChallengeStore
+from faas_operator.charging import Charging, Terms
+from faas_operator.credit_events import CreditEventStore
 from faas_operator.database import open_database
 from faas_operator.execution_store import ExecutionStore
 from faas_operator.job_record import (
@@ -36,10 +38,14 @@ from faas_operator.job_record import (
     record_of,
     submitted_columns,
 )
+from faas_operator.ledger import Ledger
+from faas_operator.payers import Payers
 from faas_operator.pipeline import Event, State, next_state
 from faas_operator.snapshot_catalog import SnapshotCatalog
+from faas_operator.storage_sweep import StorageSweep
 from faas_operator.stored_outcomes import keep_outputs, read_blob, whole_outcome
 from faas_operator.tables import CursorRow, JobRow
+from faas_operator.usage import UsageBook
 
 
 class StaleRecord(FaaSError):
@@ -49,19 +55,51 @@ class StaleRecord(FaaSError):
 class Store:
     """One node's memory."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], float] = time.time, terms: Terms | None = None
+    ) -> None:
+        """Without terms nothing is charged. Raises FatalError, see `Charging.keep_prices`."""
         self._engine = engine
         self._clock = clock
+        self._charging = Charging(terms or Terms(), clock)
+        with Session(engine) as session:
+            self._charging.keep_prices(session)
+            session.commit()
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, terms: Terms | None = None) -> Self:
         """The store at a database URL; see `database.open_database`."""
-        return cls(open_database(url))
+        return cls(open_database(url), terms=terms)
 
     @property
     def executions(self) -> ExecutionStore:
         """The runs that were asked for over HTTP, in the same database."""
-        return ExecutionStore(self._engine, self._clock)
+        return ExecutionStore(self._engine, self._clock, self._charging)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The credits of all accounts, in the same database."""
+        return Ledger(self._engine, self._clock)
+
+    @property
+    def usage(self) -> UsageBook:
+        """What accounts have used, in the same database."""
+        return UsageBook(self._engine, self._clock, self._charging)
+
+    @property
+    def payers(self) -> Payers:
+        """Whose account an address on-chain pays for, in the same database."""
+        return Payers(self._engine, self._clock)
+
+    @property
+    def storage_sweep(self) -> StorageSweep:
+        """Charges for the snapshots in the same database."""
+        return StorageSweep(self._engine, self._clock, self._charging.terms)
+
+    @property
+    def credit_events(self) -> CreditEventStore:
+        """What credits contracts have said, in the same database."""
+        return CreditEventStore(self._engine, self._clock)
 
     @property
     def snapshots(self) -> SnapshotCatalog:
@@ -134,7 +172,10 @@ class Store:
             if change.execution is not None:
                 keep_outputs(session, change.execution.outcome, self._clock())
             self._compare_and_set(session, record, columns)
-            moved = record_of(session.get_one(JobRow, record.number, populate_existing=True))
+            row = session.get_one(JobRow, record.number, populate_existing=True)
+            if event is Event.FINALISE:
+                self._charging.record_call(session, row)
+            moved = record_of(row)
             session.commit()
         return moved
 

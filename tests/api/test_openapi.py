@@ -44,6 +44,7 @@ def test_every_operation_has_a_name_a_text_and_the_error_shape(described):
 OPEN = {
     "/health",
     "/api/v1/blobs/{sha256}",
+    "/api/v1/pricing",
     "/api/v1/sign-in",
     "/api/v1/sign-in/challenges",
 }

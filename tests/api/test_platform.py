@@ -10,9 +10,9 @@ import pytest
 
 from faas_blueprint.bundle import bundle_from_json
 from faas_blueprint.digests import sha256, to_hex
-from faas_blueprint.job import decode_job, make_job
+from faas_blueprint.job import Mode, decode_job, make_job
 from faas_blueprint.outcome import outcome_digest
-from faas_blueprint.prices import execution_cost
+from faas_blueprint.prices import PRICES, Use, execution_cost
 from faas_blueprint.receipt import ZERO_ADDRESS, CallReference, receipt_from_json, recover_signer
 from faas_operator.signer import Signer
 
@@ -46,8 +46,10 @@ async def test_the_answer_has_the_documented_fields(client, engine, language, co
     assert (body["stdout"], body["stderr"]) == ("Hello World\n", "")
     assert isinstance(body["duration_ms"], int)
     assert body["duration_ms"] > 0
-    cost = execution_cost(body["virtual_ns"], 512).total / 1e6
-    assert body["cost"] == {"compute": cost, "total": cost}
+    cost = execution_cost(PRICES, Mode.EPHEMERAL, Use(body["virtual_ns"], 512, 1000, len("Hello World\n")))
+    assert body["cost"] == {
+        "compute": cost.compute / 1e9, "network": cost.network / 1e9, "total": cost.total / 1e9
+    }  # fmt: skip
     assert body["receipt"]["snapshot"] == to_hex(engine.measurement)
     assert body["receipt"]["profile_id"] == to_hex(engine.profile_id)
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
+from eth_account import Account
+
+from faas_blueprint.tangle import credits
+from faas_blueprint.tangle.credit_events import account_id_of
+from faas_operator.chain.rpc import Rpc
+from faas_operator.chain.sender import TransactionSender
+from faas_operator.devnet import deployment as deployments
 
 pytestmark = [pytest.mark.machine, pytest.mark.chain]
 
@@ -139,3 +149,28 @@ def test_a_job_in_flight_does_not_hold_the_end_up(up):
     command.interrupt(signal.SIGTERM)
     assert command.wait(15) == 130, command.stderr
     assert "Traceback" not in command.stderr
+
+
+async def test_runs_are_paid_for_and_deposits_arrive(up):
+    """From the starting credit, and from the devnet's contract; a job on-chain is not charged again."""
+    _, facts = up
+    key = {"X-API-Key": facts["api_key"]}
+    async with httpx.AsyncClient(base_url=facts["endpoint"] + "/api/v1", headers=key, timeout=120) as client:
+        run = (await client.post("/execute", json={"language": "python", "code": "print(1)"})).json()
+        start = (await client.get("/usage/current")).json()
+        spent = round(run["cost"]["total"] * 1e9)
+        assert start["balance_nanocredits"] == 1_000 * 10**9 - spent
+        account = (await client.get("/usage/ledger")).json()["entries"][-1]["cause"]
+        deployment = deployments.read(Path(os.environ["FAAS_HOME"]) / "devnet.json")
+        async with Rpc(facts["rpc_url"]) as rpc:
+            sender = TransactionSender(rpc, Account.from_key(deployment.customer_key), deployment.chain_id)
+            await sender.send(deployment.credits, credits.deposit(account_id_of(account)), 2 * 10**15)
+        async with asyncio.timeout(30):
+            while True:
+                now = (await client.get("/usage/current")).json()["balance_nanocredits"]
+                if now != start["balance_nanocredits"]:
+                    break
+                await asyncio.sleep(0.1)
+        assert now == start["balance_nanocredits"] + 2 * 10**9
+        faas("job", "submit", "--code", "print(2)", "--language", "python", "--wait")
+        assert (await client.get("/usage/current")).json()["balance_nanocredits"] == now

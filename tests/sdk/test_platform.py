@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 
@@ -115,3 +116,32 @@ async def test_runs_are_listed_cancelled_and_asked_for_once(client):
     page = await client.executions(status="completed")
     assert [entry.id for entry in page] == [twice[0].id]
     assert (await client.logs(twice[0].id))["stdout"] == "1\n"
+
+
+async def test_usage_and_prices(client):
+    before = await client.usage.get_current()
+    assert (before.current_balance, before.rate_limit_remaining, before.active_executions) == (None, None, 0)
+    result = await client.execute("print(1)", "python")
+    usage = await client.usage.get_metrics(datetime(2024, 1, 1, tzinfo=UTC), "2100-01-01")
+    assert (usage.period_start, usage.executions["total_count"]) == ("2024-01-01T00:00:00.000Z", 1)
+    [line] = await client.usage.executions(limit=5)
+    assert (line["execution_id"], line["billed_by"]) == (result.id, "nobody")
+    assert result.cost["total"] == line["total_nanocredits"] / 1e9
+    assert (await client.usage.ledger()).total == 0
+    assert (await client.usage.pricing())["table"]["version"] == 1
+    with pytest.raises(faas_sdk.NotFound):
+        await client.usage.pricing(version=9)
+    with pytest.raises(faas_sdk.InvalidRequest):
+        await client.usage.get_metrics("yesterday")
+
+
+async def test_usage_for_blocking_programs(endpoint):
+    def blocking():
+        with FaaSClient(KEY, endpoint, timeout=120) as client:
+            client.execute("print(1)", "python")
+            month = client.usage.get_metrics()
+            return month, client.usage.get_current(), client.usage.executions(), client.usage.ledger()
+
+    month, current, lines, ledger = await asyncio.to_thread(blocking)
+    assert month.executions["by_mode"]["ephemeral"] == lines.total == 1
+    assert (current.storage_used_bytes, ledger.total) == (0, 0)

@@ -13,7 +13,9 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from faas_blueprint.digests import keccak256
+from faas_blueprint.job import Mode
 from faas_blueprint.outcome import OutputFile, Stream
+from faas_blueprint.prices import PRICES, execution_cost, price_table_to_json, use_of
 from faas_verifier import command
 from faas_verifier.bundle import save_bundle
 
@@ -137,3 +139,48 @@ def test_nor_can_the_name_of_an_output_file(run, make_receipts, tmp_path):
     assert "\x1b" not in result.output
     assert "[2J" in result.output
     assert "[bold]" in result.output
+
+
+def test_the_price_is_worked_out_again(run, good, make_receipts):
+    use = use_of(make_receipts.JOB, make_receipts.OUTCOME.summary())
+    cost = execution_cost(PRICES, Mode.CACHED, use)
+    result = run(good, "--mode", "cached", "--charged", cost.total)
+    assert result.exit_code == 0, result.output
+    assert f"{cost.total} nanocredits" in result.output
+    report = json.loads(run(good, "--mode", "cached", "--json").stdout)
+    assert report["price"] == {
+        "mode": "cached", "price_version": 1, "compute_nanocredits": cost.compute,
+        "network_nanocredits": cost.network, "total_nanocredits": cost.total,
+    }  # fmt: skip
+    assert report["checks"][-1]["number"] == 9
+
+
+def test_another_price_is_refuted(run, good, make_receipts):
+    use = use_of(make_receipts.JOB, make_receipts.OUTCOME.summary())
+    cost = execution_cost(PRICES, Mode.EPHEMERAL, use).total
+    result = run(good, "--mode", "ephemeral", "--charged", cost + 1)
+    assert result.exit_code == 1
+    assert f"nanocredits: claimed {cost + 1}" in result.output
+    kept = run(good, "--mode", "branched", "--json")
+    assert kept.exit_code == 1
+    assert json.loads(kept.stdout)["price"] is None
+    assert "does not keep its machine" in json.loads(kept.stdout)["reason"]
+
+
+def test_with_a_services_own_prices(run, good, make_receipts, tmp_path):
+    table = replace(PRICES, version=7, vcpu_second=1_000_000_000)
+    use = use_of(make_receipts.JOB, make_receipts.OUTCOME.summary())
+    cost = execution_cost(table, Mode.EPHEMERAL, use).total
+    assert cost != execution_cost(PRICES, Mode.EPHEMERAL, use).total
+    path = tmp_path / "prices.json"
+    for content in ({"table": price_table_to_json(table), "charged": True}, price_table_to_json(table)):
+        path.write_text(json.dumps(content))
+        assert run(good, "--mode", "ephemeral", "--charged", cost, "--prices", path).exit_code == 0
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"table": 1}', '{"table": {"version": -1}}'])
+def test_what_is_no_price_table_is_exit_code_2(run, good, tmp_path, content):
+    path = tmp_path / "prices.json"
+    path.write_text(content)
+    assert run(good, "--mode", "ephemeral", "--prices", path).exit_code == 2
+    assert run(good, "--charged", "1").exit_code == 2

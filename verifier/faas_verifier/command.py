@@ -18,10 +18,13 @@ from rich.console import Console
 
 from faas_blueprint.bundle import Bundle
 from faas_blueprint.errors import ChainUnavailable, FaaSError, InvalidRequest, NotFound
+from faas_blueprint.job import Mode
+from faas_blueprint.prices import PRICES
 from faas_blueprint.receipt import Address, address
 from faas_verifier.bundle import load_bundle
 from faas_verifier.chain import read_call, tangle_address
 from faas_verifier.evidence import PostedResult
+from faas_verifier.price import PriceQuestion, load_price_table, price_to_json, with_price
 from faas_verifier.report import print_verdict
 from faas_verifier.rerun import OpenMachine, own_machine
 from faas_verifier.rpc import Rpc
@@ -105,6 +108,16 @@ def verify(
     home: Annotated[
         Path | None, typer.Option("--home", help="Where image and snapshot are; default: FAAS_HOME.")
     ] = None,
+    mode: Annotated[
+        Mode | None, typer.Option("--mode", help="Work out the price too, of a run in this mode.")
+    ] = None,
+    charged: Annotated[
+        int | None, typer.Option("--charged", min=0, help="Nanocredits that were charged, to compare.")
+    ] = None,
+    prices: Annotated[
+        Path | None,
+        typer.Option("--prices", help="The price table, as GET /pricing answers it; default: the list."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Check a result: who signed it, for which job, and whether running it again gives the same.
@@ -112,11 +125,13 @@ def verify(
     Exit code 0: verified. 1: refuted, with what differs. 2: could not be checked.
     """
     question = _question(receipt, rpc, service, call, tangle, operator)
+    price = _price_question(mode, charged, prices)
     console = Console(stderr=as_json, highlight=False)
-    verdicts = _answered(question, home, signature_only, console)
+    found = _answered(question, home, signature_only, console)
+    verdicts = [with_price(verdict, price) for verdict in found]
     decisive = combine(verdicts)
     if as_json:
-        print(json.dumps(_report(verdicts, decisive)))
+        print(json.dumps(_report(verdicts, decisive, price)))
     else:
         for verdict in verdicts:
             print_verdict(verdict, console)
@@ -155,12 +170,28 @@ def _question(
     return Question(receipt, rpc, service, call, place, expected)
 
 
-def _report(verdicts: list[Verdict], decisive: Verdict) -> dict[str, object]:
+def _price_question(mode: Mode | None, charged: int | None, prices: Path | None) -> PriceQuestion | None:
+    if mode is None:
+        if charged is not None or prices is not None:
+            raise typer.BadParameter("--charged and --prices need --mode")
+        return None
+    try:
+        return PriceQuestion(mode, PRICES if prices is None else load_price_table(prices), charged)
+    except InvalidRequest as error:
+        raise typer.BadParameter(error.message) from error
+
+
+def _report(verdicts: list[Verdict], decisive: Verdict, price: PriceQuestion | None) -> dict[str, object]:
     """The deciding verdict; with several results, all of them besides."""
-    report = verdict_to_json(decisive)
+    report = _one(decisive, price)
     if len(verdicts) > 1:
-        report["results"] = [verdict_to_json(verdict) for verdict in verdicts]
+        report["results"] = [_one(verdict, price) for verdict in verdicts]
     return report
+
+
+def _one(verdict: Verdict, price: PriceQuestion | None) -> dict[str, object]:
+    report = verdict_to_json(verdict)
+    return report if price is None else {**report, "price": price_to_json(verdict, price)}
 
 
 def main() -> None:

@@ -36,6 +36,7 @@ PreferHeader = Annotated[
 DOCUMENTED = {
     200: {"model": Execution | CommandExecution, "description": "It ended, with whatever exit code"},
     202: {"model": Execution, "description": "It was accepted; see `Location`"},
+    402: {"description": "The balance does not cover the most that it can cost, see `details.required`"},
     408: {"description": "It used up its time; `details` holds what it wrote until then, and the receipt"},
 }
 

@@ -12,7 +12,8 @@ from faas_blueprint.bundle import bundle_to_json, make_bundle, manifest_to_json
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import NotFound
 from faas_blueprint.job import LIMIT_RANGES, Job, encode_job, job_digest
-from faas_blueprint.prices import execution_cost, in_units
+from faas_blueprint.prices import Cost as Price
+from faas_blueprint.prices import in_credits
 from faas_blueprint.receipt import receipt_to_json
 from faas_operator.execution_record import Attested, ExecutionRecord, ExecutionSummary
 
@@ -28,10 +29,18 @@ class FileLine(BaseModel):
 
 
 class Cost(BaseModel):
-    """In the account's currency."""
+    """In credits, by the price table in force; `GET /usage/executions` has it in whole nanocredits."""
 
     compute: float
+    network: float
     total: float
+
+
+def cost_answer(cost: Price) -> Cost:
+    """In credits."""
+    return Cost(
+        compute=in_credits(cost.compute), network=in_credits(cost.network), total=in_credits(cost.total)
+    )
 
 
 class JobBlock(BaseModel):
@@ -139,7 +148,8 @@ def execution_answer(record: ExecutionRecord) -> Execution:
     return Execution.model_validate(
         {
             **_head(record),
-            **({} if record.attested is None or job is None else _outcome(record.attested, job)),
+            **({} if record.attested is None else _outcome(record.attested)),
+            "cost": None if record.cost is None else cost_answer(record.cost),
             "cached": record.cached,
             "snapshot_id": record.kept_snapshot_id,
             "started_on": placement.snapshot_id,
@@ -206,9 +216,8 @@ def _head(record: ExecutionRecord) -> Json:
     }
 
 
-def _outcome(attested: Attested, job: Job) -> Json:
+def _outcome(attested: Attested) -> Json:
     outcome = attested.outcome
-    cost = execution_cost(outcome.virtual_ns, job.limits.memory_mb)
     return {
         "reason": outcome.status.name.lower(),
         "exit_code": outcome.exit_code,
@@ -219,7 +228,6 @@ def _outcome(attested: Attested, job: Job) -> Json:
         "files": manifest_to_json(outcome.manifest()),
         "files_truncated": outcome.files_truncated,
         "virtual_ns": outcome.virtual_ns,
-        "cost": {"compute": in_units(cost.compute), "total": in_units(cost.total)},
         "receipt": receipt_to_json(attested.receipt),
         "signature": to_hex(attested.signature),
     }

@@ -16,6 +16,7 @@ from faas_api.platform import (
     sign_in_routes,
     snapshot_routes,
     stream_routes,
+    usage_routes,
 )
 from faas_operator.branches import BranchService
 from faas_operator.executions import ExecutionService
@@ -34,6 +35,7 @@ def router(executions: ExecutionService, settings: Settings, access: Access, sig
     routes.include_router(snapshot_routes.router(snapshots, access))
     routes.include_router(branch_routes.router(branches, executions, access))
     routes.include_router(session_routes.router(snapshots, access))
+    routes.include_router(usage_routes.router(executions.store, access))
     routes.include_router(sign_in_routes.router(sign_in, access))
     routes.include_router(account_routes.router(executions.store, settings, sign_in, access))
     routes.include_router(admin_routes.router(executions.store, settings, access))

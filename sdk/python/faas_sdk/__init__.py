@@ -31,6 +31,7 @@ from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream, StreamEvent
 from faas_sdk.submission import JobCall
 from faas_sdk.tangle import DEVNET_TANGLE, AsyncTangleFaaSClient, TangleFaaSClient
+from faas_sdk.usage import CurrentUsage, Usage
 
 __all__ = [
     "DEVNET_TANGLE",
@@ -40,6 +41,7 @@ __all__ = [
     "Branch",
     "CallStatus",
     "ConnectionFailed",
+    "CurrentUsage",
     "Execution",
     "ExecutionTimeout",
     "FaaSClient",
@@ -68,4 +70,5 @@ __all__ = [
     "TangleResult",
     "TransactionFailed",
     "Unauthorized",
+    "Usage",
 ]

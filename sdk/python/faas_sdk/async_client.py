@@ -13,6 +13,7 @@ from faas_sdk.execution import Execution, Health
 from faas_sdk.rest import Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
+from faas_sdk.usage import AsyncUsageClient
 
 
 class AsyncFaaSClient:
@@ -28,6 +29,7 @@ class AsyncFaaSClient:
         self._api = RestApi.at(endpoint, api_key, max_retries)
         self._http = httpx.AsyncClient(timeout=timeout)
         self._timeout = timeout
+        self.usage = AsyncUsageClient(self._api, self._http)
 
     async def execute(
         self,

@@ -13,6 +13,7 @@ from faas_sdk.execution import Execution, Health
 from faas_sdk.rest import Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
+from faas_sdk.usage import UsageClient
 
 
 class FaaSClient:
@@ -32,6 +33,7 @@ class FaaSClient:
         self._api = RestApi.at(endpoint, api_key, max_retries)
         self._http = httpx.Client(timeout=timeout)
         self._timeout = timeout
+        self.usage = UsageClient(self._api, self._http)
 
     def execute(
         self,

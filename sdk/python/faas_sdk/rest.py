@@ -209,6 +209,10 @@ class RestApi:
         """`DELETE /sessions/{id}`."""
         yield from self._call("DELETE", f"/sessions/{quote(session, safe='')}")
 
+    def get(self, path: str) -> Plan[dict[str, object]]:
+        """`GET` of a path below `/api/v1` that answers one object."""
+        return (yield from self._object("GET", path))
+
     # -- what needs no key
 
     def blob(self, sha256: bytes) -> Plan[bytes]:

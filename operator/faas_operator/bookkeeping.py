@@ -1,0 +1,63 @@
+"""What has to be done for the ledger from time to time: follow deposits, sweep storage, check the sums.
+
+A loop of the node's own and no scheduler: what is due is read from the database each time, so there are no
+schedules to keep, nothing is made up for twice after a restart, and the loop is stopped like the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from faas_blueprint.errors import ChainUnavailable
+from faas_operator.backoff import Backoff
+from faas_operator.deposits import DepositFollower
+from faas_operator.ledger import Ledger
+from faas_operator.logs import about
+from faas_operator.settings import Settings
+from faas_operator.storage_sweep import StorageSweep
+
+log = logging.getLogger(__name__)
+
+
+class Bookkeeping:
+    """The books of one node. `run` it once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        sweep: StorageSweep,
+        follower: DepositFollower | None,
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._ledger = ledger
+        self._sweep = sweep
+        self._follower = follower
+        self._settings = settings
+        self._clock = clock
+        self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
+        self._checked_at: float | None = None
+
+    async def run(self) -> None:
+        """Until cancelled. Raises LedgerBroken: then nothing may be charged before somebody has looked."""
+        failures = 0
+        while True:
+            try:
+                await self.once()
+                failures = 0
+            except ChainUnavailable as error:
+                failures += 1
+                log.warning("credits contracts out of reach", extra=about(error=error))
+            await asyncio.sleep(self._backoff.pause(failures) or self._settings.poll_seconds)
+
+    async def once(self) -> None:
+        """Whatever is due. Raises LedgerBroken, ChainUnavailable."""
+        await asyncio.to_thread(self._sweep.sweep, self._settings.sweep_seconds)
+        now = self._clock()
+        if self._checked_at is None or now - self._checked_at >= self._settings.check_seconds:
+            await asyncio.to_thread(self._ledger.check)
+            self._checked_at = now
+        if self._follower is not None:
+            await self._follower.look()
