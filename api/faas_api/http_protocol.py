@@ -7,6 +7,7 @@ import json
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from websockets.http11 import MAX_LINE_LENGTH, MAX_NUM_HEADERS
 
 HEAD_SECONDS = 10.0
 """From the first byte, or from the connection, to the end of the headers."""
@@ -36,8 +37,19 @@ class HttpProtocol(H11Protocol):
         self._wait_no_longer()
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection on, unless the next protocol would not read such a head."""
+        lines = [len(name) + len(value) + 4 for name, value in self.headers]
+        if len(lines) > MAX_NUM_HEADERS or max([*lines, len(event.target) + 16]) > MAX_LINE_LENGTH:
+            self._refuse(431, f"an upgrade has {MAX_NUM_HEADERS} headers of {MAX_LINE_LENGTH} bytes at most")
+        else:
+            super().handle_websocket_upgrade(event)
+
     def send_400_response(self, msg: str) -> None:
         """Say that this is no HTTP."""
+        self._refuse(400, msg)
+
+    def _refuse(self, status: int, msg: str) -> None:
         error = {"code": "INVALID_REQUEST", "message": msg, "details": {}}
         body = json.dumps({"error": error}).encode()
         headers = [
@@ -46,7 +58,7 @@ class HttpProtocol(H11Protocol):
             (b"connection", b"close"),
         ]
         for event in (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Response(status_code=status, headers=headers),
             h11.Data(data=body),
             h11.EndOfMessage(),
         ):

@@ -22,7 +22,7 @@ from redis.asyncio import ConnectionPool
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from faas_blueprint.errors import RateLimitExceeded
+from faas_blueprint.errors import FatalError, RateLimitExceeded
 from faas_operator.account_record import AccountLimits
 
 log = logging.getLogger(__name__)
@@ -74,16 +74,14 @@ class RequestCounts:
     """Counts requests by who made them. Belongs to one event loop."""
 
     def __init__(self, per_minute: int, per_hour: int, redis_url: str | None = None) -> None:
-        """With what an account may do that has no limits of its own. Raises ValueError for a wrong URL."""
+        """With what an account may do that has no limits of its own. Raises FatalError for a wrong URL."""
         self._per_minute = per_minute
         self._per_hour = per_hour
         self._own = FixedWindowRateLimiter(MemoryStorage())
         self._pool: ConnectionPool | None = None
         self._shared: FixedWindowRateLimiter | None = None
         if redis_url is not None:
-            self._pool = ConnectionPool.from_url(
-                redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
-            )
+            self._pool = _connect(redis_url)
             storage = RedisStorage(
                 "async+redis://",
                 wrap_exceptions=True,
@@ -109,6 +107,15 @@ class RequestCounts:
         """Let go of Redis."""
         if self._pool is not None:
             await self._pool.disconnect()
+
+
+def _connect(redis_url: str) -> ConnectionPool:
+    try:
+        return ConnectionPool.from_url(
+            redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
+        )
+    except ValueError as error:
+        raise FatalError("FAAS_REDIS_URL is not a Redis URL such as redis://127.0.0.1:6379/0") from error
 
 
 async def _count(limiter: FixedWindowRateLimiter, windows: tuple[RateLimitItem, ...], who: str) -> Standing:

@@ -33,6 +33,8 @@ COMMANDS = {
     "snapshot branch", "snapshot fork", "snapshot resume", "snapshot diff", "snapshot merge",
     "snapshot prove",
     "job submit", "job wait", "job show", "operator register", "operator run", "operator status",
+    "accounts create", "accounts list", "accounts show", "accounts limit", "accounts close", "accounts open",
+    "accounts audit", "keys create", "keys list", "keys revoke",
 }  # fmt: skip
 
 
@@ -90,7 +92,7 @@ def test_help_names_every_option(faas, name):
     assert [option for option in options if option not in out] == []
 
 
-@pytest.mark.parametrize("name", ["", "job", "operator", "image", "machine", "snapshot"])
+@pytest.mark.parametrize("name", ["", "job", "operator", "image", "machine", "snapshot", "accounts", "keys"])
 def test_a_group_lists_its_commands(faas, name):
     code, out, _ = faas(*name.split(), "--help")
     assert code == 0

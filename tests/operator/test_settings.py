@@ -91,3 +91,31 @@ def test_a_malformed_secret_is_not_shown_either(monkeypatch, tmp_path):
     with pytest.raises(ValidationError) as caught:
         Secrets()
     assert PASSWORD not in str(caught.value)
+
+
+def test_administrators_keys_are_hashed_too_and_the_redis_url_is_hidden(monkeypatch):
+    monkeypatch.setenv("FAAS_ADMIN_KEYS", "root")
+    monkeypatch.setenv("FAAS_REDIS_URL", "redis://:hidden@127.0.0.1/0")
+    secrets = Secrets()
+    assert secrets.admin_keys == {hash_api_key(b"root")}
+    assert "hidden" not in f"{secrets!r} {secrets.redis_url}"
+    assert Secrets.with_api_keys("a").admin_keys == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        (None, "http://127.0.0.1:8080"),
+        ("https://api.example.org", "https://api.example.org"),
+        ("https://api.example.org:8443/", "https://api.example.org:8443"),
+        ("http://[::1]:80", "http://[::1]:80"),
+    ],
+)
+def test_the_public_url_is_an_origin(given, origin):
+    assert Settings(api_public_url=given).public_url == origin
+
+
+@pytest.mark.parametrize("given", ["api.example.org", "https://a/b", "https://a b", "ftp://a", "https://u@a"])
+def test_anything_else_is_refused(given):
+    with pytest.raises(ValueError, match="expected an origin"):
+        Settings(api_public_url=given)

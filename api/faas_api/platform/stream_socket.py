@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import aclosing
 
 from fastapi import WebSocket
@@ -28,6 +29,15 @@ SEND_SECONDS = 60.0
 
 SUBSCRIPTIONS = 64
 """At once, on one socket."""
+
+IDLE_SECONDS = 300.0
+"""A client that follows nothing and says nothing for so long is let go."""
+
+MESSAGES_PER_MINUTE = 600
+"""A client that says more is let go."""
+
+POLICY_VIOLATION = 1008
+"""RFC 6455's code for that."""
 
 REFUSED = {
     "input": "a verified run takes no input while it runs: its stdin is part of the job that the receipt "
@@ -52,35 +62,51 @@ class StreamSocket:
         self._closes = False
         """Whether the socket is closed when nothing is followed any more."""
         self._over = asyncio.Event()
+        self._minute = (0.0, 0)
+        """When this minute began, and how many messages have come in it."""
 
     async def serve(self, execution_id: str | None) -> None:
         """Until the client goes away; with an id, until all that it follows is over."""
         await self._socket.accept()
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._over_now())]
+        listening = asyncio.create_task(self._listen())
+        over = asyncio.create_task(self._over.wait())
         try:
             if execution_id is not None:
                 self._closes = True
                 self._subscribe(execution_id)
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not tasks[0].done():
-                await asyncio.wait_for(self._socket.close(1000), SEND_SECONDS)
+            await asyncio.wait([listening, over], return_when=asyncio.FIRST_COMPLETED)
+            code = listening.result() if listening.done() else 1000
+            if code is not None:
+                await asyncio.wait_for(self._socket.close(code), SEND_SECONDS)
         except _GONE:
             return
         finally:
-            tasks.extend(self._following.values())
-            for task in tasks:
+            started = [listening, over, *self._following.values()]
+            for task in started:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*started, return_exceptions=True)
 
-    async def _over_now(self) -> None:
-        await self._over.wait()
-
-    async def _listen(self) -> None:
+    async def _listen(self) -> int | None:
+        """Answers the code to close with, or None once the client has gone."""
         while True:
-            received = await self._socket.receive()
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    received = await self._socket.receive()
+            except TimeoutError:
+                if all(task.done() for task in self._following.values()):
+                    return 1000
+                continue
             if received["type"] == "websocket.disconnect":
-                raise WebSocketDisconnect(received.get("code") or 1000)
+                return None
+            if self._talkative():
+                return POLICY_VIOLATION
             await self._hear(received.get("text") or "")
+
+    def _talkative(self) -> bool:
+        began, count = self._minute
+        now = time.monotonic()
+        self._minute = (now, 1) if now - began >= 60 else (began, count + 1)
+        return self._minute[1] > MESSAGES_PER_MINUTE
 
     async def _hear(self, text: str) -> None:
         try:

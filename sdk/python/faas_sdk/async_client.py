@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -200,6 +201,36 @@ class AsyncFaaSClient:
     async def end_session(self, session: str) -> None:
         """See `FaaSClient.end_session`."""
         await run_async(self._api.end_session(session), self._http)
+
+    async def account(self) -> dict[str, object]:
+        """See `FaaSClient.account`."""
+        return await run_async(self._api.account(), self._http)
+
+    async def list_keys(self, limit: int = 20, offset: int = 0) -> dict[str, object]:
+        """See `FaaSClient.list_keys`."""
+        return await run_async(self._api.keys(limit, offset), self._http)
+
+    async def create_key(
+        self, name: str = "", scopes: Sequence[str] | None = None, expires_in_seconds: int | None = None
+    ) -> dict[str, object]:
+        """See `FaaSClient.create_key`."""
+        return await run_async(self._api.create_key(name, scopes, expires_in_seconds), self._http)
+
+    async def revoke_key(self, key_id: str) -> dict[str, object]:
+        """See `FaaSClient.revoke_key`."""
+        return await run_async(self._api.revoke_key(key_id), self._http)
+
+    async def sign_in(
+        self,
+        private_key: str,
+        name: str = "",
+        scopes: Sequence[str] | None = None,
+        expires_in_seconds: int | None = None,
+    ) -> dict[str, object]:
+        """See `FaaSClient.sign_in`."""
+        made = await run_async(self._api.sign_in(private_key, name, scopes, expires_in_seconds), self._http)
+        self._api = replace(self._api, api_key=str(made["api_key"]))
+        return made
 
     async def receipt_file(self, execution_id: str) -> dict[str, object]:
         """See `FaaSClient.receipt_file`."""

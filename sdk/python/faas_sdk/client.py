@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -210,6 +211,41 @@ class FaaSClient:
     def end_session(self, session: str) -> None:
         """Free a session's machine and forget it."""
         run(self._api.end_session(session), self._http)
+
+    def account(self) -> dict[str, object]:
+        """Whose key this is: id, scopes, limits, and the addresses that the account pays from."""
+        return run(self._api.account(), self._http)
+
+    def list_keys(self, limit: int = 20, offset: int = 0) -> dict[str, object]:
+        """The account's keys, newest first, below `keys`."""
+        return run(self._api.keys(limit, offset), self._http)
+
+    def create_key(
+        self, name: str = "", scopes: Sequence[str] | None = None, expires_in_seconds: int | None = None
+    ) -> dict[str, object]:
+        """A further key of the account, in `api_key`: it is told this once. `scopes` are of read, execute,
+        snapshots and keys; all four unless given."""
+        return run(self._api.create_key(name, scopes, expires_in_seconds), self._http)
+
+    def revoke_key(self, key_id: str) -> dict[str, object]:
+        """Make a key of the account invalid, at once and for good. Raises NotFound."""
+        return run(self._api.revoke_key(key_id), self._http)
+
+    def sign_in(
+        self,
+        private_key: str,
+        name: str = "",
+        scopes: Sequence[str] | None = None,
+        expires_in_seconds: int | None = None,
+    ) -> dict[str, object]:
+        """A key for the account of an Ethereum address, in `api_key`; this client uses it from now on.
+
+        The private key signs a text that names this service, and goes nowhere. Raises Unauthorized, and
+        ConnectionFailed for a text that names another.
+        """
+        made = run(self._api.sign_in(private_key, name, scopes, expires_in_seconds), self._http)
+        self._api = replace(self._api, api_key=str(made["api_key"]))
+        return made
 
     def receipt_file(self, execution_id: str) -> dict[str, object]:
         """What `faas verify` takes, as JSON: receipt, signature, job and outcome. Raises NotFound."""

@@ -8,7 +8,7 @@ FaaSError
 │   ├── Forbidden            403 FORBIDDEN
 │   ├── NotFound             404 NOT_FOUND
 │   ├── ExecutionTimeout     408 EXECUTION_TIMEOUT
-│   ├── RateLimitError       429 RATE_LIMIT_EXCEEDED, with `reset_at`
+│   ├── RateLimitError       429 RATE_LIMIT_EXCEEDED, with `reset_at` and `retry_after`
 │   ├── InsufficientResources 507 INSUFFICIENT_RESOURCES
 │   └── ServerError          everything else
 ├── ConnectionFailed         nothing answered, or what answered cannot be read
@@ -79,7 +79,7 @@ class ServerError(ApiError):
 
 
 class RateLimitError(ApiError):
-    """Too many requests."""
+    """Too many requests, or too many executions at once."""
 
     @property
     def reset_at(self) -> datetime | None:
@@ -91,6 +91,12 @@ class RateLimitError(ApiError):
             return datetime.fromisoformat(value) if isinstance(value, str) else None
         except ValueError:
             return None
+
+    @property
+    def retry_after(self) -> int | None:
+        """In how many seconds to ask again, where the service says so."""
+        value = self.details.get("retry_after")
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 class ConnectionFailed(FaaSError):

@@ -13,6 +13,7 @@ from faas_sdk.effects import Plan, Request, Response
 from faas_sdk.errors import ConnectionFailed, api_error
 from faas_sdk.execution import Execution, Health, execution_from_json, health_from_json
 from faas_sdk.retry import send_with_retries
+from faas_sdk.signing_in import EthereumSigner
 from faas_sdk.snapshot import (
     Branch,
     Page,
@@ -213,6 +214,42 @@ class RestApi:
         """`GET` of a path below `/api/v1` that answers one object."""
         return (yield from self._object("GET", path))
 
+    # -- account
+
+    def account(self) -> Plan[dict[str, object]]:
+        """`GET /account`."""
+        return (yield from self._object("GET", "/account"))
+
+    def keys(self, limit: int, offset: int) -> Plan[dict[str, object]]:
+        """`GET /keys`."""
+        return (yield from self._object("GET", _list("keys", limit, offset, {})))
+
+    def create_key(
+        self, name: str, scopes: Sequence[str] | None, expires_in_seconds: int | None
+    ) -> Plan[dict[str, object]]:
+        """`POST /keys`."""
+        fields = {"name": name, "scopes": _list_or_none(scopes), "expires_in_seconds": expires_in_seconds}
+        return (yield from self._object("POST", "/keys", _given(fields)))
+
+    def revoke_key(self, key_id: str) -> Plan[dict[str, object]]:
+        """`DELETE /keys/{id}`."""
+        return (yield from self._object("DELETE", f"/keys/{quote(key_id, safe='')}"))
+
+    def sign_in(
+        self, private_key: str, name: str, scopes: Sequence[str] | None, expires_in_seconds: int | None
+    ) -> Plan[dict[str, object]]:
+        """`POST /sign-in/challenges`, then `POST /sign-in`, as the Ethereum account of a private key."""
+        signer = EthereumSigner(private_key)
+        wanted = {"scheme": "ethereum", "address": signer.address}
+        challenge = yield from self._object("POST", "/sign-in/challenges", wanted)
+        fields = {
+            **signer.answer(challenge, self.endpoint),
+            "name": name,
+            "scopes": _list_or_none(scopes),
+            "expires_in_seconds": expires_in_seconds,
+        }
+        return (yield from self._object("POST", "/sign-in", _given(fields)))
+
     # -- what needs no key
 
     def blob(self, sha256: bytes) -> Plan[bytes]:
@@ -230,8 +267,8 @@ class RestApi:
         key = {} if ask.idempotency_key is None else {"Idempotency-Key": ask.idempotency_key}
         return (yield from self._call("POST", "/execute", {**ask.body(), **more}, headers=key))
 
-    def _object(self, method: str, path: str) -> Plan[dict[str, object]]:
-        answer = yield from self._call(method, path)
+    def _object(self, method: str, path: str, body: object = None) -> Plan[dict[str, object]]:
+        answer = yield from self._call(method, path, body)
         if not isinstance(answer, dict):
             raise ConnectionFailed("the answer is not a JSON object: is this the API's address?")
         return answer
@@ -279,6 +316,10 @@ def _branch(branch_id: str) -> str:
 
 def _list(name: str, limit: int, offset: int, filters: Mapping[str, str | None]) -> str:
     return f"/{name}?" + urlencode({**_given(filters), "limit": limit, "offset": offset})
+
+
+def _list_or_none(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
 
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
