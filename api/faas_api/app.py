@@ -46,7 +46,7 @@ def create_app(executions: ExecutionService, settings: Settings, secrets: Secret
     handle_errors(app)
     app.add_middleware(BodyLimit, limit=settings.api_body_bytes)
     app.include_router(health.router(executions))
-    app.include_router(platform.router(executions, ApiKeys(secrets.api_keys)), prefix="/api/v1")
+    app.include_router(platform.router(executions, ApiKeys(secrets.api_keys), settings), prefix="/api/v1")
     return app
 
 

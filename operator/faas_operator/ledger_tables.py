@@ -143,6 +143,25 @@ class CreditEventRow(SQLModel, table=True):
     """How often it was applied; a reorganisation can take an application back."""
 
 
+class SpendingLimitRow(SQLModel, table=True):
+    """What a payer has signed that may be settled from a purse, in a series."""
+
+    __tablename__ = "spending_limit"
+    __table_args__ = (UniqueConstraint("chain_id", "contract", "account_id", "payer", "token", "series"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    chain_id: int = Field(sa_type=BigInteger)
+    contract: str
+    account_id: bytes = Field(sa_type=LargeBinary)
+    payer: str
+    token: str
+    series: int = Field(sa_type=BigInteger)
+    total: str
+    """Decimal digits."""
+    expiry: int = Field(sa_type=BigInteger)
+    signature: bytes = Field(sa_type=LargeBinary)
+
+
 ROWS: tuple[type[SQLModel], ...] = (
     LedgerEntryRow,
     LedgerPostingRow,
@@ -153,6 +172,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     StorageSweepRow,
     PayerRow,
     CreditEventRow,
+    SpendingLimitRow,
 )
 
 

@@ -8,6 +8,7 @@ from faas_api.authentication import ApiKeys
 from faas_api.errors import ErrorBody
 from faas_api.platform import (
     branch_routes,
+    credit_routes,
     execute_routes,
     execution_routes,
     session_routes,
@@ -17,10 +18,11 @@ from faas_api.platform import (
 )
 from faas_operator.branches import BranchService
 from faas_operator.executions import ExecutionService
+from faas_operator.settings import Settings
 from faas_operator.snapshots import SnapshotService
 
 
-def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
+def router(executions: ExecutionService, keys: ApiKeys, settings: Settings) -> APIRouter:
     """The routes over one service."""
     routes = APIRouter(responses={"default": {"model": ErrorBody, "description": "Error"}})
     snapshots, branches = SnapshotService(executions), BranchService(executions)
@@ -30,5 +32,6 @@ def router(executions: ExecutionService, keys: ApiKeys) -> APIRouter:
     routes.include_router(snapshot_routes.router(snapshots, keys))
     routes.include_router(branch_routes.router(branches, executions, keys))
     routes.include_router(session_routes.router(snapshots, keys))
+    routes.include_router(credit_routes.router(executions.store, settings, keys))
     routes.include_router(usage_routes.router(executions.store, keys))
     return routes
