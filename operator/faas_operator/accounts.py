@@ -12,10 +12,12 @@ from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import InvalidRequest, NotFound
+from faas_blueprint.receipt import Address
 from faas_operator import audit
 from faas_operator.account_record import Account, AccountLimits
 from faas_operator.account_tables import AccountRow, AddressRow
 from faas_operator.execution_record import Conflict
+from faas_operator.payers import PAYING_NETWORK, hand_over
 
 NAME_CHARACTERS = 100
 
@@ -97,7 +99,7 @@ class AccountStore:
             return None if row is None else row.account
 
     def bind(self, account_id: str, network: str, address: str, actor: str) -> None:
-        """Bind an address to an account, for good. Raises NotFound, and Conflict if it is another's."""
+        """Bind an address to an account, for good, with what it has paid so far. Raises NotFound, and Conflict if it is another's."""
         with Session(self._engine) as session:
             row_of(session, account_id, lock=True)
             bound = session.get(AddressRow, (network, address))
@@ -137,6 +139,8 @@ class AccountStore:
             AddressRow(network=network, address=address, account=account_id, created_at=self._clock())
         )
         session.flush()
+        if network == PAYING_NETWORK:
+            hand_over(session, self._clock(), Address(address), account_id)
         audit.record(session, self._clock, actor, "address.bound", account_id, address, network=network)
 
 

@@ -1,4 +1,5 @@
-"""What has to be done for the ledger from time to time: follow deposits, sweep storage, check the sums.
+"""What has to be done for the ledger from time to time: follow deposits, sweep storage, check the sums,
+fetch what was used.
 
 A loop of the node's own and no scheduler: what is due is read from the database each time, so there are no
 schedules to keep, nothing is made up for twice after a restart, and the loop is stopped like the others.
@@ -16,6 +17,7 @@ from faas_operator.deposits import DepositFollower
 from faas_operator.ledger import Ledger
 from faas_operator.logs import about
 from faas_operator.settings import Settings
+from faas_operator.settlement import Settlement
 from faas_operator.storage_sweep import StorageSweep
 
 log = logging.getLogger(__name__)
@@ -29,16 +31,19 @@ class Bookkeeping:
         ledger: Ledger,
         sweep: StorageSweep,
         follower: DepositFollower | None,
+        settlement: Settlement | None,
         settings: Settings,
         clock: Callable[[], float],
     ) -> None:
         self._ledger = ledger
         self._sweep = sweep
         self._follower = follower
+        self._settlement = settlement
         self._settings = settings
         self._clock = clock
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         self._checked_at: float | None = None
+        self._settled_at = clock()
 
     async def run(self) -> None:
         """Until cancelled. Raises LedgerBroken: then nothing may be charged before somebody has looked."""
@@ -61,3 +66,6 @@ class Bookkeeping:
             self._checked_at = now
         if self._follower is not None:
             await self._follower.look()
+        if self._settlement is not None and now - self._settled_at >= self._settings.settle_seconds:
+            await self._settlement.settle()
+            self._settled_at = now

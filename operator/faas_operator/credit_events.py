@@ -207,7 +207,7 @@ def _cause(row: CreditEventRow) -> Cause:
 
 def _postings(session: Session, row: CreditEventRow, rates: Rates) -> list[Posting] | None:
     """What a log moves; None when it cannot be turned into credits."""
-    purse = f"purse:{row.chain_id}:{row.contract}:{row.account_id.hex()}:{row.payer}:{row.token}"
+    purse = purse_account(row)
     own = available(payers.account_of(session, Digest(row.account_id), Address(row.payer)))
     left, set_aside = -balance(session, purse), balance(session, f"refunding:{purse}")
     match CreditEventKind(row.kind):
@@ -230,6 +230,11 @@ def _postings(session: Session, row: CreditEventRow, rates: Rates) -> list[Posti
                 Posting(f"refunding:{purse}", -set_aside),
                 Posting(own, set_aside - left),
             ]
+
+
+def purse_account(row: CreditEventRow) -> str:
+    """The ledger account of what a contract holds for a payer."""
+    return f"purse:{row.chain_id}:{row.contract}:{row.account_id.hex()}:{row.payer}:{row.token}"
 
 
 def _credit(source: str, own: str, nanocredits: int) -> list[Posting] | None:

@@ -110,15 +110,6 @@ class StorageSweepRow(SQLModel, table=True):
     swept_at: float
 
 
-class PayerRow(SQLModel, table=True):
-    """Whose account an address on-chain pays for."""
-
-    __tablename__ = "payer"
-
-    payer: str = Field(primary_key=True)
-    account: str = Field(index=True)
-
-
 class CreditEventRow(SQLModel, table=True):
     """A log of a credits contract, in the block in which it was seen."""
 
@@ -143,6 +134,25 @@ class CreditEventRow(SQLModel, table=True):
     """How often it was applied; a reorganisation can take an application back."""
 
 
+class SpendingLimitRow(SQLModel, table=True):
+    """What a payer has signed that may be settled from a purse, in a series."""
+
+    __tablename__ = "spending_limit"
+    __table_args__ = (UniqueConstraint("chain_id", "contract", "account_id", "payer", "token", "series"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    chain_id: int = Field(sa_type=BigInteger)
+    contract: str
+    account_id: bytes = Field(sa_type=LargeBinary)
+    payer: str
+    token: str
+    series: int = Field(sa_type=BigInteger)
+    total: str
+    """Decimal digits."""
+    expiry: int = Field(sa_type=BigInteger)
+    signature: bytes = Field(sa_type=LargeBinary)
+
+
 ROWS: tuple[type[SQLModel], ...] = (
     LedgerEntryRow,
     LedgerPostingRow,
@@ -151,8 +161,8 @@ ROWS: tuple[type[SQLModel], ...] = (
     UsageRow,
     StorageUsageRow,
     StorageSweepRow,
-    PayerRow,
     CreditEventRow,
+    SpendingLimitRow,
 )
 
 

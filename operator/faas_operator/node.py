@@ -28,6 +28,7 @@ from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
+from faas_operator.settlement import Settlement
 from faas_operator.signer import Signer
 from faas_operator.store import Store
 
@@ -65,8 +66,21 @@ class Node:
     def bookkeeping(self) -> Bookkeeping:
         """Deposits, storage and the sums of this node's ledger; one at a time."""
         return Bookkeeping(
-            self.store.ledger, self.store.storage_sweep, self._follower(), self.settings, time.time
+            self.store.ledger,
+            self.store.storage_sweep,
+            self._follower(),
+            self.settlement(),
+            self.settings,
+            time.time,
         )
+
+    def settlement(self) -> Settlement | None:
+        """Fetches what was used from the credits contract, if there is one."""
+        contract = self.settings.credits
+        if contract is None:
+            return None
+        limits = self.store.spending_limits(self.chain.chain_id, contract)
+        return Settlement(self.chain.rpc, self.chain.sender, contract, limits)
 
     def _follower(self) -> DepositFollower | None:
         contracts = [

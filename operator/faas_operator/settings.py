@@ -145,6 +145,8 @@ class Settings(_Sourced):
     """What one of its credits is worth here."""
     sweep_seconds: float = Field(3600.0, gt=0)
     """How often kept snapshots are charged."""
+    settle_seconds: float = Field(3600.0, gt=0)
+    """How often what was used is fetched from the credits contract, within what payers have signed."""
     check_seconds: float = Field(3600.0, gt=0)
     """How often the ledger is added up again."""
 

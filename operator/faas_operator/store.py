@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FaaSError, NotFound
 from faas_blueprint.outcome import Outcome
-from faas_blueprint.receipt import CallReference
+from faas_blueprint.receipt import Address, CallReference
 from faas_operator.accounts import AccountStore
 from faas_operator.api_keys import KeyStore
 from faas_operator.audit import AuditLog
@@ -39,9 +39,9 @@ from faas_operator.job_record import (
     submitted_columns,
 )
 from faas_operator.ledger import Ledger
-from faas_operator.payers import Payers
 from faas_operator.pipeline import Event, State, next_state
 from faas_operator.snapshot_catalog import SnapshotCatalog
+from faas_operator.spending_limits import SpendingLimits
 from faas_operator.storage_sweep import StorageSweep
 from faas_operator.stored_outcomes import keep_outputs, read_blob, whole_outcome
 from faas_operator.tables import CursorRow, JobRow
@@ -87,14 +87,13 @@ class Store:
         return UsageBook(self._engine, self._clock, self._charging)
 
     @property
-    def payers(self) -> Payers:
-        """Whose account an address on-chain pays for, in the same database."""
-        return Payers(self._engine, self._clock)
-
-    @property
     def storage_sweep(self) -> StorageSweep:
         """Charges for the snapshots in the same database."""
         return StorageSweep(self._engine, self._clock, self._charging.terms)
+
+    def spending_limits(self, chain_id: int, contract: Address) -> SpendingLimits:
+        """What payers allow to be settled, in the same database."""
+        return SpendingLimits(self._engine, self._clock, chain_id, contract)
 
     @property
     def credit_events(self) -> CreditEventStore:

@@ -17,10 +17,12 @@ from sqlmodel import Session, col, select
 from faas_blueprint.errors import NotFound
 from faas_blueprint.job import Mode
 from faas_blueprint.prices import GIB, MONTH_SECONDS, Cost, PriceTable, Use, price_table_from_json
+from faas_operator.account_tables import AddressRow
 from faas_operator.charging import BY_CHAIN, BY_LEDGER, Charging
 from faas_operator.execution_record import UNFINISHED, ExecutionStatus
 from faas_operator.ledger import available, balance, held
-from faas_operator.ledger_tables import PayerRow, PriceTableRow, StorageUsageRow, UsageRow
+from faas_operator.ledger_tables import PriceTableRow, StorageUsageRow, UsageRow
+from faas_operator.payers import PAYING_NETWORK
 from faas_operator.tables import ExecutionRow, SnapshotRow
 
 
@@ -185,7 +187,7 @@ class UsageBook:
 
 
 def _whose(account: str) -> ColumnElement[bool]:
-    payers = select(PayerRow.payer).where(PayerRow.account == account)
+    payers = select(AddressRow.address).filter_by(network=PAYING_NETWORK, account=account)
     return or_(col(UsageRow.account) == account, col(UsageRow.payer).in_(payers))
 
 

@@ -99,6 +99,23 @@ CASES = {
     ("POST", "/branches/{branch_id}/execute"): execute(BRANCH + "/execute", body=RUN, owned=True),
     ("GET", "/sessions"): read("/sessions"),
     ("DELETE", "/sessions/{session_id}"): execute("/sessions/{session}", owned=True),
+    ("GET", "/usage"): read("/usage"),
+    ("GET", "/usage/current"): read("/usage/current"),
+    ("GET", "/usage/executions"): read("/usage/executions"),
+    ("GET", "/usage/ledger"): read("/usage/ledger"),
+    ("GET", "/credits"): read("/credits"),
+    ("POST", "/credits/limits"): Case(
+        Scope.KEYS,
+        "/credits/limits",
+        {
+            "payer": "0x" + "1" * 40,
+            "series": 0,
+            "total": "1",
+            "expiry": 2_000_000_000,
+            "signature": "0x" + "0" * 130,
+        },
+    ),
+    ("GET", "/pricing"): Case(None, "/pricing"),
     ("GET", "/account"): read("/account"),
     ("POST", "/account/addresses"): Case(
         Scope.KEYS, "/account/addresses", {"nonce": "none", "signature": "0x" + "0" * 130}

@@ -3,27 +3,44 @@ charged."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from faas_blueprint.digests import sha256
-from faas_blueprint.errors import FatalError, NotFound, PaymentRequired
+from faas_blueprint.errors import (
+    ChainUnavailable,
+    FatalError,
+    MissingPrerequisite,
+    NotFound,
+    PaymentRequired,
+)
 from faas_blueprint.job import Limits, Mode, encode_job, make_job
 from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
-from faas_blueprint.prices import PRICES, execution_cost, most_use_of, storage_cost, use_of
+from faas_blueprint.prices import (
+    PRICES,
+    execution_cost,
+    most_use_of,
+    price_table_to_json,
+    storage_cost,
+    use_of,
+)
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
 from faas_microvm.execution import Execution
+from faas_operator.bookkeeping import Bookkeeping
 from faas_operator.chain.interface import Block, PostedResult, SubmittedJob
 from faas_operator.charging import Terms
+from faas_operator.credit_events import Rates
 from faas_operator.database import open_database
+from faas_operator.deposits import DepositFollower
 from faas_operator.execution_record import Conflict, ExecutionStatus, IdempotencyKey, Placement
 from faas_operator.job_record import Change
-from faas_operator.ledger import REVENUE, available, held
-from faas_operator.ledger_tables import PayerRow
+from faas_operator.ledger import REVENUE, LedgerBroken, available, held
+from faas_operator.node import terms_of
 from faas_operator.pipeline import Event, State
+from faas_operator.settings import Settings
 from faas_operator.signer import Signer
 from faas_operator.snapshot_catalog import SnapshotOrigin
 from faas_operator.store import Store
@@ -227,12 +244,18 @@ def finalise(store, call_id=0, inputs=None, block="0x7", outcome=OUTCOME):
     return store.apply(record, Event.FINALISE)
 
 
+def bind(store):
+    """The account proves that it holds the payer's address."""
+    store.accounts.ensure([ACCOUNT], "test", "")
+    store.accounts.bind(ACCOUNT, "ethereum", PAYER, "test")
+
+
 def test_a_call_on_chain_is_in_its_payers_usage_and_not_charged(open_store):
     store = open_store()
     assert finalise(store).state is State.FINAL
     finalise(store, 1, b"no job", outcome=replace(OUTCOME, status=Status.FAILED, virtual_ns=0))
     assert store.usage.lines(ACCOUNT, EVER, 10, 0) == ([], 0)
-    store.payers.bind(PAYER, ACCOUNT)
+    bind(store)
     (broken, line), _ = store.usage.lines(ACCOUNT, EVER, 10, 0)
     assert (line.call, line.execution_id, line.billed_by) == ((31337, 1, 0), None, "chain")
     assert line.cost == execution_cost(PRICES, Mode.EPHEMERAL, use_of(JOB, OUTCOME.summary()))
@@ -246,7 +269,7 @@ def test_a_call_on_chain_is_in_its_payers_usage_and_not_charged(open_store):
 def test_a_call_that_is_final_twice_is_counted_once(open_store):
     """Its block was replaced after it was final, which takes a deeper reorganisation than was waited for."""
     store = open_store()
-    store.payers.bind(PAYER, ACCOUNT)
+    bind(store)
     finalise(store)
     finalise(store, block="0x7b", outcome=replace(OUTCOME, virtual_ns=5))
     [line], total = store.usage.lines(ACCOUNT, EVER, 10, 0)
@@ -255,12 +278,12 @@ def test_a_call_that_is_final_twice_is_counted_once(open_store):
 
 def test_a_payer_is_bound_once(open_store):
     store = open_store()
-    store.payers.bind(PAYER, ACCOUNT)
-    store.payers.bind(PAYER, ACCOUNT)
+    bind(store)
+    bind(store)
+    store.accounts.ensure(["acct_2"], "test", "")
     with pytest.raises(Conflict):
-        store.payers.bind(PAYER, "acct_2")
-    with closing(store._engine.connect()) as connection:
-        assert len(connection.execute(PayerRow.__table__.select()).all()) == 1
+        store.accounts.bind("acct_2", "ethereum", PAYER, "test")
+    assert store.accounts.of_address("ethereum", PAYER) == ACCOUNT
 
 
 class Record:
@@ -343,3 +366,67 @@ def test_usage_of_a_period_adds_up(open_store, clock):
     lines, total = store.usage.lines(ACCOUNT, Period(clock.now - 10, clock.now), 2, 1)
     assert ([line.execution_id for line in lines], total) == (["c", "b"], 4)
     assert json.loads(json.dumps(summary.by_mode))  # plain values
+
+
+@pytest.fixture
+def bookkeeping(open_store, clock, tmp_path):
+    """Over a chain that never answers, which is a fault; `now` and then is the fixture's clock."""
+
+    class SilentChain:
+        chain_id = 1
+        asked = 0
+
+        async def head(self):
+            self.asked += 1
+            raise ChainUnavailable("no RPC answers")
+
+    store, chain = open_store(), SilentChain()
+    settings = Settings(home=tmp_path, poll_seconds=0.001, retry_seconds=0.001, retry_seconds_at_most=0.002)
+    follower = DepositFollower(chain, store.credit_events, settings, Rates(), "t")
+    books = Bookkeeping(store.ledger, store.storage_sweep, follower, None, settings, clock)
+    return store, chain, books
+
+
+async def test_the_books_are_kept_while_the_chain_is_silent(bookkeeping, clock):
+    store, chain, books = bookkeeping
+    store.snapshots.add(ACCOUNT, Record(1 << 30), SnapshotOrigin(Mode.CHECKPOINTED), {})
+    keeping = asyncio.create_task(books.run())
+    async with asyncio.timeout(20):
+        while chain.asked < 3:
+            await asyncio.sleep(0.001)
+        clock.now += 3600
+        while store.ledger.balance(REVENUE) == 0:
+            await asyncio.sleep(0.001)
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert balances(store)[0] == -storage_cost(PRICES, 3600 << 30)
+
+
+async def test_books_that_do_not_add_up_stop_the_node(bookkeeping, clock):
+    store, _, books = bookkeeping
+    keeping = asyncio.create_task(books.run())
+    await asyncio.sleep(0.02)
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("INSERT INTO ledger_balance VALUES ('available:acct_9', 5)")
+    await asyncio.sleep(0.02)
+    assert not keeping.done()  # until it looks again
+    clock.now += 3600
+    async with asyncio.timeout(20):
+        with pytest.raises(LedgerBroken, match="acct_9"):
+            await keeping
+
+
+def test_terms_come_from_the_settings(tmp_path):
+    path = tmp_path / "prices.json"
+    settings = Settings(home=tmp_path, billing=True, starting_credits=3, price_table=path)
+    with pytest.raises(MissingPrerequisite, match=r"prices\.json"):
+        terms_of(settings)
+    for text in ("[]", "{}", "{"):
+        path.write_text(text)
+        with pytest.raises(MissingPrerequisite, match="is no price table"):
+            terms_of(settings)
+    table = replace(PRICES, version=4, egress_gib=0)
+    path.write_text(json.dumps(price_table_to_json(table)))
+    assert terms_of(settings) == Terms(table, True, 3 * CREDIT)
+    assert terms_of(Settings(home=tmp_path)) == Terms(PRICES, False, 0)

@@ -244,13 +244,19 @@ async def test_credits_that_the_protocol_grants(chain, store, follower):
     assert store.ledger.balance(OWN) == 35
 
 
+def bind(store):
+    """The account proves that it holds the payer's address."""
+    store.accounts.ensure([ACCOUNT], "test", "")
+    store.accounts.bind(ACCOUNT, "ethereum", PAYER, "test")
+
+
 async def test_a_payer_who_names_no_account_is_credited_once_it_is_bound(chain, store, follower):
     chain.mine(event(account_id=sha256(b"?")))
     chain.mine()
     await follower.look()
     assert (store.ledger.balance(OWN), store.ledger.balance(available(PAYER))) == (0, 1000 * CREDIT)
-    store.payers.bind(PAYER, ACCOUNT)
-    store.payers.bind(PAYER, ACCOUNT)
+    bind(store)
+    bind(store)
     chain.mine(event(account_id=sha256(b"?")))
     chain.mine()
     await follower.look()

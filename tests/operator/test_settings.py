@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 
@@ -60,6 +61,16 @@ def test_nonsense_is_refused(monkeypatch, name, value):
 def test_addresses_are_brought_into_one_form(monkeypatch):
     monkeypatch.setenv("FAAS_TANGLE", "0x" + "AB" * 20)
     assert Settings().tangle == "0x" + "ab" * 20
+
+
+def test_rates_are_by_address(monkeypatch):
+    assert Settings().credit_rates == {"0x" + "00" * 20: 10**15}
+    monkeypatch.setenv("FAAS_CREDIT_RATES", json.dumps({"0x" + "AB" * 20: 7}))
+    assert Settings().credit_rates == {"0x" + "ab" * 20: 7}
+    for wrong in ({"0x12": 7}, {"0x" + "ab" * 20: 0}):
+        monkeypatch.setenv("FAAS_CREDIT_RATES", json.dumps(wrong))
+        with pytest.raises(ValidationError, match="credit_rates"):
+            Settings()
 
 
 def test_api_keys_are_hashed_as_they_are_read(monkeypatch):

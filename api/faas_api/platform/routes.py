@@ -10,6 +10,7 @@ from faas_api.platform import (
     account_routes,
     admin_routes,
     branch_routes,
+    credit_routes,
     execute_routes,
     execution_routes,
     session_routes,
@@ -35,6 +36,7 @@ def router(executions: ExecutionService, settings: Settings, access: Access, sig
     routes.include_router(snapshot_routes.router(snapshots, access))
     routes.include_router(branch_routes.router(branches, executions, access))
     routes.include_router(session_routes.router(snapshots, access))
+    routes.include_router(credit_routes.router(executions.store, settings, access))
     routes.include_router(usage_routes.router(executions.store, access))
     routes.include_router(sign_in_routes.router(sign_in, access))
     routes.include_router(account_routes.router(executions.store, settings, sign_in, access))

@@ -37,7 +37,8 @@ class EvmAdapter(ChainAdapter):
         self.tangle = tangle
         self.blueprint_id = blueprint_id
         self.operator = sender.address
-        self._sender = sender
+        self.sender = sender
+        """The only owner of the operator's nonce."""
         self._blueprint_of_service: dict[int, int] = {}
         self._settled = False
         """Whether no transaction can be under way that this adapter does not wait for."""
@@ -113,7 +114,7 @@ class EvmAdapter(ChainAdapter):
     async def post_result(self, call: CallReference, payload: bytes) -> PostedResult:
         """See `ChainAdapter`. Looks for an earlier post first, so a repeated call posts nothing twice."""
         if not self._settled:
-            await self._sender.settled()
+            await self.sender.settled()
             self._settled = True
         job = await self._job_call(call)
         if job is not None and job.result_count:
@@ -122,7 +123,7 @@ class EvmAdapter(ChainAdapter):
                 return posted
         data = protocol.submit_result(call.service_id, call.call_id, payload)
         try:
-            receipt = await self._sender.send(self.tangle, data)
+            receipt = await self.sender.send(self.tangle, data)
         except Reverted as error:
             return await self._refused(call, error)
         except ChainUnavailable:
