@@ -99,7 +99,10 @@ class AccountStore:
             return None if row is None else row.account
 
     def bind(self, account_id: str, network: str, address: str, actor: str) -> None:
-        """Bind an address to an account, for good, with what it has paid so far. Raises NotFound, and Conflict if it is another's."""
+        """Bind an address to an account, for good, with what it has paid so far.
+
+        Raises NotFound, and Conflict if it is another's.
+        """
         with Session(self._engine) as session:
             row_of(session, account_id, lock=True)
             bound = session.get(AddressRow, (network, address))

@@ -259,7 +259,9 @@ SECRETS = Secrets.with_api_keys("settled", admin=["boss"])
 
 def app_over(engine, store, home):
     service = ExecutionService(engine, Signer(b"\x01" * 32), store)
-    settings = Settings(home=home, chain_id=31337, requests_per_minute=10**6, requests_per_hour=10**6)
+    settings = Settings(
+        home=home, chain_id=31337, credits="0x" + "2" * 40, requests_per_minute=10**6, requests_per_hour=10**6
+    )
     return service, create_app(service, settings, SECRETS)
 
 

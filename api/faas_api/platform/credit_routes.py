@@ -59,9 +59,10 @@ class Limit(BaseModel):
 def router(store: Store, settings: Settings, access: Access) -> APIRouter:
     """The routes over one store."""
     routes = APIRouter(tags=["usage"])
+    reader, keeper = access.account_to(Scope.READ), access.account_to(Scope.KEYS)
 
     @routes.get("/credits")
-    async def get_credits(account: AccountId = access.account_to(Scope.READ)) -> Credits:
+    async def get_credits(account: AccountId = reader) -> Credits:
         """Where to deposit for the caller's account, and what a credit costs there."""
         chain_id, contract = _place(settings)
         rates = {token: str(units) for token, units in settings.credit_rates.items()}
@@ -69,7 +70,7 @@ def router(store: Store, settings: Settings, access: Access) -> APIRouter:
         return Credits(chain_id=chain_id, contract=contract, account_id=account_id, units_per_credit=rates)
 
     @routes.post("/credits/limits", status_code=201)
-    async def add_limit(body: LimitBody, account: AccountId = access.account_to(Scope.KEYS)) -> Limit:
+    async def add_limit(body: LimitBody, account: AccountId = keeper) -> Limit:
         """Let the operator settle what the caller's account uses, up to a total. The highest one counts."""
         limits = store.spending_limits(*_place(settings))
         payer, token = _address(body.payer, "payer"), _address(body.token, "token")
