@@ -1,4 +1,6 @@
-"""A node without a chain, to be killed: `served_node.py DATABASE`. Prints its port once it listens."""
+"""A node without a chain, to be killed: `served_node.py DATABASE`. Prints its port once it listens.
+
+Every account has one credit to begin with."""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from contextlib import closing
 from faas_api.app import create_app
 from faas_api.serve import listen, serve
 from faas_microvm.engine import Engine
+from faas_operator.charging import Terms
 from faas_operator.executions import ExecutionService
 from faas_operator.settings import Secrets, Settings
 from faas_operator.signer import Signer
@@ -16,7 +19,8 @@ from faas_operator.store import Store
 
 
 async def main(database: str) -> None:
-    with closing(Store.open(database)) as store, closing(listen("127.0.0.1", 0)) as listener:
+    terms = Terms(charged=True, starting_credit=10**9)
+    with closing(Store.open(database, terms)) as store, closing(listen("127.0.0.1", 0)) as listener:
         async with (
             await Engine.open() as engine,
             ExecutionService(engine, Signer(b"\x01" * 32), store) as executions,

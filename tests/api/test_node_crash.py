@@ -41,12 +41,18 @@ def test_what_it_ran_is_found_and_may_be_asked_for_again(tmp_path):
         while client.get(f"/executions/{running}").json()["status"] != "running":
             assert time.monotonic() < until
             time.sleep(0.05)
+        charged = round(kept["cost"]["total"] * 1e9)
+        during = client.get("/usage/current").json()
+        assert during["pending_nanocredits"] > 0
+        assert during["balance_nanocredits"] == 10**9 - charged
         process.kill()
     with node(database) as (client, _):
         found = client.get(f"/executions/{running}").json()
         assert found["status"] == "failed"
         assert "interrupted" in found["error"]
         assert found["receipt"] is None
+        after = client.get("/usage/current").json()
+        assert (after["pending_nanocredits"], after["balance_nanocredits"]) == (0, 10**9 - charged)
         assert client.get(f"/executions/{kept['id']}").json() == kept
         begun = client.post("/execute", json=ENDLESS)
         assert begun.status_code == 202
