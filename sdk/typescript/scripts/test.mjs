@@ -2,9 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 
-import { compileTests } from "./compile-tests.mjs";
+import "./compile-tests.mjs";
 
-await compileTests();
 const built = new URL("../.build/", import.meta.url);
 const files = readdirSync(built).filter((name) => name.endsWith(".test.js")).map((name) => new URL(name, built).pathname);
 execFileSync(process.execPath, ["--test", ...process.argv.slice(2), ...files], { stdio: "inherit" });
