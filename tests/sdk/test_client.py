@@ -99,6 +99,19 @@ def test_a_service_that_names_no_files_left_none(client, flaky_server):
     assert (result.files, result.files_truncated) == ((), False)
 
 
+def test_usage(client, flaky_server):
+    for answer in ({"costs": {"total_cost": 1.5}}, {"active_executions": 3}, {"version": 1}, []):
+        flaky_server.will_answer(200, answer)
+    assert client.usage(datetime(2024, 1, 1, tzinfo=UTC))["costs"] == {"total_cost": 1.5}
+    assert client.current_usage() == {"active_executions": 3}
+    assert client.pricing() == {"version": 1}
+    with pytest.raises(faas_sdk.ConnectionFailed):
+        client.usage()
+    paths = [request["path"].removeprefix("/api/v1") for request in flaky_server.requests]
+    start = "/usage?start_date=2024-01-01T00%3A00%3A00%2B00%3A00"
+    assert paths == [start, "/usage/current", "/pricing", "/usage"]
+
+
 def test_no_such_output_file(client, flaky_server):
     flaky_server.will_answer(404, error("NOT_FOUND"))
     with pytest.raises(faas_sdk.NotFound):

@@ -31,6 +31,7 @@ from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream, StreamEvent
 from faas_sdk.submission import JobCall
 from faas_sdk.tangle import DEVNET_TANGLE, AsyncTangleFaaSClient, TangleFaaSClient
+from faas_sdk.verification import Verification
 
 __all__ = [
     "DEVNET_TANGLE",
@@ -68,4 +69,5 @@ __all__ = [
     "TangleResult",
     "TransactionFailed",
     "Unauthorized",
+    "Verification",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -206,6 +207,20 @@ class AsyncFaaSClient:
     async def output_file(self, execution_id: str, path: str) -> bytes:
         """See `FaaSClient.output_file`."""
         return await run_async(self._api.output_file(execution_id, path), self._http)
+
+    async def usage(
+        self, start_date: datetime | None = None, end_date: datetime | None = None
+    ) -> dict[str, object]:
+        """See `FaaSClient.usage`."""
+        return await run_async(self._api.usage(start_date, end_date), self._http)
+
+    async def current_usage(self) -> dict[str, object]:
+        """See `FaaSClient.current_usage`."""
+        return await run_async(self._api.current_usage(), self._http)
+
+    async def pricing(self) -> dict[str, object]:
+        """See `FaaSClient.pricing`."""
+        return await run_async(self._api.pricing(), self._http)
 
     async def health(self) -> Health:
         """See `FaaSClient.health`."""

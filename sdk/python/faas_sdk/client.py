@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -215,6 +216,20 @@ class FaaSClient:
     def output_file(self, execution_id: str, path: str) -> bytes:
         """A file that the program left in its output folder. Raises NotFound."""
         return run(self._api.output_file(execution_id, path), self._http)
+
+    def usage(
+        self, start_date: datetime | None = None, end_date: datetime | None = None
+    ) -> dict[str, object]:
+        """What a period came to: `executions`, `storage`, `network`, `costs`."""
+        return run(self._api.usage(start_date, end_date), self._http)
+
+    def current_usage(self) -> dict[str, object]:
+        """Balance, limits, and what runs now."""
+        return run(self._api.current_usage(), self._http)
+
+    def pricing(self) -> dict[str, object]:
+        """The price table in force."""
+        return run(self._api.pricing(), self._http)
 
     def health(self) -> Health:
         """What the service says of itself."""

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import quote, urlencode
 
 from faas_sdk.effects import Plan, Request, Response
@@ -209,6 +210,22 @@ class RestApi:
         """`DELETE /sessions/{id}`."""
         yield from self._call("DELETE", f"/sessions/{quote(session, safe='')}")
 
+    # -- usage
+
+    def usage(self, start_date: datetime | None, end_date: datetime | None) -> Plan[dict[str, object]]:
+        """`GET /usage`."""
+        period = {"start_date": _iso(start_date), "end_date": _iso(end_date)}
+        query = urlencode(_given(period))
+        return (yield from self._object("GET", "/usage" + ("?" + query if query else "")))
+
+    def current_usage(self) -> Plan[dict[str, object]]:
+        """`GET /usage/current`."""
+        return (yield from self._object("GET", "/usage/current"))
+
+    def pricing(self) -> Plan[dict[str, object]]:
+        """`GET /pricing`."""
+        return (yield from self._object("GET", "/pricing"))
+
     # -- what needs no key
 
     def blob(self, sha256: bytes) -> Plan[bytes]:
@@ -279,6 +296,10 @@ def _list(name: str, limit: int, offset: int, filters: Mapping[str, str | None])
 
 def _given(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _iso(date: datetime | None) -> str | None:
+    return None if date is None else date.isoformat()
 
 
 def _answer(response: Response) -> object:

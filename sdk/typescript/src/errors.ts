@@ -150,10 +150,11 @@ const CODE_BY_STATUS: Readonly<Record<number, string>> = {
   507: "INSUFFICIENT_RESOURCES",
 };
 
-/** The error that a code names. */
+/** The error that a code names; its status, where none is given, is the code's own. */
 export function errorOf(code: string, message: string, context: ErrorContext = {}): ApiError {
   const kind = BY_CODE[code] ?? ServerError;
-  return new kind(message, { ...context, code });
+  const own = Object.entries(CODE_BY_STATUS).find(([, named]) => named === code)?.[0];
+  return new kind(message, { status: Number(own ?? 500), ...context, code });
 }
 
 /** The error of a response `{"error": {code, message, details}}`; of any other body, by its status. */

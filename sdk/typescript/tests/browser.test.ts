@@ -23,6 +23,7 @@ test("it runs where there is neither process nor Buffer", async (context) => {
   server.willAnswer(200, { execution_id: "exec_1", status: "completed", mode: "ephemeral", stdout: "42\n" });
   const program = `
     const say = process.stdout.write.bind(process.stdout);
+    await fetch("data:,"); // Node.js's own needs them when it is loaded
     delete globalThis.process;
     delete globalThis.Buffer;
     const { FaaSClient, TangleFaaSClient } = await import(${JSON.stringify(new URL("index.js", ESM).href)});

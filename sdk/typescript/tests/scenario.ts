@@ -51,7 +51,7 @@ function restCalls(client: FaaSClient): Record<string, (given: Json) => Promise<
     delete_snapshot: ({ snapshot_id, ...rest }) => client.deleteSnapshot(text(snapshot_id), rest),
     diff_snapshot: ({ snapshot_id, ...rest }) => client.diffSnapshot(text(snapshot_id), rest),
     prove_snapshot: ({ snapshot_id, ...rest }) => client.proveSnapshot(text(snapshot_id), rest),
-    create_branch: ({ metadata, ...rest }) => client.createBranch(camel(rest), metadata === undefined ? {} : { metadata }),
+    create_branch: ({ metadata, ...rest }) => client.createBranch(camel(rest), metadata === undefined ? {} : { metadata: metadata as Json }),
     list_branches: (given) => client.listBranches(camel(given)),
     get_branch: (given) => client.getBranch(text(given["branch_id"])),
     merge_branches: ({ branch_ids, ...rest }) => client.mergeBranches(branch_ids as string[], rest),
