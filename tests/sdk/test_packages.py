@@ -102,9 +102,9 @@ def test_the_wheel_in_an_empty_environment(served, tmp_path):
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     run(*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(source), cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
-    run(sys.executable, "-m", "venv", "env", cwd=tmp_path)
+    run(sys.executable, "-m", "venv", "--without-pip", "env", cwd=tmp_path)
     python = str(tmp_path / "env/bin/python")
-    run(python, *pip[1:], "install", str(wheel), cwd=tmp_path)
+    run(*pip, "--python", python, "install", "--no-compile", str(wheel), cwd=tmp_path)
     (tmp_path / "first.py").write_text(first_example(source / "README.md", "python"))
     printed = run(python, "first.py", cwd=tmp_path, **served).splitlines()
     assert printed[0] == "Hello World"
