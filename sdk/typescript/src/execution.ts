@@ -27,12 +27,12 @@ export interface ExecuteRequest {
   seed?: number | bigint | undefined;
   /** Unix seconds; default: now. */
   epoch?: number | bigint | undefined;
-  /** Start on this snapshot. */
-  snapshotId?: string | undefined;
+  /** Start on this snapshot. (Here and below, null is as good as nothing: answers have it.) */
+  snapshotId?: string | null | undefined;
   /** Start on this branch's head. */
-  branchId?: string | undefined;
+  branchId?: string | null | undefined;
   /** Of a persistent run: go on in this session. */
-  session?: string | undefined;
+  session?: string | null | undefined;
   /** `exec_…` of your own choice. */
   executionId?: string | undefined;
 }
@@ -53,7 +53,7 @@ export function executeBody(request: ExecuteRequest): Record<string, unknown> {
   const encoded = Object.entries(files ?? {}).map(([path, content]) => [path, toBase64(bytesOf(content))]);
   return {
     ...snake(rest),
-    mode: mode ?? (request.session === undefined ? "ephemeral" : "persistent"),
+    mode: mode ?? (request.session == null ? "ephemeral" : "persistent"),
     ...(resources === undefined ? {} : { resources: snake(resources) }),
     ...(files === undefined ? {} : { files: Object.fromEntries(encoded) }),
   };
