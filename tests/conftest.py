@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,3 +112,26 @@ async def fresh_chain(faas_home: Path) -> AsyncIterator[Chain]:
     """A devnet of the test's own."""
     async with Devnet(faas_home) as deployment, Rpc(deployment.rpc_url) as rpc:
         yield Chain(deployment, rpc)
+
+
+TYPESCRIPT_SDK = CHECKOUT / "sdk/typescript"
+OLDEST_NODE = 18
+
+
+@pytest.fixture(scope="session")
+def typescript_sdk() -> Path:
+    """The package's folder, its packages installed. Skips where Node.js is older than the package takes."""
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=20).stdout.strip()
+    if int(version.removeprefix("v").partition(".")[0] or 0) < OLDEST_NODE:
+        pytest.skip(f"the TypeScript SDK takes Node.js {OLDEST_NODE} or newer, this is {version or 'none'}")
+    assert (TYPESCRIPT_SDK / "node_modules").is_dir(), "run scripts/setup-typescript"
+    return TYPESCRIPT_SDK
+
+
+@pytest.fixture(scope="session")
+def compiled(typescript_sdk: Path) -> Path:
+    """The folder of the package's tests, compiled, after the package was built."""
+    command = ["node", "scripts/compile-tests.mjs"]
+    done = subprocess.run(command, cwd=typescript_sdk, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return typescript_sdk / ".build"

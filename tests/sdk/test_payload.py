@@ -263,3 +263,8 @@ def test_the_receipt_file_is_the_nodes_bundle():
 def test_a_signature_that_is_none(signature):
     receipt = json.loads((RECEIPTS / "good-file.json").read_text())["file"]["receipt"]
     assert recover_signer(receipt, signature) is None
+
+
+def test_a_signature_has_one_spelling():
+    sample = json.loads((RECEIPTS / "high-s-signature.json").read_text())["file"]
+    assert recover_signer(sample["receipt"], bytes.fromhex(sample["signature"][2:])) is None

@@ -32,6 +32,7 @@ from faas_sdk.streaming import Stream, StreamEvent
 from faas_sdk.submission import JobCall
 from faas_sdk.tangle import DEVNET_TANGLE, AsyncTangleFaaSClient, TangleFaaSClient
 from faas_sdk.usage import CurrentUsage, Usage
+from faas_sdk.verification import Verification
 
 __all__ = [
     "DEVNET_TANGLE",
@@ -71,4 +72,5 @@ __all__ = [
     "TransactionFailed",
     "Unauthorized",
     "Usage",
+    "Verification",
 ]

@@ -75,6 +75,7 @@ class Function:
 SUBMIT_JOB = Function("submitJob", ("uint64", "uint8", "bytes"), ("uint64",))
 GET_SERVICE = Function("getService", ("uint64",), (SERVICE,))
 IS_PERMITTED_CALLER = Function("isPermittedCaller", ("uint64", "address"), ("bool",))
+IS_SERVICE_OPERATOR = Function("isServiceOperator", ("uint64", "address"), ("bool",))
 GET_JOB_EVENT_RATE = Function("getJobEventRate", ("uint64", "uint8"), ("uint256",))
 GET_SERVICE_PAYMENT_ASSET = Function("getServicePaymentAsset", ("uint64",), ("address",))
 GET_BLUEPRINT_DEFINITION_0_10 = Function("getBlueprintDefinition", ("uint64",), (DEFINITION_0_10,))
@@ -85,11 +86,11 @@ APPROVE_WITH_PARAMETERS = bytes.fromhex("6a46006b")
 """`approveService(ApprovalParams)`: there since 0.11."""
 
 
-def read(rpc: Rpc, contract: str, function: Function, *values: object) -> Plan[object]:
+def read(rpc: Rpc, contract: str, function: Function, *values: object, block: str = "latest") -> Plan[object]:
     """The one value that a view gives. Raises ConnectionFailed when it cannot be read."""
     query = {"to": contract, "data": "0x" + function.call_data(*values).hex()}
     try:
-        answer = yield from rpc.call("eth_call", query, "latest")
+        answer = yield from rpc.call("eth_call", query, block)
         return decode(function.gives, bytes.fromhex(str(answer)[2:]))[0]
     except (RpcError, DecodingError) as error:
         raise ConnectionFailed(

@@ -26,6 +26,9 @@ RECEIPT_TYPES: Mapping[str, str] = {
 }
 """Fields in order; the signed type has their names in camel case."""
 
+HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+"""Of secp256k1; a signature's s is not above it."""
+
 Receipt = Mapping[str, str | int]
 """A receipt as JSON has it: hashes and addresses as `0x…`, numbers as numbers."""
 
@@ -51,6 +54,8 @@ def recover_signer(receipt: Receipt, signature: bytes) -> str | None:
     )
     if len(signature) != 65 or signature[64] not in (27, 28):
         return None
+    if int.from_bytes(signature[32:64], "big") > HALF_ORDER:
+        return None  # another spelling of a valid one
     try:
         return str(Account.recover_message(typed, signature=signature)).lower()
     except (BadSignature, ValidationError, ValueError):

@@ -148,10 +148,10 @@ def wait_for_result(
     deadline = time.monotonic() + timeout
     progress(f"waiting for a result of call {call.call_id}")
     while True:
-        logs = yield from _result_logs(at, call)
+        logs = yield from result_logs(at, call)
         if logs:
             progress(f"result in transaction {logs[0].transaction_hash}")
-            return (yield from _result(at, call, logs[0], endpoint))
+            return (yield from read_result(at, call, logs[0], endpoint))
         if time.monotonic() >= deadline:
             raise ResultTimeout(
                 f"no result of call {call.call_id} of service {call.service_id} after {timeout:g} s",
@@ -162,10 +162,10 @@ def wait_for_result(
 
 def read_status(at: Deployment, call: Submitted, endpoint: RestApi | None) -> Plan[CallStatus]:
     """All that stands on-chain of a call."""
-    logs = yield from _result_logs(at, call)
+    logs = yield from result_logs(at, call)
     results = []
     for log in logs:
-        results.append((yield from _result(at, call, log, endpoint)))
+        results.append((yield from read_result(at, call, log, endpoint)))
     topics = [abi.JOB_COMPLETED, word(call.service_id), word(call.call_id)]
     completed = yield from at.rpc.logs(at.tangle, topics, call.block)
     return CallStatus(
@@ -173,12 +173,14 @@ def read_status(at: Deployment, call: Submitted, endpoint: RestApi | None) -> Pl
     )
 
 
-def _result_logs(at: Deployment, call: Submitted) -> Plan[list[Log]]:
+def result_logs(at: Deployment, call: Submitted) -> Plan[list[Log]]:
+    """The logs of a call's results, the first one first."""
     topics = [abi.JOB_RESULT_SUBMITTED, word(call.service_id), word(call.call_id)]
     return (yield from at.rpc.logs(at.tangle, topics, call.block))
 
 
-def _result(at: Deployment, call: Submitted, log: Log, endpoint: RestApi | None) -> Plan[TangleResult]:
+def read_result(at: Deployment, call: Submitted, log: Log, endpoint: RestApi | None) -> Plan[TangleResult]:
+    """A result. Raises ResultUnreadable."""
     operator = "0x" + log.topics[3][-40:].lower()
     payload = event_values(log, "bytes")[0]
     try:

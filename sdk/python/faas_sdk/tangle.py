@@ -30,6 +30,7 @@ from faas_sdk.results import (
 )
 from faas_sdk.rpc import Rpc
 from faas_sdk.submission import JobCall, Progress, Submission, submit
+from faas_sdk.verification import Verification, verify
 
 DEVNET_TANGLE = "0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9"
 """Where Tangle stands on the local chain of `faas devnet`."""
@@ -109,6 +110,14 @@ class _TanglePlans:
 
     def _output_file(self, result: TangleResult, path: str) -> Plan[bytes]:
         return (yield from read_output_file(result, path, self._endpoint))
+
+    def _verify(self, what: TangleResult | JobCall | int) -> Plan[Verification]:
+        if isinstance(what, TangleResult):
+            call = yield from read_submitted(self._at, what.service_id, what.call_id)
+            return (yield from verify(self._at, call, what))
+        submitted = yield from self._submitted(what)
+        call = yield from read_submitted(self._at, submitted.service_id, submitted.call_id)
+        return (yield from verify(self._at, call, None))
 
     def _show(self, job: JobCall | int) -> Plan[CallStatus]:
         service_id = job.service_id if isinstance(job, JobCall) else (yield from self._find_service())
@@ -215,6 +224,13 @@ class TangleFaaSClient(_TanglePlans):
         """The first result of a job or call id. Raises ResultTimeout and ResultUnreadable."""
         return run(self._wait(job, timeout, on_progress), self._http)
 
+    def verify(self, what: TangleResult | JobCall | int) -> Verification:
+        """Check a result, or a job's first one, against what the chain holds; it is not run again.
+
+        Raises ResultTimeout when there is none yet, and ResultUnreadable.
+        """
+        return run(self._verify(what), self._http)
+
     def output_file(self, result: TangleResult, path: str) -> bytes:
         """A file that the job left in its output folder, from the operator's API, checked by its hash.
 
@@ -301,6 +317,10 @@ class AsyncTangleFaaSClient(_TanglePlans):
     ) -> TangleResult:
         """See `TangleFaaSClient.wait_for_result`."""
         return await run_async(self._wait(job, timeout, on_progress), self._http)
+
+    async def verify(self, what: TangleResult | JobCall | int) -> Verification:
+        """See `TangleFaaSClient.verify`."""
+        return await run_async(self._verify(what), self._http)
 
     async def output_file(self, result: TangleResult, path: str) -> bytes:
         """See `TangleFaaSClient.output_file`."""

@@ -1,0 +1,86 @@
+/** A run: what it is asked for with, and what is answered. */
+
+import { bytesOf, toBase64, type Content } from "./bytes.js";
+import { ConnectionFailed } from "./errors.js";
+import { checkPath, type OutputFile } from "./output-files.js";
+import { camel, snake, wireObject, type Camel, type Wire } from "./wire.js";
+
+export type Mode = Wire["Mode"];
+export type Language = "python" | "javascript" | "typescript" | "bash" | "rust" | "go";
+
+/** What a run may use: `cpuCores`, `memoryMb`, `timeoutMs` (virtual), `gpuCount`. */
+export type Resources = Partial<Camel<Wire["Resources"]>>;
+
+/** A program and everything that its run depends on. */
+export interface ExecuteRequest {
+  code: string;
+  language: Language | (string & {});
+  /** Default: `ephemeral`, `persistent` where a session is named. */
+  mode?: Mode | (string & {}) | undefined;
+  resources?: Resources | undefined;
+  envVars?: Record<string, string> | undefined;
+  /** Path to content: text, or bytes. Encoded for you. */
+  files?: Record<string, Content> | undefined;
+  stdin?: string | undefined;
+  arguments?: readonly string[] | undefined;
+  /** 64 bits; default: a random number. Equal seed and epoch give equal runs. */
+  seed?: number | bigint | undefined;
+  /** Unix seconds; default: now. */
+  epoch?: number | bigint | undefined;
+  /** Start on this snapshot. (Here and below, null is as good as nothing: answers have it.) */
+  snapshotId?: string | null | undefined;
+  /** Start on this branch's head. */
+  branchId?: string | null | undefined;
+  /** Of a persistent run: go on in this session. */
+  session?: string | null | undefined;
+  /** `exec_…` of your own choice. */
+  executionId?: string | undefined;
+}
+
+/** One run of one program. Any exit code is `completed`. */
+export interface Execution extends Omit<Camel<Wire["Execution"]>, "stdout" | "stderr" | "files" | "filesTruncated"> {
+  stdout: string;
+  stderr: string;
+  /** What it left in its output folder; `outputFile` fetches the bytes. */
+  files: OutputFile[];
+  /** Whether something there was left out. */
+  filesTruncated: boolean;
+}
+
+/** The request's body. */
+export function executeBody(request: ExecuteRequest): Record<string, unknown> {
+  const { resources, files, mode, ...rest } = request;
+  const encoded = Object.entries(files ?? {}).map(([path, content]) => [path, toBase64(bytesOf(content))]);
+  return {
+    ...snake(rest),
+    mode: mode ?? (request.session == null ? "ephemeral" : "persistent"),
+    ...(resources === undefined ? {} : { resources: snake(resources) }),
+    ...(files === undefined ? {} : { files: Object.fromEntries(encoded) }),
+  };
+}
+
+/** Throws ConnectionFailed when it is not an execution. */
+export function executionOf(data: unknown): Execution {
+  const wire = wireObject<Wire["Execution"]>(data, "an execution", "execution_id", "status");
+  return {
+    ...camel(wire),
+    id: wire.id ?? wire.execution_id,
+    stdout: wire.stdout ?? "",
+    stderr: wire.stderr ?? "",
+    files: (wire.files ?? []).map(outputFileOf),
+    filesTruncated: wire.files_truncated === true,
+  };
+}
+
+function outputFileOf(data: unknown): OutputFile {
+  const { path, size, sha256 } = wireObject<OutputFile>(data, "an output file", "path", "size", "sha256");
+  if (typeof path !== "string" || typeof size !== "number" || typeof sha256 !== "string") {
+    throw new ConnectionFailed("the answer's files cannot be read");
+  }
+  try {
+    checkPath(path);
+  } catch (error) {
+    throw new ConnectionFailed(`the answer's files cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+  return { path, size, sha256 };
+}

@@ -1,0 +1,41 @@
+/**
+ * Clients of a FaaS service: over REST (`FaaSClient`), and over Tangle (`TangleFaaSClient`).
+ *
+ * They depend on nothing of the node, and write to nothing but the service.
+ */
+
+export type { RequestOptions } from "./abort.js";
+export type { Content } from "./bytes.js";
+export { FaaSClient, type ExecuteOptions, type Health, type Range } from "./client.js";
+export * from "./errors.js";
+export type { ExecuteRequest, Execution, Language, Mode, Resources } from "./execution.js";
+export type { FilesHash, OutputFile } from "./output-files.js";
+export type { RunStatus } from "./payload.js";
+export { recoverSigner, type Receipt } from "./receipt.js";
+export type { ReceiptFile } from "./receipt-file.js";
+export type { ClientOptions } from "./rest.js";
+export { TangleResult, type CallStatus } from "./results.js";
+export type { components, operations, paths } from "./schema.js";
+export type {
+  Branch,
+  ExecutionLine,
+  Logs,
+  Merged,
+  Metadata,
+  Page,
+  Restored,
+  Session,
+  Snapshot,
+} from "./state.js";
+export { ExecutionStream, type Progress, type StreamEvent, type StreamListeners } from "./stream.js";
+export type { JobCall, OnProgress } from "./submission.js";
+export {
+  DEVNET_TANGLE,
+  TangleFaaSClient,
+  type JobReference,
+  type JobRequest,
+  type TangleClientOptions,
+  type WaitOptions,
+} from "./tangle.js";
+export { Usage, type CurrentUsage, type Period, type UsageMetrics } from "./usage.js";
+export { verifyReceiptFile, type ChainEvidence, type Finding, type Place, type Verification } from "./verification.js";

@@ -1,0 +1,257 @@
+/** The client of a FaaS service on Tangle. */
+
+import type { Hex, LocalAccount } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+
+import { pause } from "./abort.js";
+import { bytesOf, randomHex, type Content } from "./bytes.js";
+import { Chain } from "./chain.js";
+import { fromEnvironment } from "./environment.js";
+import { ResultTimeout, SubmissionRefused, TangleError } from "./errors.js";
+import { findService } from "./guard.js";
+import { checkedPayload } from "./inputs.js";
+import { LIMITS, type JobInputs } from "./payload.js";
+import { RestApi } from "./rest.js";
+import {
+  readEvidence,
+  readOutputFile,
+  readResult,
+  readStatus,
+  readSubmitted,
+  resultLogs,
+  TangleResult,
+  type CallStatus,
+  type SubmittedCall,
+} from "./results.js";
+import { submit, type JobCall, type OnProgress } from "./submission.js";
+import { verifyPosted, verifyReceiptFile, type Verification } from "./verification.js";
+
+/** Where Tangle stands on the local chain of `faas up`. */
+export const DEVNET_TANGLE = "0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9";
+
+export interface TangleClientOptions {
+  /** Of the chain's Ethereum JSON-RPC: `http`, `https`, `ws` or `wss`. */
+  rpcUrl: string;
+  /** Which service; or `blueprintId`, to find the newest open one that the account may use. */
+  serviceId?: number | bigint | undefined;
+  blueprintId?: number | bigint | undefined;
+  /** Whose account pays; needed to submit only. Default: `FAAS_PRIVATE_KEY`. */
+  privateKey?: string | undefined;
+  /** The same, as an account of viem that can sign. */
+  account?: LocalAccount | undefined;
+  /** Tangle's address. Default: `FAAS_TANGLE`, then where it stands on a local chain. */
+  tangle?: string | undefined;
+  /** An operator's API, asked for output that is too long to stand on-chain. */
+  endpoint?: string | undefined;
+  /** Nothing over it is paid for a job. */
+  maxPriceWei?: bigint | undefined;
+  /** Milliseconds for a request. */
+  timeout?: number | undefined;
+  /** Milliseconds between two looks at the chain. */
+  pollInterval?: number | undefined;
+  /** Only `evm` is supported yet. */
+  chain?: "evm" | "substrate" | undefined;
+}
+
+/** A program and everything that its run depends on. */
+export interface JobRequest {
+  code: string;
+  language: string;
+  stdin?: Content | undefined;
+  arguments?: readonly string[] | undefined;
+  envVars?: Record<string, string> | undefined;
+  files?: Record<string, Content> | undefined;
+  /** 64 bits; default: a random number. Equal jobs, seed and epoch included, have equal results. */
+  seed?: number | bigint | undefined;
+  /** Unix seconds; default: now. */
+  epoch?: number | bigint | undefined;
+  /** Virtual milliseconds. */
+  timeoutMs?: number | undefined;
+  memoryMb?: number | undefined;
+  /** Keep the machine as a snapshot afterwards; it changes the run (no exit handlers). */
+  keep?: boolean | undefined;
+}
+
+export interface WaitOptions {
+  signal?: AbortSignal | undefined;
+  /** Milliseconds to wait for a result; default: 120,000. */
+  timeout?: number | undefined;
+  onProgress?: OnProgress | undefined;
+}
+
+/** A job: what `submitJob` gave, or the number of a call. */
+export type JobReference = JobCall | number | bigint;
+
+/** Submits jobs to a FaaS service on Tangle and reads their results. Holds no connection between calls. */
+export class TangleFaaSClient {
+  readonly #chain: Chain;
+  readonly #blueprintId: bigint | undefined;
+  readonly #account: LocalAccount | undefined;
+  readonly #endpoint: RestApi | undefined;
+  readonly #maxPriceWei: bigint | undefined;
+  readonly #pollInterval: number;
+  #serviceId: bigint | undefined;
+
+  /** Throws TypeError for options that make no client, TangleError for a chain that is not supported. */
+  constructor(options: TangleClientOptions) {
+    if (options.chain === "substrate") {
+      throw new TangleError("Substrate chains are not supported yet: only Tangle's EVM contracts are (chain 'evm')");
+    }
+    if (!/^(https?|wss?):\/\//.test(options.rpcUrl)) {
+      throw new TypeError(`rpcUrl must start with http://, https://, ws:// or wss://, got '${options.rpcUrl}'`);
+    }
+    if (options.serviceId === undefined && options.blueprintId === undefined) {
+      throw new TypeError("name a serviceId, or a blueprintId to find one");
+    }
+    const tangle = options.tangle ?? fromEnvironment("FAAS_TANGLE") ?? DEVNET_TANGLE;
+    const key = options.privateKey ?? fromEnvironment("FAAS_PRIVATE_KEY");
+    this.#chain = new Chain(options.rpcUrl, address(tangle), options.timeout ?? 30_000);
+    this.#serviceId = exact(options.serviceId);
+    this.#blueprintId = exact(options.blueprintId);
+    this.#account = options.account ?? (key === undefined ? undefined : accountOf(key));
+    this.#endpoint = options.endpoint === undefined ? undefined : new RestApi({ endpoint: options.endpoint, maxRetries: 1 });
+    this.#maxPriceWei = options.maxPriceWei;
+    this.#pollInterval = options.pollInterval ?? 500;
+  }
+
+  /**
+   * Sends a job and waits until it is in a block. Throws SubmissionRefused before anything is paid (see `guard`),
+   * TransactionFailed, ResultTimeout, ConnectionFailed.
+   */
+  async submitJob(request: JobRequest, options: Omit<WaitOptions, "timeout"> = {}): Promise<JobCall> {
+    const account = this.#account;
+    if (account === undefined) throw new SubmissionRefused("no_key", "submitting a job takes a privateKey");
+    const inputs = checkedPayload(inputsOf(request));
+    return this.#chain.use(async () => {
+      const submission = {
+        account,
+        inputs,
+        serviceId: await this.#service(),
+        maximumPriceWei: this.#maxPriceWei,
+        inclusionTimeout: 120_000,
+        pollInterval: this.#pollInterval,
+        signal: options.signal,
+      };
+      return submit(this.#chain, submission, options.onProgress ?? silent);
+    });
+  }
+
+  /** The first result of a job. Throws ResultTimeout and ResultUnreadable. */
+  async waitForResult(job: JobReference, options: WaitOptions = {}): Promise<TangleResult> {
+    const { timeout = 120_000, onProgress = silent, signal } = options;
+    return this.#chain.use(async () => {
+      const call = await this.#submitted(job);
+      const deadline = Date.now() + timeout;
+      onProgress(`waiting for a result of call ${call.callId}`);
+      for (;;) {
+        const [log] = await resultLogs(this.#chain, call);
+        if (log !== undefined) {
+          onProgress(`result in transaction ${log.transactionHash}`);
+          return readResult(this.#chain, call, log, this.#endpoint);
+        }
+        if (Date.now() >= deadline) {
+          const { serviceId, callId } = call;
+          const message = `no result of call ${callId} of service ${serviceId} after ${timeout} ms`;
+          throw new ResultTimeout(message, { details: { serviceId, callId } });
+        }
+        await pause(this.#pollInterval, signal);
+      }
+    });
+  }
+
+  /**
+   * Checks a result against what the chain holds: signature, operator, job, place and digests; of a job or call,
+   * its first result. It does not run the job again: `faas verify` does.
+   */
+  async verify(what: TangleResult | JobReference): Promise<Verification> {
+    return this.#chain.use(async () => {
+      const result = what instanceof TangleResult ? what : undefined;
+      const { serviceId, callId } = result ?? (await this.#submitted(what as JobReference));
+      const call = await readSubmitted(this.#chain, serviceId, callId);
+      const logs = await resultLogs(this.#chain, call);
+      const log = logs.find((item) => result === undefined || item.transactionHash === result.transactionHash);
+      if (log === undefined) throw new ResultTimeout(`no result of call ${callId} of service ${serviceId} yet`);
+      const evidence = await readEvidence(this.#chain, call, log);
+      return result === undefined ? verifyPosted(evidence) : verifyReceiptFile(result.receiptFile(), evidence);
+    });
+  }
+
+  /** A file that the job left in its output folder, from the operator's API, checked by its hash. */
+  outputFile(result: TangleResult, path: string): Promise<Uint8Array> {
+    return readOutputFile(result, path, this.#endpoint);
+  }
+
+  /** All that stands on-chain of a job. */
+  async show(job: JobReference): Promise<CallStatus> {
+    return this.#chain.use(async () => {
+      const { serviceId, callId } = await this.#submitted(job);
+      return readStatus(this.#chain, await readSubmitted(this.#chain, serviceId, callId), this.#endpoint);
+    });
+  }
+
+  /** The service that jobs go to. */
+  findService(): Promise<bigint> {
+    return this.#chain.use(() => this.#service());
+  }
+
+  async #service(): Promise<bigint> {
+    // one of the two is there, or there were no client
+    this.#serviceId ??= await findService(this.#chain, this.#blueprintId as bigint, this.#account?.address);
+    return this.#serviceId;
+  }
+
+  async #submitted(job: JobReference): Promise<SubmittedCall> {
+    if (typeof job !== "object") return readSubmitted(this.#chain, await this.#service(), BigInt(job));
+    // Its own log is known; the caller is whoever sent it.
+    return { ...job, caller: (this.#account?.address.toLowerCase() ?? "0x") as Hex };
+  }
+}
+
+function inputsOf(request: JobRequest): JobInputs {
+  const files = Object.entries(request.files ?? {}).map(([path, content]) => [path, contentOf(content)]);
+  return {
+    code: request.code,
+    language: request.language,
+    stdin: contentOf(request.stdin ?? ""),
+    arguments: request.arguments ?? [],
+    envVars: request.envVars ?? {},
+    files: Object.fromEntries(files) as Record<string, Uint8Array>,
+    seed: request.seed ?? BigInt(`0x${randomHex(8)}`),
+    epoch: request.epoch ?? Math.floor(Date.now() / 1000),
+    limits: {
+      ...LIMITS,
+      timeout_ms: request.timeoutMs ?? LIMITS.timeout_ms,
+      memory_mb: request.memoryMb ?? LIMITS.memory_mb,
+    },
+    keep: request.keep ?? false,
+  };
+}
+
+/** Throws SubmissionRefused `invalid_inputs`. */
+function contentOf(content: Content): Uint8Array {
+  try {
+    return bytesOf(content);
+  } catch (error) {
+    throw new SubmissionRefused("invalid_inputs", (error as Error).message);
+  }
+}
+
+function address(text: string): Hex {
+  if (!/^0x[0-9a-f]{40}$/i.test(text)) throw new TypeError(`'${text}' is not an address`);
+  return text.toLowerCase() as Hex;
+}
+
+/** The key is in no error. */
+function accountOf(key: string): LocalAccount {
+  try {
+    return privateKeyToAccount((key.startsWith("0x") ? key : `0x${key}`) as Hex);
+  } catch {
+    throw new TypeError("privateKey is not 32 bytes as hexadecimal digits");
+  }
+}
+
+function exact(id: number | bigint | undefined): bigint | undefined {
+  return id === undefined ? undefined : BigInt(id);
+}
+
+function silent(): void {}
