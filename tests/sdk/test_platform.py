@@ -120,7 +120,7 @@ async def test_runs_are_listed_cancelled_and_asked_for_once(client):
 
 async def test_usage_and_prices(client):
     before = await client.usage.get_current()
-    assert (before.current_balance, before.rate_limit_remaining, before.active_executions) == (None, None, 0)
+    assert (before.current_balance, before.rate_limit_remaining, before.active_executions) == (None, 99, 0)
     result = await client.execute("print(1)", "python")
     usage = await client.usage.get_metrics(datetime(2024, 1, 1, tzinfo=UTC), "2100-01-01")
     assert (usage.period_start, usage.executions["total_count"]) == ("2024-01-01T00:00:00.000Z", 1)
