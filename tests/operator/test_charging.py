@@ -404,9 +404,11 @@ async def test_the_books_are_kept_while_the_chain_is_silent(bookkeeping, clock):
 
 
 async def test_books_that_do_not_add_up_stop_the_node(bookkeeping, clock):
-    store, _, books = bookkeeping
+    store, chain, books = bookkeeping
     keeping = asyncio.create_task(books.run())
-    await asyncio.sleep(0.02)
+    async with asyncio.timeout(20):
+        while chain.asked == 0:  # it asks after it has added up
+            await asyncio.sleep(0.001)
     with store._engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO ledger_balance VALUES ('available:acct_9', 5)")
     await asyncio.sleep(0.02)
