@@ -14,12 +14,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import compiling, fork, hashing, jobs, keeping, ledger, machine
+from benchmarks import compiling, cpu, fork, hashing, jobs, keeping, ledger, machine
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.plot import percentile_plot
-from benchmarks.setting import Setting
-from benchmarks.slowdown import slowdown
+from benchmarks.setting import Setting, restored
 from faas_blueprint.errors import FaaSError
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.engine import Engine
@@ -60,7 +59,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.HELLO: jobs.hello,
     Group.THROUGHPUT: jobs.throughput,
     Group.HASH: hashing.hashing,
-    Group.CPU: slowdown,
+    Group.CPU: cpu.cpu,
     Group.COMPILE: compiling.compiling,
     Group.KEEP: keeping.keeping,
     Group.LEDGER: ledger.ledger,
@@ -103,7 +102,7 @@ async def _measure(groups: list[Group], runs: int, console: Console) -> list[Fig
         console.print(f"  {line}", style="dim", markup=False)
 
     figures: list[Figure] = []
-    async with await Engine.open(progress=note) as engine:
+    async with await Engine.open(progress=note, settings=restored()) as engine:
         with await open_base_snapshot(None, note) as snapshot:
             setting = Setting(snapshot, engine, runs, note)
             for group in (group for group in GROUPS if group in groups):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import resource
 import statistics
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from benchmarks.figures import Figure, spread
@@ -26,35 +28,40 @@ REFILL_SECONDS = 0.15
 async def hello(setting: Setting) -> list[Figure]:
     """Each language's smallest program in a machine and natively, in turns: the noise is shared."""
     times: dict[str, list[float]] = {}
-    async with setting.pooled() as pooled:
+    async with AsyncExitStack() as stack:
+        cold, waiting = {}, {}
+        for suffix, emulator in setting.emulators.items():
+            cold[suffix] = await stack.enter_async_context(setting.on(emulator))
+            waiting[suffix] = await stack.enter_async_context(setting.on(emulator, waiting=1))
         for number in range(setting.runs + 1):
-            for name, elapsed in (await _hello_round(setting, pooled)).items():
+            for name, elapsed in (await _hello_round(cold, waiting)).items():
                 if number:  # the first round warms the page cache
                     times.setdefault(name, []).append(elapsed)
-    figures = [
-        spread(f"hello_{language}_cold_ms", f"whole engine call, {HELLO[language]}", times[language])
-        for language in HELLO
-    ]
-    for language in HELLO:
-        name = f"hello_{language}_ms"
+    figures = []
+    for suffix, language in itertools.product(cold, HELLO):
+        name = f"hello_{language}_cold_ms{suffix}"
+        figures.append(spread(name, f"whole engine call, {HELLO[language]}", times[name]))
+        name = f"hello_{language}_ms{suffix}"
         figures.append(spread(name, "the same, in a machine that waited restored and paused", times[name]))
     for program in (*(NATIVE[language] for language in HELLO), SANDBOXED):
         name = f"native_{program.name}_ms"
         figures.append(spread(name, f"this host, {program.meaning}", times[name]))
+    median = {name: statistics.median(values) for name, values in times.items()}
     for language in HELLO:
-        ratio = statistics.median(times[language]) / statistics.median(times[f"native_{language}_ms"])
+        ratio = median[f"hello_{language}_cold_ms"] / median[f"native_{language}_ms"]
         figures.append(Figure(f"hello_{language}_cold_x", "medians, machine to native", ratio))
-    ratio = statistics.median(times["python"]) / statistics.median(times[f"native_{SANDBOXED.name}_ms"])
+    ratio = median["hello_python_cold_ms"] / median[f"native_{SANDBOXED.name}_ms"]
     figures.append(Figure("hello_python_cold_bwrap_x", "medians, machine to bubblewrap", ratio))
     return figures
 
 
-async def _hello_round(setting: Setting, pooled: Setting) -> dict[str, float]:
+async def _hello_round(cold: dict[str, Setting], waiting: dict[str, Setting]) -> dict[str, float]:
     times = {}
-    for language in HELLO:
-        times[language] = await milliseconds(setting.run(hello_job(language), GREETING))
+    for language, suffix in itertools.product(HELLO, cold):
+        job = hello_job(language)
+        times[f"hello_{language}_cold_ms{suffix}"] = await milliseconds(cold[suffix].run(job, GREETING))
         await asyncio.sleep(REFILL_SECONDS)
-        times[f"hello_{language}_ms"] = await milliseconds(pooled.run(hello_job(language), GREETING))
+        times[f"hello_{language}_ms{suffix}"] = await milliseconds(waiting[suffix].run(job, GREETING))
         await asyncio.sleep(REFILL_SECONDS)
     for language in HELLO:
         program = NATIVE[language]
@@ -66,14 +73,18 @@ async def _hello_round(setting: Setting, pooled: Setting) -> dict[str, float]:
 async def throughput(setting: Setting) -> list[Figure]:
     """Hello worlds in Python, always as many at once as there are processors."""
     count = setting.runs * JOBS_PER_RUN
-    used = _processor_seconds()
-    seconds = await _run_many(setting, count)
-    used = _processor_seconds() - used
     meaning = f"Python hello worlds, {os.cpu_count()} at once, {count} jobs"
-    return [
-        Figure("jobs_per_second", meaning, count / seconds),
-        Figure("job_processor_ms", "processor time of one of these, machine and engine", used / count * 1000),
-    ]
+    figures = []
+    for suffix, emulator in setting.emulators.items():
+        async with setting.on(emulator) as chosen:
+            used = _processor_seconds()
+            seconds = await _run_many(chosen, count)
+            used = (_processor_seconds() - used) / count * 1000
+        figures += [
+            Figure(f"jobs_per_second{suffix}", meaning, count / seconds),
+            Figure(f"job_processor_ms{suffix}", "processor time of one of these, machine and engine", used),
+        ]
+    return figures
 
 
 async def _run_many(setting: Setting, count: int) -> float:

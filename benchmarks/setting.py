@@ -9,11 +9,15 @@ from dataclasses import dataclass, replace
 
 from faas_blueprint.job import Job, Limits, make_job
 from faas_blueprint.outcome import Outcome
+from faas_microvm.emulator import Emulator, EmulatorChoice, own_emulator, stock_emulator
 from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.home import default_home
 from faas_microvm.machine import Machine
 from faas_microvm.sandbox import HostLimits
 from faas_microvm.snapshot import Snapshot
 
+STOCK = "_stock"
+"""The end of the names of figures that were measured on the host's emulator beside ours."""
 HELLO = {"python": "print('Hello World')", "javascript": "console.log('Hello World')"}
 MACHINE_LIMITS = HostLimits(cpu_seconds=600, memory_bytes=EngineSettings().memory_bytes)
 
@@ -33,17 +37,26 @@ class Setting:
         return max(1, min(5, self.runs))
 
     @asynccontextmanager
-    async def machine(self) -> AsyncIterator[Machine]:
-        """A restored, paused machine."""
+    async def machine(self, emulator: Emulator | None = None) -> AsyncIterator[Machine]:
+        """A restored, paused machine; by default on the emulator that the engine uses."""
+        snapshot, emulator = self.snapshot, emulator or self.engine.emulator
         async with await Machine.restore(
-            self.snapshot.ram_fd, self.snapshot.devices, MACHINE_LIMITS
+            snapshot.ram_fd, snapshot.devices, MACHINE_LIMITS, emulator=emulator
         ) as machine:
             yield machine
 
+    @property
+    def emulators(self) -> dict[str, Emulator]:
+        """What to compare, by the end of figures' names: the engine's, and the host's if it is another."""
+        stock = {STOCK: stock_emulator()} if self.engine.emulator.forks else {}
+        return {"": self.engine.emulator, **stock}
+
     @asynccontextmanager
-    async def pooled(self) -> AsyncIterator[Setting]:
-        """The same with a machine that waits, restored and paused, for the next job."""
-        async with await Engine.open(settings=EngineSettings(waiting=1)) as engine:
+    async def on(self, emulator: Emulator, waiting: int = 0) -> AsyncIterator[Setting]:
+        """The same on an emulator, with so many machines that wait, restored and paused, for the next job."""
+        choice = EmulatorChoice.RESTORE if emulator.forks else EmulatorChoice.STOCK
+        settings = EngineSettings(waiting=waiting, emulator=choice)
+        async with await Engine.open(settings=settings) as engine:
             yield replace(self, engine=engine)
 
     async def run(self, job: Job, stdout: bytes) -> Outcome:
@@ -52,6 +65,12 @@ class Setting:
         if outcome.stdout.content != stdout:
             raise AssertionError(f"expected {stdout!r} from the job, got {outcome}")
         return outcome
+
+
+def restored() -> EngineSettings:
+    """Of an engine that forks no machine, on our own build of the emulator where there is one."""
+    own = own_emulator(default_home())
+    return EngineSettings(emulator=EmulatorChoice.STOCK if own is None else EmulatorChoice.RESTORE)
 
 
 def hello_job(language: str) -> Job:

@@ -73,7 +73,8 @@ def create_app(executions: ExecutionService, settings: Settings, secrets: Secret
 
 def _sign_in(store: Store, settings: Settings) -> SignIn:
     relying = Relying(settings.public_url, settings.chain_id)
-    return SignIn(store.accounts, store.keys, store.challenges, relying, settings.api_open_sign_in)
+    is_open = settings.billing if settings.api_open_sign_in is None else settings.api_open_sign_in
+    return SignIn(store.accounts, store.keys, store.challenges, relying, is_open)
 
 
 def _operation_id(route: APIRoute) -> str:

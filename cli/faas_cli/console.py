@@ -25,7 +25,8 @@ EngineOption = Annotated[
         "--engine",
         envvar="FAAS_ENGINE",
         help="stock: the host's QEMU; fork: our own build of it (`faas machine build`), with warm machines "
-        "that are forked for each job; auto: the best that is there. The outcome is the same.",
+        "that are forked for each job; restore: the same without forking; auto: the best that is there. "
+        "The outcome is the same.",
     ),
 ]
 

@@ -27,7 +27,11 @@ class EmulatorChoice(StrEnum):
     AUTOMATIC = "auto"
     """Our own build where there is one, else the host's."""
     STOCK = "stock"
+    """The host's."""
     FORK = "fork"
+    """Our own build, with a warm parent from the first job on."""
+    RESTORE = "restore"
+    """Our own build, each job in a restored machine."""
 
     @classmethod
     def default(cls) -> EmulatorChoice:
@@ -102,6 +106,6 @@ def own_emulator(home: Path) -> Emulator | None:
 def choose_emulator(home: Path, choice: EmulatorChoice = EmulatorChoice.AUTOMATIC) -> Emulator:
     """The emulator that is wanted and there. Raises MissingPrerequisite."""
     own = None if choice is EmulatorChoice.STOCK else own_emulator(home)
-    if own is None and choice is EmulatorChoice.FORK:
+    if own is None and choice in (EmulatorChoice.FORK, EmulatorChoice.RESTORE):
         raise MissingPrerequisite("our own emulator is not built; run `faas machine build`")
     return own or stock_emulator()

@@ -110,7 +110,7 @@ class EngineSettings:
 def _pool(base: Snapshot, settings: EngineSettings, emulator: Emulator) -> MachinePool | ForkPool:
     limits = HostLimits(_CPU_SECONDS, settings.memory_bytes)
     cold = MachinePool(base, limits, settings.waiting, emulator)
-    if not emulator.forks:
+    if not emulator.forks or settings.emulator is EmulatorChoice.RESTORE:
         return cold
     at_once = settings.emulator is EmulatorChoice.FORK
     return ForkPool(cold, base, emulator, limits, settings.machines or os.cpu_count() or 1, at_once)

@@ -121,8 +121,8 @@ class Settings(_Sourced):
     """The largest message that a WebSocket's client may send."""
     api_public_url: Annotated[str | None, BeforeValidator(_origin_or_none)] = None
     """Where clients reach the API: what wallets show when someone signs in; default: host and port."""
-    api_open_sign_in: bool = True
-    """Whether an address that has no account gets one by signing in."""
+    api_open_sign_in: bool | None = None
+    """Whether an address that has no account gets one by signing in; default: where runs are paid for."""
     requests_per_minute: int = Field(100, ge=1)
     """Of an account, and of an address without a key, unless the account has a limit of its own."""
     requests_per_hour: int = Field(1_000, ge=1)
