@@ -1,4 +1,4 @@
-"""`faas operator register | run | status`."""
+"""`faas operator register | run | status`; `doctor` and `show-config` are modules of their own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from faas_blueprint.errors import MissingPrerequisite
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle import protocol, staking
 from faas_cli.console import console, note, print_json, run_async
+from faas_cli.doctor import doctor
 from faas_cli.place import (
     BlueprintOption,
     Place,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from faas_operator.settings import Secrets, Settings
 
 app = typer.Typer(help="The node that answers jobs.", no_args_is_help=True)
+app.command()(doctor)
 
 PASSWORD_VARIABLE = "FAAS_KEYSTORE_PASSWORD"
 DEFAULT_STAKE = 100 * 10**18
