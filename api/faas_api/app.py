@@ -13,13 +13,14 @@ import logging
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from faas_api import health
+from faas_api import health, observing
 from faas_api.authentication import ApiKeys
 from faas_api.body_limit import BodyLimit
 from faas_api.errors import handle_errors
 from faas_api.platform import routes as platform
 from faas_api.version import VERSION
 from faas_operator.executions import ExecutionService
+from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings
 
 _DESCRIPTION = """Code, run in bit-deterministic microVMs.
@@ -32,8 +33,13 @@ Every error is `{"error": {"code", "message", "details"}}`. Lists answer at most
 log = logging.getLogger(__name__)
 
 
-def create_app(executions: ExecutionService, settings: Settings, secrets: Secrets) -> FastAPI:
-    """The application over a running engine; whoever opens engine and store closes them."""
+def create_app(
+    executions: ExecutionService, settings: Settings, secrets: Secrets, operator: Operator | None = None
+) -> FastAPI:
+    """The application over a running engine; whoever opens engine and store closes them.
+
+    `operator` is the one that follows the chain beside it; /ready and /metrics tell of it.
+    """
     if not secrets.api_keys:
         log.warning("no API key is set: every request that needs one will be refused")
     app = FastAPI(
@@ -46,6 +52,7 @@ def create_app(executions: ExecutionService, settings: Settings, secrets: Secret
     handle_errors(app)
     app.add_middleware(BodyLimit, limit=settings.api_body_bytes)
     app.include_router(health.router(executions))
+    app.include_router(observing.router(executions, operator))
     app.include_router(platform.router(executions, ApiKeys(secrets.api_keys)), prefix="/api/v1")
     return app
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, NoReturn, Self
+from typing import Annotated, Literal, NoReturn, Self
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import (
@@ -52,6 +52,11 @@ def _address_or_none(value: object) -> Address | None:
         raise ValueError(error.message) from error
 
 
+def settings_file() -> Path:
+    """The TOML file that is read, if it is there."""
+    return Path(os.environ.get("FAAS_SETTINGS") or default_home() / "settings.toml")
+
+
 class _Sourced(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FAAS_", frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
@@ -66,8 +71,7 @@ class _Sourced(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = Path(os.environ.get("FAAS_SETTINGS") or default_home() / "settings.toml")
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=settings_file())
 
 
 class Settings(_Sourced):
@@ -81,6 +85,8 @@ class Settings(_Sourced):
     chain_id: int | None = Field(None, ge=1)
     """Refuse to work on any other chain."""
     blueprint_id: int | None = Field(None, ge=0)
+    service_id: int | None = Field(None, ge=0)
+    """Answer jobs of this service only; default: of all that the operator serves."""
     start_block: int = Field(0, ge=0)
     """Where a node without a cursor starts to look for jobs."""
     confirmations: int = Field(1, ge=1, le=10_000)
@@ -100,7 +106,9 @@ class Settings(_Sourced):
     """First pause after a transient failure; it doubles from try to try."""
     retry_seconds_at_most: float = Field(60.0, gt=0)
     drain_seconds: float = Field(30.0, ge=0)
-    """How long a stopping node goes on posting what it has signed."""
+    """How long a stopping node goes on with what it has begun."""
+    log_format: Literal["text", "json"] = "text"
+    """`json`: an object a line."""
     api_host: str = "127.0.0.1"
     api_port: int = Field(8080, ge=0, le=65_535)
     api_body_bytes: int = Field(20 << 20, ge=1)
@@ -130,6 +138,18 @@ class Secrets(_Sourced):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("secrets cannot be copied or pickled")
+
+    def told(self) -> dict[str, str]:
+        """Of each secret, whether it is set."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: "not set" if not value else f"{len(value)} set" if isinstance(value, frozenset) else "set"
+            for name, value in values.items()
+        }
+
+    def without_api_keys(self) -> Self:
+        """The same, for a node that takes no requests."""
+        return self.model_copy(update={"api_keys": frozenset()})
 
     @classmethod
     def with_api_keys(cls, *keys: str) -> Self:

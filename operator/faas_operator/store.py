@@ -21,6 +21,7 @@ from faas_blueprint.receipt import CallReference
 from faas_operator.chain.interface import Block, SubmittedJob
 from faas_operator.database import open_database
 from faas_operator.execution_store import ExecutionStore
+from faas_operator.happenings import ANSWER_SECONDS, STAGE_SECONDS
 from faas_operator.job_record import (
     CLEARED,
     NOTHING_NEW,
@@ -112,6 +113,9 @@ class Store:
             self._compare_and_set(session, record, columns)
             moved = record_of(session.get_one(JobRow, record.number, populate_existing=True))
             session.commit()
+        STAGE_SECONDS.labels(record.state).observe(max(0.0, moved.moved_at - record.moved_at))
+        if event is Event.INCLUDE and record.state is State.POSTING:
+            ANSWER_SECONDS.observe(max(0.0, moved.moved_at - record.seen_at))
         return moved
 
     def job(self, number: int) -> JobRecord:

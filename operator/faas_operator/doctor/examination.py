@@ -52,7 +52,7 @@ async def examine(
     else:
         yield skipped("golden job", "--no-job")
     password = secrets.keystore_password
-    opened = check_keystore(settings.keystore_path, password and password.get_secret_value())
+    opened = check_keystore(settings.keystore_path, None if password is None else password.get_secret_value())
     yield await examined("key", opened, "check FAAS_KEYSTORE")
     if deployment is None:
         for name in ("rpc", "chain time", "tangle", *_CHAIN_CHECKS):

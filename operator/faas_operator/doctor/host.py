@@ -31,7 +31,11 @@ _CGROUP_NUMBER = 2_000_000
 
 async def check_emulator(home: Path) -> Finding:
     """Which emulator machines run on."""
-    emulator = await asyncio.to_thread(choose_emulator, home)
+    return await asyncio.to_thread(_look_at_emulator, home)
+
+
+def _look_at_emulator(home: Path) -> Finding:
+    emulator = choose_emulator(home)
     stale = emulators_folder(home).is_dir() and not emulator.forks
     if stale and any(emulators_folder(home).iterdir()):
         return warning(
@@ -88,6 +92,10 @@ async def check_control_groups() -> Finding:
 
 async def check_disk(home: Path) -> Finding:
     """Free space where images, snapshots and the database are."""
+    return await asyncio.to_thread(_look_at_disk, home)
+
+
+def _look_at_disk(home: Path) -> Finding:
     there = next(folder for folder in (home, *home.parents) if folder.exists())
     free = shutil.disk_usage(there).free
     detail = f"{free / (1 << 30):.1f} GiB free at {home}"
@@ -108,12 +116,15 @@ async def check_clock(now: float | None = None) -> Finding:
 
 async def check_database(settings: Settings, secrets: Secrets) -> Finding:
     """Whether the store opens and answers; one that is not there yet is not made."""
-    url = database_url(settings, secrets)
+    return await asyncio.to_thread(_look_at_database, settings, secrets)
+
+
+def _look_at_database(settings: Settings, secrets: Secrets) -> Finding:
     default = settings.home / "operator.sqlite"
     if secrets.database_url is None and not default.exists():
         return skipped("database", f"there is none yet; the first start makes {default}")
     try:
-        counts = await asyncio.to_thread(_count, url)
+        counts = _count(database_url(settings, secrets))
     except (SQLAlchemyError, ImportError) as error:
         # the error's text may hold what FAAS_DATABASE_URL holds
         mend = "check FAAS_DATABASE_URL, and that the server runs"
@@ -124,4 +135,3 @@ async def check_database(settings: Settings, secrets: Secrets) -> Finding:
 def _count(url: str) -> dict[str, int]:
     with closing(Store.open(url)) as store:
         return {str(state): count for state, count in store.count_by_state().items()}
-

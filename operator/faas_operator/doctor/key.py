@@ -15,18 +15,21 @@ _MAKE = "`faas operator register` makes one; to use another, set FAAS_KEYSTORE"
 
 async def check_keystore(path: Path, password: str | None) -> Finding:
     """Whether the file is there, readable by its owner only, and opens."""
+    return await asyncio.to_thread(_look_at, path, password)
+
+
+def _look_at(path: Path, password: str | None) -> Finding:
     if not path.exists():
         return skipped("key", f"there is no keystore at {path}; {_MAKE}")
-    readable = path.stat().st_mode & 0o077
     try:
         own = keystore.stored_address(path)
         if password is not None:
-            await asyncio.to_thread(keystore.load, path, password)
+            keystore.load(path, password)
     except FatalError as error:
         return failed("key", error.message, "set FAAS_KEYSTORE_PASSWORD aright, or restore the file")
-    if readable:
-        mend = f"chmod 600 {path}"
-        return failed("key", f"{path} can be read by others (mode {path.stat().st_mode & 0o777:o})", mend)
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        return failed("key", f"{path} can be read by others (mode {mode:o})", f"chmod 600 {path}")
     if password is None:
         mend = "set FAAS_KEYSTORE_PASSWORD"
         return warning("key", f"{own} in {path}; not opened: no password is set", mend)

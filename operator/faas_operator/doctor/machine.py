@@ -71,6 +71,6 @@ async def check_golden_job(home: Path, measured: Digest | None) -> Finding:
         return failed(
             "golden job",
             f"this host computes otherwise than the golden receipt ({taken})",
-            "do not serve: every receipt would be refuted. Compare emulator, firmware and libm (docs/runbook.md)",
+            "do not serve: every receipt would be refuted; see 'golden job' in docs/runbook.md",
         )
     return ok("golden job", f"the outcome is the golden receipt's; {taken}")
