@@ -6,6 +6,7 @@ Reads only; transactions are `sender`'s business.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -218,17 +219,15 @@ def call_fields(to: Address | None, data: bytes, sender: Address | None, value: 
 
 
 def _secret_parts(url: str) -> tuple[str, ...]:
-    """The URL, and what of it may be a key: subdomain, user, password, path, query; longest first."""
+    """The URL, and every word of it that may be a key: all but the end of the host's name; longest first."""
     try:
-        place = urlsplit(url)
+        host = urlsplit(url).hostname or ""
     except ValueError:
-        return (url,)
-    values = [word.rpartition("=")[2] for word in place.query.split("&")]
-    parts = [place.username or "", place.password or "", place.query, *values, *place.path.split("/")]
-    host, dot, _ = (place.hostname or "").partition(".")
-    parts.append(host if dot else "")
-    secrets = {url, *parts, *map(unquote, parts)}
-    return tuple(sorted((part for part in secrets if len(part) >= _SHORTEST_SECRET), key=len, reverse=True))
+        host = ""
+    rest = url.replace(host, "", 1)
+    subdomain, dot, _ = host.partition(".")
+    words = [*re.findall(r"[\w~-]+", f"{rest} {unquote(rest)}"), subdomain if dot else ""]
+    return tuple(sorted({url, *(word for word in words if len(word) >= _SHORTEST_SECRET)}, key=len)[::-1])
 
 
 def _topic(topic: bytes | Sequence[bytes] | None) -> object:
