@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from faas_blueprint.digests import sha256
 from faas_blueprint.receipt import address
+from faas_blueprint.tangle import service_manager
 from faas_operator import keystore
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.rpc import Rpc
@@ -207,6 +208,25 @@ async def test_a_measurement_that_the_manager_does_not_know(chain):
     assert finding.standing is Standing.WARNING
     assert chain.deployment.manager in finding.detail
     assert (await chain_checks.check_measurement(await view_of(chain), None, [])).standing is Standing.SKIPPED
+
+
+@pytest.mark.chain
+async def test_a_registered_measurement_and_a_service_that_insists(fresh_chain):
+    chain, registered, profile = fresh_chain, sha256(b"registered"), sha256(b"profile")
+    deployment, view = chain.deployment, await view_of(chain)
+    owner = chain.account(deployment.owner_key)
+    for data in (
+        service_manager.register_profile(profile),
+        service_manager.register_snapshot(registered, profile),
+    ):
+        await chain.send(data, account=owner, to=deployment.manager)
+    strict = service_manager.Assurance(registered_only=True)
+    await chain.send(service_manager.set_assurance(deployment.service_id, strict), to=deployment.manager)
+    own = await chain_checks.own_services(view)
+    assert (await chain_checks.check_measurement(view, registered, own)).standing is Standing.OK
+    finding = await chain_checks.check_measurement(view, sha256(b"another"), own)
+    assert finding.standing is Standing.FAILED
+    assert f"service {deployment.service_id} do not count" in finding.detail
 
 
 @pytest.mark.chain
