@@ -13,10 +13,12 @@ from faas_operator.pipeline import State
 async def test_what_is_on_a_machine_is_finished_and_the_rest_is_left(node):
     node.set(parallel_jobs=1)
     node.engine.open.clear()
-    first, second = node.submit(0), node.submit(1)
+    calls = {code: node.submit(n, code) for n, code in enumerate(("one", "two"))}
     operator = node.operator()
     task = asyncio.create_task(operator.run())
     await node.engine.is_running(1)
+    first = calls.pop(node.engine.runs[0].code)
+    [second] = calls.values()
     operator.stop()
     late = node.submit(2)
     await asyncio.sleep(0.05)
