@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from faas_api import health
+from faas_api import health, observing
 from faas_api.authentication import Access
 from faas_api.errors import handle_errors
 from faas_api.limits import RateHeaders, RequestCounts
@@ -23,6 +23,7 @@ from faas_api.platform import routes as platform
 from faas_api.request_limits import RequestLimits
 from faas_api.version import VERSION
 from faas_operator.executions import ExecutionService
+from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings
 from faas_operator.sign_in import SignIn
 from faas_operator.store import Store
@@ -41,8 +42,13 @@ Requests are counted for each account; `X-RateLimit-Limit`, `X-RateLimit-Remaini
 log = logging.getLogger(__name__)
 
 
-def create_app(executions: ExecutionService, settings: Settings, secrets: Secrets) -> FastAPI:
-    """The application over a running engine; whoever opens engine and store closes them."""
+def create_app(
+    executions: ExecutionService, settings: Settings, secrets: Secrets, operator: Operator | None = None
+) -> FastAPI:
+    """The application over a running engine; whoever opens engine and store closes them.
+
+    `operator` is the one that follows the chain beside it; /ready and /metrics tell of it.
+    """
     if not secrets.api_keys and not secrets.admin_keys:
         log.info("no API key is set: make one with `faas keys create`, or sign in")
     redis_url = None if secrets.redis_url is None else secrets.redis_url.get_secret_value()
@@ -66,6 +72,7 @@ def create_app(executions: ExecutionService, settings: Settings, secrets: Secret
     app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes)
     app.add_middleware(RateHeaders)
     app.include_router(health.router(executions))
+    app.include_router(observing.router(executions, operator))
     sign_in = _sign_in(executions.store, settings)
     app.include_router(platform.router(executions, settings, access, sign_in), prefix="/api/v1")
     return app

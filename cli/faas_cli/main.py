@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated
 
@@ -54,9 +55,14 @@ def root(
 
 
 def main() -> None:
-    """Entry point: errors are one line with what to do, Ctrl-C is exit code 130."""
+    """Entry point."""
+    guarded(app)
+
+
+def guarded(command: Callable[[], object]) -> None:
+    """Run a command: errors are one line with what to do, Ctrl-C is exit code 130."""
     try:
-        app()
+        command()
     except FaaSError as error:
         if os.environ.get("FAAS_TRACEBACK"):
             raise

@@ -1,4 +1,4 @@
-"""`faas operator register | run | status`."""
+"""`faas operator register | status`; `run`, `doctor` and `show-config` are modules of their own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from faas_blueprint.errors import MissingPrerequisite
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle import protocol, staking
-from faas_cli.console import console, note, print_json, run_async
+from faas_cli.configuration import show_config
+from faas_cli.console import note, print_json, run_async
+from faas_cli.doctor import doctor
+from faas_cli.operator_run import run
 from faas_cli.place import (
     BlueprintOption,
     Place,
@@ -23,10 +26,10 @@ from faas_cli.place import (
     find_place,
 )
 
-if TYPE_CHECKING:
-    from faas_operator.settings import Secrets, Settings
-
 app = typer.Typer(help="The node that answers jobs.", no_args_is_help=True)
+app.command()(run)
+app.command()(doctor)
+app.command("show-config")(show_config)
 
 PASSWORD_VARIABLE = "FAAS_KEYSTORE_PASSWORD"
 DEFAULT_STAKE = 100 * 10**18
@@ -114,45 +117,6 @@ def _password() -> str:
     if not sys.stdin.isatty():
         raise MissingPrerequisite(f"set {PASSWORD_VARIABLE} to the password of the operator's keystore")
     return str(typer.prompt("keystore password", hide_input=True, err=True))
-
-
-@app.command()
-def run() -> None:
-    """Answer jobs and serve the API until Ctrl-C or SIGTERM.
-
-    Settings come from FAAS_… variables and settings.toml in the home folder: FAAS_RPC_URL,
-    FAAS_TANGLE, FAAS_BLUEPRINT_ID, FAAS_KEYSTORE, FAAS_KEYSTORE_PASSWORD, FAAS_API_KEYS and more.
-    """
-    from faas_operator.logs import configure_logging
-    from faas_operator.settings import Secrets, Settings
-
-    configure_logging(sys.stderr)
-    run_async(_run(Settings(), Secrets()))
-
-
-async def _run(settings: Settings, secrets: Secrets) -> None:
-    import asyncio
-
-    from faas_api.app import create_app
-    from faas_api.serve import listen, serve
-    from faas_cli.running import in_background, unless_ended
-    from faas_microvm.engine import Engine, EngineSettings
-    from faas_operator.node import open_node
-
-    engine_settings = EngineSettings(waiting=settings.waiting_machines)
-    with listen(settings.api_host, settings.api_port) as listener:
-        async with (
-            await Engine.open(settings.home, note, engine_settings) as engine,
-            open_node(settings, secrets, engine) as node,
-            node.executions() as executions,
-            in_background(node.operator().run()) as operator,
-            in_background(node.bookkeeping().run()) as books,
-            in_background(
-                serve(create_app(executions, node.settings, secrets), listener, settings.api_message_bytes)
-            ) as api,
-        ):
-            console.print(f"operator {node.signer.address} follows {node.deployment}; Ctrl-C stops it")
-            await unless_ended(asyncio.Event().wait(), operator, books, api)
 
 
 @app.command()

@@ -189,6 +189,11 @@ class Engine:
         """Of the base snapshot."""
         return self.library.base.measurement
 
+    @property
+    def warm(self) -> bool:
+        """Whether a machine is up, or none is to be kept waiting."""
+        return not self._settings.waiting or any(machine.alive for machine in self.pool.machines)
+
     async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
         """Run one job, on the base snapshot or on another.
 

@@ -82,6 +82,11 @@ class ForkPool:
         return (*self._cold.machines, *forked)
 
     @property
+    def waiting(self) -> int:
+        """How many of them nobody has taken."""
+        return self._cold.waiting + sum(len(warm.ahead) for warm in self._warm.values())
+
+    @property
     def parents(self) -> tuple[ForkParent, ...]:
         """The warm ones."""
         return tuple(warm.parent for warm in self._warm.values())

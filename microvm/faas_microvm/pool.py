@@ -50,6 +50,11 @@ class MachinePool:
         """All that are alive: waiting and taken."""
         return tuple(self._cgroups)
 
+    @property
+    def waiting(self) -> int:
+        """How many of them nobody has taken."""
+        return len(self._waiting)
+
     async def take(self, snapshot: Snapshot | None = None) -> Machine:
         """A paused machine, fresh from a snapshot; give it to `end` afterwards.
 

@@ -55,6 +55,8 @@ class Answering:
         self._attempts = settings.machine_attempts
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         self._slots = asyncio.Semaphore(settings.parallel_jobs)
+        self.on_machines: set[int] = set()
+        """Numbers of the jobs that machines are running."""
         self._steps: Mapping[State, Step] = {
             State.CONFIRMED: self._accept,
             State.ACCEPTED: self._run,
@@ -87,7 +89,12 @@ class Answering:
         await asyncio.sleep(self._backoff.pause(record.attempts))
         job = decode_job(record.submitted.inputs)
         async with self._slots:
-            return await self._run_on_machine(await self._apply(record, Event.START), job)
+            running = await self._apply(record, Event.START)
+            self.on_machines.add(record.number)
+            try:
+                return await self._run_on_machine(running, job)
+            finally:
+                self.on_machines.discard(record.number)
 
     async def _run_on_machine(self, record: JobRecord, job: Job) -> JobRecord:
         try:

@@ -1,4 +1,5 @@
-"""The store's record of runs that were asked for over HTTP. Every question is about one account's."""
+"""The store's record of runs that were asked for over HTTP. Every question is about one account's,
+but for the count."""
 
 from __future__ import annotations
 
@@ -193,6 +194,12 @@ class ExecutionStore:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(ExecutionRow.number).desc()).limit(limit).offset(offset))
             return [summary_of(row) for row in rows], total
+
+    def count_by_status(self) -> dict[ExecutionStatus, int]:
+        """How many runs of all accounts stand where."""
+        query = select(ExecutionRow.status, func.count()).group_by(ExecutionRow.status)
+        with Session(self._engine) as session:
+            return {ExecutionStatus(status): count for status, count in session.exec(query)}
 
     def file(self, execution_id: str, account: str, path: str) -> bytes:
         """An output file of a run of this account. Raises NotFound."""

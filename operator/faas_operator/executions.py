@@ -102,6 +102,8 @@ class ExecutionService:
         self.keeping = SnapshotKeeping(engine, store.snapshots)
         self.placing = Placing(engine, store.snapshots, self.keeping)
         self._runs: dict[tuple[str, str], _Run] = {}
+        self.stopping = False
+        """Whether new runs are refused."""
         self._beginning = asyncio.Lock()
         """One at a time, so that who asks twice at once finds a run that can be waited for."""
         interrupted = self._executions.end_interrupted()
@@ -134,6 +136,8 @@ class ExecutionService:
             return await self._begin(request, account)
 
     async def _begin(self, request: RunRequest, account: str) -> str:
+        if self.stopping:
+            raise InsufficientResources("the node is stopping; try again later")
         if len(self._runs) >= UNFINISHED_AT_MOST:
             raise InsufficientResources(f"{UNFINISHED_AT_MOST} runs are waiting already; try again later")
         placement = await self.placing.check(account, request.placement)
@@ -264,6 +268,13 @@ class ExecutionService:
         return await asyncio.to_thread(self.store.blob, digest)
 
     # -- ending
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more runs; give those under way so long to end."""
+        self.stopping = True
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
 
     async def close(self) -> None:
         """Stop all runs; they are stored as interrupted."""

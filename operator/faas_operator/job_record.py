@@ -50,6 +50,10 @@ class JobRecord:
     executed: ExecutedDigest | None
     signed: SignedResult | None
     posted: PostedResult | None
+    seen_at: float
+    """Unix seconds, by this host's clock; when the call was first stored."""
+    moved_at: float
+    """When it came into its state."""
 
     @property
     def call(self) -> CallReference:
@@ -139,6 +143,8 @@ def record_of(row: JobRow) -> JobRecord:
         executed=_executed_of(row),
         signed=_signed_of(row),
         posted=_posted_of(row),
+        seen_at=row.created_at,
+        moved_at=row.updated_at,
     )
 
 

@@ -1,9 +1,10 @@
-"""Log lines as `message key=value …`, so that one call can be followed with grep."""
+"""Log lines as `message key=value …` or as JSON objects, so that one call can be followed."""
 
 from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
 from typing import TextIO
 
 from faas_blueprint.receipt import CallReference
@@ -28,14 +29,31 @@ class KeyValueFormatter(logging.Formatter):
         return " ".join([super().formatMessage(record), *(f"{k}={_value(v)}" for k, v in fields.items())])
 
 
-def configure_logging(stream: TextIO, level: int = logging.INFO) -> None:
-    """Send this package's log lines to a stream; calling it again replaces the stream."""
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, logger, message, the fields of `about`, and `exception` if any."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = getattr(record, _KEY, {})
+        told: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        told |= {name: value for name, value in fields.items() if name not in told}
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return json.dumps(told, ensure_ascii=False, default=str)
+
+
+def configure_logging(stream: TextIO, level: int = logging.INFO, log_format: str = "text") -> None:
+    """Send the node's log lines to a stream; calling it again replaces the stream."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(KeyValueFormatter())
-    for name in ("faas_operator", "faas_api"):
+    handler.setFormatter(JsonFormatter() if log_format == "json" else KeyValueFormatter())
+    for name in ("faas_operator", "faas_api", "faas_microvm", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
-        logger.setLevel(level)
+        logger.setLevel(level if name.startswith("faas_") else max(level, logging.WARNING))
         logger.propagate = False
 
 

@@ -9,10 +9,13 @@ async with Engine.open() as engine, open_node(settings, secrets, engine) as node
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
+
+from eth_account import Account
 
 from faas_blueprint.errors import InvalidRequest, MissingPrerequisite
 from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, price_table_from_json
@@ -21,6 +24,7 @@ from faas_microvm.engine import Engine
 from faas_operator import keystore
 from faas_operator.bookkeeping import Bookkeeping
 from faas_operator.chain.credits import CreditsChain
+from faas_operator.chain.dry import DryAdapter
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.charging import Terms
 from faas_operator.credit_events import Rates
@@ -119,17 +123,53 @@ async def open_node(settings: Settings, secrets: Secrets, engine: Engine) -> Asy
     Raises MissingPrerequisite when a setting is missing, FatalError when the keystore cannot be opened
     or the chain is not a Tangle, ChainUnavailable when it does not answer.
     """
-    if settings.tangle is None:
-        raise MissingPrerequisite("set FAAS_TANGLE to the address of the Tangle contract")
-    if settings.blueprint_id is None:
-        raise MissingPrerequisite("set FAAS_BLUEPRINT_ID to the id of the blueprint to serve")
+    tangle, blueprint_id = _place(settings)
     if secrets.keystore_password is None:
         raise MissingPrerequisite("set FAAS_KEYSTORE_PASSWORD to the password of the operator's keystore")
     account = keystore.load(settings.keystore_path, secrets.keystore_password.get_secret_value())
     rpc_url = secrets.rpc_url.get_secret_value()
     with closing(Store.open(database_url(settings, secrets), terms_of(settings))) as store:
         async with await EvmAdapter.connect(
-            rpc_url, settings.tangle, settings.blueprint_id, account, chain_id=settings.chain_id
+            rpc_url,
+            tangle,
+            blueprint_id,
+            account,
+            chain_id=settings.chain_id,
+            service_id=settings.service_id,
         ) as chain:
             known = settings.model_copy(update={"chain_id": chain.chain_id})
             yield Node(chain, engine, Signer.from_account(account), store, known)
+
+
+@asynccontextmanager
+async def open_dry_node(settings: Settings, secrets: Secrets, engine: Engine) -> AsyncIterator[Node]:
+    """A node that runs the jobs from now on and posts nothing; its key and store are gone afterwards.
+
+    Needs no keystore and leaves the settings' database alone. Raises as `open_node` does.
+    """
+    tangle, blueprint_id = _place(settings)
+    account = Account.create()
+    with (
+        tempfile.TemporaryDirectory(prefix="faas-dry-") as folder,
+        closing(Store.open(f"sqlite:///{folder}/operator.sqlite")) as store,
+    ):
+        async with await DryAdapter.connect(
+            secrets.rpc_url.get_secret_value(),
+            tangle,
+            blueprint_id,
+            account,
+            chain_id=settings.chain_id,
+            service_id=settings.service_id,
+        ) as chain:
+            first = (await chain.head()).number + 1
+            unpaid = {"billing": False, "credits": None, "chain_id": chain.chain_id}
+            now = settings.model_copy(update={"start_block": first, **unpaid})
+            yield Node(chain, engine, Signer.from_account(account), store, now)
+
+
+def _place(settings: Settings) -> tuple[Address, int]:
+    if settings.tangle is None:
+        raise MissingPrerequisite("set FAAS_TANGLE to the address of the Tangle contract")
+    if settings.blueprint_id is None:
+        raise MissingPrerequisite("set FAAS_BLUEPRINT_ID to the id of the blueprint to serve")
+    return settings.tangle, settings.blueprint_id

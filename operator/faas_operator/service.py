@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 from faas_blueprint.errors import ChainUnavailable, InsufficientResources, TransientError
 from faas_operator.answering import Answering
@@ -32,6 +33,9 @@ JOBS_BEYOND_MACHINES = 64
 _TO_BE_RUN = frozenset({State.CONFIRMED, State.ACCEPTED, State.RUNNING})
 """States that a stopping node leaves for its next start."""
 
+FOLLOWED_SECONDS = 60.0
+"""A chain that was read within this time, or within ten polls, is followed."""
+
 
 class Operator:
     """One operator of one deployment. `run` it once."""
@@ -47,6 +51,7 @@ class Operator:
         deployment: str,
     ) -> None:
         """`deployment` names chain, contract and blueprint; the cursor is stored under it."""
+        self._chain = chain
         self._store = store
         self._settings = settings
         self._watcher = Watcher(chain, store, settings, deployment)
@@ -54,24 +59,58 @@ class Operator:
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._states: dict[int, State] = {}
+        self._stop = asyncio.Event()
         self._stopping = False
+        self._looked: float | None = None
         self._deployment = deployment
 
     async def run(self) -> None:
-        """Serve until cancelled; then take no more and finish posting what is signed, before that passes on.
+        """Serve until `stop`, or until cancelled; either way take no more and wind up before this ends.
+
+        After `stop` jobs on machines are run to their end and their results posted; when cancelled, only
+        what is signed is posted. Both within `drain_seconds`; cancelling then ends it at once.
 
         Raises whatever a node cannot mend: FatalError, Divergence, a bug.
         """
         log.info("operator starts", extra=about(deployment=self._deployment))
         failures = 0
         try:
-            while True:
+            while not self._stop.is_set():
                 failures = 0 if await self._look() else failures + 1
-                await self._dispatch()
-                await self._wait(self._backoff.pause(failures) or self._settings.poll_seconds)
+                if not self._stop.is_set():
+                    await self._dispatch()
+                    await self._wait(self._backoff.pause(failures) or self._settings.poll_seconds)
         finally:
             await self._drain()
             log.info("operator has stopped", extra=about(deployment=self._deployment))
+
+    def stop(self) -> None:
+        """Make `run` end in order."""
+        self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no more jobs are taken."""
+        return self._stopping or self._stop.is_set()
+
+    @property
+    def follows(self) -> bool:
+        """Whether the chain was read lately."""
+        seconds = self.seconds_since_look()
+        return seconds is not None and seconds < max(FOLLOWED_SECONDS, 10 * self._settings.poll_seconds)
+
+    def seconds_since_look(self) -> float | None:
+        """Since everything up to the newest block was taken in; None before the first time."""
+        return None if self._looked is None else time.monotonic() - self._looked
+
+    def block(self) -> int | None:
+        """The last block whose jobs are stored."""
+        cursor = self._store.cursor(self._deployment)
+        return None if cursor is None else cursor.number
+
+    async def balance(self) -> int:
+        """What the operator's account holds, in wei. Raises ChainUnavailable."""
+        return await self._chain.balance()
 
     async def _look(self) -> bool:
         try:
@@ -79,6 +118,7 @@ class Operator:
         except ChainUnavailable as error:
             log.warning("chain unavailable", extra=about(error=error))
             return False
+        self._looked = time.monotonic()
         return True
 
     async def _dispatch(self) -> None:
@@ -116,21 +156,27 @@ class Operator:
         await asyncio.sleep(pause)
 
     async def _wait(self, seconds: float) -> None:
-        """Wait for the next look, or until a job is through. Raises what stopped a job."""
-        if not self._tasks:
-            await asyncio.sleep(seconds)
-            return
-        await asyncio.wait(self._tasks.values(), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        """Wait for the next look, for `stop`, or until a job is through. Raises what stopped a job."""
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            awaited = {stop, *self._tasks.values()}
+            await asyncio.wait(awaited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
         for number, task in [(number, task) for number, task in self._tasks.items() if task.done()]:
             del self._tasks[number]
             self._states.pop(number, None)
             task.result()
 
     async def _drain(self) -> None:
-        """Stop what can be run again; let what is signed be posted, for a while."""
+        """Stop what can be run again; let the rest come to its end, for a while.
+
+        After `stop`, that includes what is on a machine.
+        """
         self._stopping = True
+        to_be_finished = self._answering.on_machines if self._stop.is_set() else set()
         for number, task in self._tasks.items():
-            if self._states.get(number, State.CONFIRMED) in _TO_BE_RUN:
+            if number not in to_be_finished and self._states.get(number, State.CONFIRMED) in _TO_BE_RUN:
                 task.cancel()
         try:
             if self._tasks:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, NoReturn, Self
+from typing import Annotated, Literal, NoReturn, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import (
@@ -64,6 +64,11 @@ def _origin_or_none(value: object) -> str | None:
     return origin
 
 
+def settings_file() -> Path:
+    """The TOML file that is read, if it is there."""
+    return Path(os.environ.get("FAAS_SETTINGS") or default_home() / "settings.toml")
+
+
 class _Sourced(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FAAS_", frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
@@ -78,8 +83,7 @@ class _Sourced(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        file = Path(os.environ.get("FAAS_SETTINGS") or default_home() / "settings.toml")
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=settings_file())
 
 
 class Settings(_Sourced):
@@ -93,6 +97,8 @@ class Settings(_Sourced):
     chain_id: int | None = Field(None, ge=1)
     """Refuse to work on any other chain."""
     blueprint_id: int | None = Field(None, ge=0)
+    service_id: int | None = Field(None, ge=0)
+    """Answer jobs of this service only; default: of all that the operator serves."""
     start_block: int = Field(0, ge=0)
     """Where a node without a cursor starts to look for jobs."""
     confirmations: int = Field(1, ge=1, le=10_000)
@@ -112,7 +118,9 @@ class Settings(_Sourced):
     """First pause after a transient failure; it doubles from try to try."""
     retry_seconds_at_most: float = Field(60.0, gt=0)
     drain_seconds: float = Field(30.0, ge=0)
-    """How long a stopping node goes on posting what it has signed."""
+    """How long a stopping node goes on with what it has begun."""
+    log_format: Literal["text", "json"] = "text"
+    """`json`: an object a line."""
     api_host: str = "127.0.0.1"
     api_port: int = Field(8080, ge=0, le=65_535)
     api_body_bytes: int = Field(20 << 20, ge=1)
@@ -192,6 +200,18 @@ class Secrets(_Sourced):
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("secrets cannot be copied or pickled")
+
+    def told(self) -> dict[str, str]:
+        """Of each secret, whether it is set."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: "not set" if not value else f"{len(value)} set" if isinstance(value, frozenset) else "set"
+            for name, value in values.items()
+        }
+
+    def without_api_keys(self) -> Self:
+        """The same, for a node that takes no requests."""
+        return self.model_copy(update={"api_keys": frozenset(), "admin_keys": frozenset()})
 
     @classmethod
     def with_api_keys(cls, *keys: str, admin: Collection[str] = ()) -> Self:

@@ -27,6 +27,7 @@ from faas_operator.charging import Charging, Terms
 from faas_operator.credit_events import CreditEventStore
 from faas_operator.database import open_database
 from faas_operator.execution_store import ExecutionStore
+from faas_operator.happenings import ANSWER_SECONDS, STAGE_SECONDS
 from faas_operator.job_record import (
     CLEARED,
     NOTHING_NEW,
@@ -176,6 +177,9 @@ class Store:
                 self._charging.record_call(session, row)
             moved = record_of(row)
             session.commit()
+        STAGE_SECONDS.labels(record.state).observe(max(0.0, moved.moved_at - record.moved_at))
+        if event is Event.INCLUDE and record.state is State.POSTING:
+            ANSWER_SECONDS.observe(max(0.0, moved.moved_at - record.seen_at))
         return moved
 
     def job(self, number: int) -> JobRecord:

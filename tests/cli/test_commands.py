@@ -32,9 +32,10 @@ COMMANDS = {
     "machine build", "machine show", "snapshot list", "snapshot show", "snapshot delete", "snapshot collect",
     "snapshot branch", "snapshot fork", "snapshot resume", "snapshot diff", "snapshot merge",
     "snapshot prove",
-    "job submit", "job wait", "job show", "operator register", "operator run", "operator status",
     "accounts create", "accounts list", "accounts show", "accounts limit", "accounts close", "accounts open",
     "accounts audit", "keys create", "keys list", "keys revoke",
+    "job submit", "job wait", "job show", "operator doctor", "operator register", "operator run",
+    "operator show-config", "operator status",
 }  # fmt: skip
 
 

@@ -14,16 +14,17 @@ from pathlib import Path
 
 import pytest
 
-FAAS = [sys.executable, "-m", "faas_cli.main"]
 _PR_SET_CHILD_SUBREAPER = 36
 
 
 class Command:
     """A running `faas`, in a process group of its own, as a shell would start it."""
 
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, *arguments: str, env: dict[str, str] | None = None, module: str = "faas_cli.main"
+    ) -> None:
         self.process = subprocess.Popen(
-            [*FAAS, *arguments],
+            [sys.executable, "-m", module, *arguments],
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -96,8 +97,8 @@ def start_faas() -> Iterator[type[Command]]:
     assert libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0  # its orphans become our children
     started: list[Command] = []
 
-    def start(*arguments: str, env: dict[str, str] | None = None) -> Command:
-        started.append(Command(*arguments, env=env))
+    def start(*arguments: str, env: dict[str, str] | None = None, module: str = "faas_cli.main") -> Command:
+        started.append(Command(*arguments, env=env, module=module))
         return started[-1]
 
     try:

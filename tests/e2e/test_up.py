@@ -126,6 +126,12 @@ def test_a_second_operator_registers(up, tmp_path):
     assert (status["staked"], status["registered"]) == (True, True)
     assert status["services"] == []
     assert int(str(status["balance_wei"])) > 0
+    checks = {check["check"]: check for check in faas("operator", "doctor", "--no-job")["checks"]}
+    for name in ("sandbox", "base snapshot", "key", "rpc", "tangle", "stake", "registration", "balance"):
+        assert checks[name]["standing"] == "ok", checks[name]
+    # the chain of `up` has no base snapshot registered
+    assert checks["registered measurement"]["standing"] == "warning"
+    assert checks["services"]["standing"] == "warning"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["terminate", "ctrl-c"])

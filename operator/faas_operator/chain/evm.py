@@ -30,12 +30,14 @@ class EvmAdapter(ChainAdapter):
         chain_id: int,
         tangle: Address,
         blueprint_id: int,
+        service_id: int | None = None,
     ) -> None:
         self.rpc = rpc
         self.epoch = epoch
         self.chain_id = chain_id
         self.tangle = tangle
         self.blueprint_id = blueprint_id
+        self._service_id = service_id
         self.operator = sender.address
         self.sender = sender
         """The only owner of the operator's nonce."""
@@ -52,10 +54,11 @@ class EvmAdapter(ChainAdapter):
         account: LocalAccount,
         *,
         chain_id: int | None = None,
+        service_id: int | None = None,
         attempts: int = 4,
         patience: float = 45.0,
     ) -> Self:
-        """Connect and find out the epoch.
+        """Connect and find out the epoch. With `service_id`, jobs of other services are not seen.
 
         Raises ChainUnavailable, and FatalError when the chain is not `chain_id` or the address no
         Tangle that we can speak to.
@@ -70,7 +73,7 @@ class EvmAdapter(ChainAdapter):
             await rpc.close()
             raise
         sender = TransactionSender(rpc, account, actual, patience=patience)
-        return cls(rpc, sender, epoch, actual, tangle, blueprint_id)
+        return cls(rpc, sender, epoch, actual, tangle, blueprint_id, service_id)
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,6 +134,10 @@ class EvmAdapter(ChainAdapter):
             raise
         return PostedResult(receipt.transaction_hash, receipt.block)
 
+    async def balance(self) -> int:
+        """See `ChainAdapter`."""
+        return int(str(await self.rpc.request("eth_getBalance", self.operator, "latest")), 16)
+
     async def posted_result(self, call: CallReference, first_block: int) -> PostedResult | None:
         """See `ChainAdapter`."""
         self._check(call)
@@ -179,6 +186,8 @@ class EvmAdapter(ChainAdapter):
         return self.operator in await self.rpc.read(self.tangle, quoted)
 
     async def _is_ours(self, service_id: int) -> bool:
+        if self._service_id not in (None, service_id):
+            return False
         blueprint_id = self._blueprint_of_service.get(service_id)
         if blueprint_id is None:
             service = await self.rpc.read(self.tangle, protocol.service(service_id))

@@ -78,6 +78,10 @@ class ChainAdapter(Protocol):
         """
         ...
 
+    async def balance(self) -> int:
+        """What the operator's account holds, in the native token's smallest unit."""
+        ...
+
     async def posted_result(self, call: CallReference, first_block: int) -> PostedResult | None:
         """This operator's result for the call, if it is on-chain."""
         ...

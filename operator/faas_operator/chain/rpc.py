@@ -6,10 +6,12 @@ Reads only; transactions are `sender`'s business.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
+from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from web3 import AsyncHTTPProvider
@@ -20,11 +22,15 @@ from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.abi import Log, Read
 from faas_blueprint.tangle.reverts import ContractError, decode_revert
 from faas_operator.chain.interface import Block
+from faas_operator.happenings import RPC_ERRORS
 
 T = TypeVar("T")
 
 LOG_RANGE = 2_000
 """Blocks asked for in one eth_getLogs; many providers refuse more."""
+
+_SHORTEST_SECRET = 8
+"""Shorter parts of a URL, such as `v3`, are no keys."""
 
 _LIMIT_EXCEEDED = frozenset({-32005, -32016, 429})
 
@@ -61,6 +67,7 @@ class Rpc:
 
     def __init__(self, url: str, *, timeout: float = 10.0, attempts: int = 4, backoff: float = 0.1) -> None:
         self.url = url
+        self._secrets = _secret_parts(url)
         self._attempts = attempts
         self._backoff = backoff
         self._provider = AsyncHTTPProvider(
@@ -173,11 +180,36 @@ class Rpc:
         try:
             response = await self._provider.make_request(RPCEndpoint(method), list(parameters))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise ChainUnavailable(f"{method}: {error or type(error).__name__}", {"retry": True}) from error
+            RPC_ERRORS.labels(method).inc()
+            told = self._without_secrets(str(error) or type(error).__name__)
+            # not `from error`: a traceback would show the URL that it names
+            raise ChainUnavailable(f"{method}: {told}", {"retry": True}) from None
         fault = response.get("error")
         if fault is None:
             return response.get("result")
-        raise _failure(method, fault)
+        failure = self._failure(method, fault)
+        if isinstance(failure, ChainUnavailable):
+            RPC_ERRORS.labels(method).inc()
+        raise failure
+
+    def _failure(self, method: str, fault: object) -> Exception:
+        if not isinstance(fault, Mapping):
+            return ChainUnavailable(self._without_secrets(f"{method}: {fault}"))
+        message = str(fault.get("message", ""))
+        data = fault.get("data")
+        if isinstance(data, Mapping):
+            data = data.get("data", data.get("result"))
+        if fault.get("code") == 3 or "revert" in message.lower():
+            return Reverted(decode_revert(_bytes(data) if isinstance(data, str) else b""))
+        retry = fault.get("code") in _LIMIT_EXCEEDED
+        told = self._without_secrets(f"{method}: {message}")
+        return ChainUnavailable(told, {"retry": retry, "code": fault.get("code")})
+
+    def _without_secrets(self, text: str) -> str:
+        """A provider's key is in the URL, and errors like to repeat it."""
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return text
 
 
 def call_fields(to: Address | None, data: bytes, sender: Address | None, value: int) -> dict[str, str]:
@@ -186,17 +218,16 @@ def call_fields(to: Address | None, data: bytes, sender: Address | None, value: 
     return fields | ({"to": to} if to else {}) | ({"from": sender} if sender else {})
 
 
-def _failure(method: str, fault: object) -> Exception:
-    if not isinstance(fault, Mapping):
-        return ChainUnavailable(f"{method}: {fault}")
-    message = str(fault.get("message", ""))
-    data = fault.get("data")
-    if isinstance(data, Mapping):
-        data = data.get("data", data.get("result"))
-    if fault.get("code") == 3 or "revert" in message.lower():
-        return Reverted(decode_revert(_bytes(data) if isinstance(data, str) else b""))
-    retry = fault.get("code") in _LIMIT_EXCEEDED
-    return ChainUnavailable(f"{method}: {message}", {"retry": retry, "code": fault.get("code")})
+def _secret_parts(url: str) -> tuple[str, ...]:
+    """The URL, and every word of it that may be a key: all but the end of the host's name; longest first."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        host = ""
+    rest = url.replace(host, "", 1)
+    subdomain, dot, _ = host.partition(".")
+    words = [*re.findall(r"[\w~-]+", f"{rest} {unquote(rest)}"), subdomain if dot else ""]
+    return tuple(sorted({url, *(word for word in words if len(word) >= _SHORTEST_SECRET)}, key=len)[::-1])
 
 
 def _topic(topic: bytes | Sequence[bytes] | None) -> object:
