@@ -37,7 +37,7 @@ from faas_microvm.snapshot import Snapshot
 START_SECONDS = 30.0
 WARM_UP_SECONDS = 120.0
 
-_REQUEST = struct.Struct("<II")
+_REQUEST = struct.Struct("<IIQ")
 _ANSWER = struct.Struct("<I")
 _COMMAND = struct.Struct("<I")
 _REPORT = struct.Struct("<IIQ")
@@ -174,10 +174,10 @@ class ForkedMachine:
 class ForkParent:
     """A restored machine that forks. Make one with `start`; its children end with it."""
 
-    def __init__(self, machine: Machine, requests: socket.socket, cpu_seconds: int) -> None:
+    def __init__(self, machine: Machine, requests: socket.socket, limits: HostLimits) -> None:
         self._machine = machine
         self._requests = requests
-        self._cpu_seconds = cpu_seconds
+        self._limits = limits
         self._turn = asyncio.Lock()
 
     @classmethod
@@ -201,7 +201,7 @@ class ForkParent:
         except BaseException:
             ours.close()
             raise
-        parent = cls(machine, ours, limits.cpu_seconds)
+        parent = cls(machine, ours, limits)
         tree = _tree_file(snapshot.base.tree)
         try:
             await parent._ask(_Request.CAPTURE, tree)
@@ -250,10 +250,11 @@ class ForkParent:
 
     async def _ask(self, what: _Request, descriptor: int | None = None) -> None:
         loop = asyncio.get_running_loop()
+        packet = _REQUEST.pack(what, self._limits.cpu_seconds, self._limits.memory_bytes)
         extra = [] if descriptor is None else [_rights(descriptor)]
         async with self._turn:
             try:
-                self._requests.sendmsg([_REQUEST.pack(what, self._cpu_seconds)], extra, socket.MSG_NOSIGNAL)
+                self._requests.sendmsg([packet], extra, socket.MSG_NOSIGNAL)
                 async with asyncio.timeout(START_SECONDS):
                     answer = await loop.sock_recv(self._requests, _ANSWER.size)
             except (OSError, TimeoutError) as error:
