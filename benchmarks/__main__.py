@@ -50,6 +50,7 @@ class Group(StrEnum):
     PAGES = "pages"
     GROWTH = "growth"
     DRIFT = "drift"
+    FORK_DRIFT = "fork-drift"
 
 
 GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
@@ -68,8 +69,9 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.PAGES: machine.pages,
     Group.GROWTH: keeping.growth,
     Group.DRIFT: jobs.drift,
+    Group.FORK_DRIFT: fork.drift,
 }
-LONG = {Group.GROWTH, Group.DRIFT}
+LONG = {Group.GROWTH, Group.DRIFT, Group.FORK_DRIFT}
 """Thousands of jobs, which take minutes: only when asked for."""
 
 
@@ -78,7 +80,9 @@ def bench(
     runs: Annotated[
         int, typer.Option(min=1, help="Measurements of what is given with a p95.")
     ] = DEFAULT_RUNS,
-    everything: Annotated[bool, typer.Option("--all", help="The long groups too: growth and drift.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The long groups too: growth, drift and fork-drift.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One flat object of named figures on stdout.")
     ] = False,

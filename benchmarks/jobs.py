@@ -109,9 +109,9 @@ def _processor_seconds() -> float:
 async def drift(setting: Setting) -> list[Figure]:
     """What is left behind by many jobs: between a fifth of them and the end nothing may grow."""
     await _run_many(setting, DRIFT_JOBS // 5)
-    before = _held()
+    before = held()
     seconds = await _run_many(setting, DRIFT_JOBS - DRIFT_JOBS // 5)
-    after = _held()
+    after = held()
     meanings = {
         "memory_mb": "resident memory of the engine's process, more",
         "descriptors": "open file descriptors, more",
@@ -124,7 +124,8 @@ async def drift(setting: Setting) -> list[Figure]:
     ]
 
 
-def _held() -> dict[str, float]:
+def held() -> dict[str, float]:
+    """Memory, descriptors and child processes of this process."""
     status = Path("/proc/self/status").read_text()
     resident = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text()

@@ -1,8 +1,8 @@
 """Forked machines where a warm parent is there, restored ones where it is not: one pool to the engine.
 
 A parent is started for a snapshot that is asked for a second time, warms up in the background while
-restored machines do the work, and is replaced when it dies. The parents used least are ended to make
-room. Which machine a job gets changes how fast it is, and nothing else.
+restored machines do the work, and is replaced when it dies. The parent used least of those without a
+job is ended to make room. Which machine a job gets changes how fast it is, and nothing else.
 """
 
 from __future__ import annotations
@@ -40,14 +40,24 @@ class _Parent:
         self.cgroup = cgroup
         self.ahead: deque[ForkedMachine] = deque()
         self.taken: set[ForkedMachine] = set()
+        self.refilling: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
-        for child in (*self.ahead, *self.taken):
+        if self.refilling is not None:
+            self.refilling.cancel()
+            await asyncio.gather(self.refilling, return_exceptions=True)
+        """End the parent and its children."""
+        for child in self.ahead:
             await child.close()
+        for child in self.taken:
+            child.kill()  # its owner closes it
         await self.parent.close()
-        if self.cgroup is not None:
-            with suppress(OSError):
-                self.cgroup.remove()
+        _remove(self.cgroup)
+
+
+def _remove(cgroup: Cgroup | None) -> None:
+    if cgroup is not None:
+        cgroup.remove()
 
 
 class ForkPool:
@@ -72,7 +82,6 @@ class ForkPool:
         self._asked: Counter[Digest] = Counter()
         self._warm: OrderedDict[Digest, _Parent] = OrderedDict()
         self._warming: dict[Digest, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -110,7 +119,8 @@ class ForkPool:
                 return await self._fork(warm)
             except FaaSError as error:
                 _log.warning("a fork server is replaced: %s", error)
-                await self._drop(start.measurement)
+                if self._warm.get(start.measurement) is warm:
+                    await self._drop(start.measurement)
                 self._warm_up(start)
         return await self._cold.take(snapshot)
 
@@ -122,36 +132,44 @@ class ForkPool:
         for warm in self._warm.values():
             if machine in warm.taken:
                 warm.taken.discard(machine)
+                self._fork_ahead(warm)  # now, not while the job ran: it would have taken its processor
         await machine.close()
 
     async def close(self) -> None:
         """Stop all machines and parents."""
         self._closed = True
-        running = [*self._warming.values(), *self._tasks]
-        for task in running:
+        for task in self._warming.values():
             task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.gather(*self._warming.values(), return_exceptions=True)
+        for warm in list(self._warm.values()):
+            for child in list(warm.taken):
+                await child.close()
         for measurement in list(self._warm):
             await self._drop(measurement)
         await self._cold.close()
 
     async def _fork(self, warm: _Parent) -> ForkedMachine:
-        child = warm.ahead.popleft() if warm.ahead else await warm.parent.fork()
+        while warm.ahead:
+            child = warm.ahead.popleft()
+            if child.alive:
+                break
+            await child.close()
+        else:
+            child = await warm.parent.fork()
         warm.taken.add(child)
-        task = asyncio.create_task(self._fork_ahead(warm))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        if not warm.ahead:
+            self._fork_ahead(warm)
         return child
 
-    async def _fork_ahead(self, warm: _Parent) -> None:
-        """The next child is forked while this one runs: forking leaves the latency."""
+    def _fork_ahead(self, warm: _Parent) -> None:
+        """Fork what is missing in the background: forking leaves the latency."""
+        if warm.refilling is None or warm.refilling.done():
+            warm.refilling = asyncio.create_task(self._refill(warm))
+
+    async def _refill(self, warm: _Parent) -> None:
         with suppress(FaaSError):  # the next `take` finds out
-            while len(warm.ahead) < self._children and not self._closed:
-                child = await warm.parent.fork()
-                if self._closed:
-                    await child.close()
-                else:
-                    warm.ahead.append(child)
+            while len(warm.ahead) <= self._children:
+                warm.ahead.append(await warm.parent.fork())
 
     def _warm_up(self, snapshot: Snapshot) -> None:
         measurement = snapshot.measurement
@@ -167,24 +185,30 @@ class ForkPool:
             self._limits.cpu_seconds,
             self._limits.memory_bytes * (1 + self._children),
             self._limits.processes + CHILDREN_OF_A_PARENT,
+            processors=self._children,
         )
         cgroup = Cgroup.create(1_000_000 + next(_cgroup_numbers), group)
         try:
             parent = await ForkParent.start(snapshot, self._emulator, self._limits, cgroup)
-        except FaaSError as error:
-            _log.warning("no fork server could be started: %s", error)
-            return
-        try:
-            await parent.warm_up(corpus())
+            try:
+                await parent.warm_up(corpus())
+            except BaseException:
+                await parent.close()
+                raise
         except BaseException as error:
-            await parent.close()
+            _remove(cgroup)
             if not isinstance(error, FaaSError):
                 raise
-            _log.warning("a fork server did not warm up: %s", error)
+            _log.warning("no fork server could be started: %s", error)
             return
-        while len(self._warm) >= MOST_PARENTS:
-            await self._drop(next(iter(self._warm)))
-        self._warm[snapshot.measurement] = _Parent(parent, cgroup)
+        started = _Parent(parent, cgroup)
+        idle = (measurement for measurement, warm in self._warm.items() if not warm.taken)
+        if len(self._warm) >= MOST_PARENTS and (used_least := next(idle, None)):
+            await self._drop(used_least)
+        if len(self._warm) < MOST_PARENTS:
+            self._warm[snapshot.measurement] = started
+        else:  # all are at work
+            await started.close()
 
     async def _drop(self, measurement: Digest) -> None:
         warm = self._warm.pop(measurement, None)

@@ -37,7 +37,7 @@ from faas_microvm.snapshot import Snapshot
 START_SECONDS = 30.0
 WARM_UP_SECONDS = 120.0
 
-_REQUEST = struct.Struct("<II")
+_REQUEST = struct.Struct("<IIQ")
 _ANSWER = struct.Struct("<I")
 _COMMAND = struct.Struct("<I")
 _REPORT = struct.Struct("<IIQ")
@@ -120,28 +120,30 @@ class ForkedMachine:
         self._phase = Phase.PAUSED
 
     async def _take_report(self) -> None:
-        what, size, _ = _REPORT.unpack(await self._receive(_REPORT.size))
+        report = bytearray()
+        await self._receive(report, _REPORT.size)
+        what, size, _ = _REPORT.unpack_from(report)
         if size > _MOST_DEVICES:
             raise MachineFailure("the machine sent a report of an impossible size")
-        if what != _Report.STOPPED:
-            words = await self._receive(size) if what == _Report.FAILED else b"it said nothing"
-            raise MachineFailure("the machine ended by itself", {"log": words.decode("utf-8", "replace")})
-        rest = await self._receive(size + _DIGEST_SIZE)
-        self._devices = DeviceState.from_stream(rest[:size])
-        self._root = Digest(rest[size:])
+        stopped = what == _Report.STOPPED
+        await self._receive(report, _REPORT.size + size + (_DIGEST_SIZE if stopped else 0))
+        said, root = report[_REPORT.size : _REPORT.size + size], report[_REPORT.size + size :]
+        if not stopped:
+            raise MachineFailure("the machine ended by itself", {"log": said.decode("utf-8", "replace")})
+        self._devices = DeviceState.from_stream(bytes(said))
+        self._root = Digest(bytes(root))
 
-    async def _receive(self, size: int) -> bytes:
+    async def _receive(self, report: bytearray, size: int) -> None:
+        """More of a report, which comes in one piece as a rule, until it has this many bytes."""
         loop = asyncio.get_running_loop()
-        parts = bytearray()
-        while len(parts) < size:
+        while len(report) < size:
             try:
-                part = await loop.sock_recv(self._channel, size - len(parts))
+                part = await loop.sock_recv(self._channel, _MOST_DEVICES)
             except ConnectionError:
                 part = b""
             if not part:
                 raise MachineFailure("the machine ended by itself")
-            parts += part
-        return bytes(parts)
+            report += part
 
     async def device_state(self) -> DeviceState:
         """The canonical device state of the stopped machine."""
@@ -157,16 +159,17 @@ class ForkedMachine:
 
     def kill(self) -> None:
         """Stop the process at once; `close` frees what it held."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pid_fd, signal.SIGKILL)
+        if self._phase is not Phase.CLOSED:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pid_fd, signal.SIGKILL)
 
     async def close(self) -> None:
         """End the process and free what it held. Safe to call twice."""
         if self._phase is Phase.CLOSED:
             return
+        self.kill()
         self._phase = Phase.CLOSED
         self._channel.close()
-        self.kill()
         os.close(self._pid_fd)
         self._memory.close()
 
@@ -174,11 +177,13 @@ class ForkedMachine:
 class ForkParent:
     """A restored machine that forks. Make one with `start`; its children end with it."""
 
-    def __init__(self, machine: Machine, requests: socket.socket, cpu_seconds: int) -> None:
+    def __init__(self, machine: Machine, requests: socket.socket, limits: HostLimits) -> None:
         self._machine = machine
         self._requests = requests
-        self._cpu_seconds = cpu_seconds
+        self._limits = limits
         self._turn = asyncio.Lock()
+        self._owed = 0
+        """Answers to come: more than one where a caller was cancelled before it had its own."""
 
     @classmethod
     async def start(
@@ -201,7 +206,7 @@ class ForkParent:
         except BaseException:
             ours.close()
             raise
-        parent = cls(machine, ours, limits.cpu_seconds)
+        parent = cls(machine, ours, limits)
         tree = _tree_file(snapshot.base.tree)
         try:
             await parent._ask(_Request.CAPTURE, tree)
@@ -250,12 +255,16 @@ class ForkParent:
 
     async def _ask(self, what: _Request, descriptor: int | None = None) -> None:
         loop = asyncio.get_running_loop()
+        packet = _REQUEST.pack(what, self._limits.cpu_seconds, self._limits.memory_bytes)
         extra = [] if descriptor is None else [_rights(descriptor)]
         async with self._turn:
             try:
-                self._requests.sendmsg([_REQUEST.pack(what, self._cpu_seconds)], extra, socket.MSG_NOSIGNAL)
+                self._requests.sendmsg([packet], extra, socket.MSG_NOSIGNAL)
+                self._owed += 1
                 async with asyncio.timeout(START_SECONDS):
-                    answer = await loop.sock_recv(self._requests, _ANSWER.size)
+                    while self._owed:
+                        answer = await loop.sock_recv(self._requests, _ANSWER.size)
+                        self._owed -= 1
             except (OSError, TimeoutError) as error:
                 raise InsufficientResources(f"the fork server does not answer: {error}") from error
         if len(answer) != _ANSWER.size or not _ANSWER.unpack(answer)[0]:

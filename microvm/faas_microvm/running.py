@@ -57,7 +57,7 @@ class Stopped:
         """The measurement of the stopped machine; costs nothing where the machine computed it."""
         if self.ram_root is None:
             return self.snapshot(start).measurement
-        return MachineState(start.profile.profile_id, self.ram_root, self.devices.digest()).measurement()
+        return MachineState(start.measured.profile_id, self.ram_root, self.devices.digest()).measurement()
 
     def outcome(self, start: Snapshot, end: Digest) -> Outcome:
         """What the job gave, from the snapshot that it started on to the state root it ended on."""

@@ -46,6 +46,8 @@ class HostLimits:
     processes: int = 64
     open_files: int = 256
     file_bytes: int = 64 << 20
+    processors: int = 1
+    """As much of the host's time as so many processors have; for the control group."""
 
     def command(self) -> list[str]:
         """The start of a command that puts the limits on whatever follows."""
@@ -83,7 +85,7 @@ def sandbox_command(
 
 
 class Cgroup:
-    """A control group for one machine at a time: memory, number of processes, and one processor."""
+    """A control group for one machine at a time: memory, number of processes, time of processors."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self._folders = tuple(folders)
@@ -104,7 +106,7 @@ class Cgroup:
             cls(folders).remove()
             return None
         try:
-            for parent, values in _wanted_processor().items():
+            for parent, values in _wanted_processors(limits).items():
                 folder = _make_group(parent, name, values)
                 if folder not in folders:
                     folders.append(folder)
@@ -139,11 +141,12 @@ def _wanted(limits: HostLimits) -> dict[Path, dict[str, int | str]]:
     }
 
 
-def _wanted_processor() -> dict[Path, dict[str, int | str]]:
-    """The same for the limit to one processor: all of its time, as a machine runs on one."""
+def _wanted_processors(limits: HostLimits) -> dict[Path, dict[str, int | str]]:
+    """The same for the limit of processor time."""
+    quota = limits.processors * _CPU_PERIOD
     if (CGROUPS / "cgroup.controllers").is_file():
-        return {CGROUPS: {"cpu.max": f"{_CPU_PERIOD} {_CPU_PERIOD}"}}
-    return {CGROUPS / "cpu": {"cpu.cfs_period_us": _CPU_PERIOD, "cpu.cfs_quota_us": _CPU_PERIOD}}
+        return {CGROUPS: {"cpu.max": f"{quota} {_CPU_PERIOD}"}}
+    return {CGROUPS / "cpu": {"cpu.cfs_period_us": _CPU_PERIOD, "cpu.cfs_quota_us": quota}}
 
 
 def _make_group(parent: Path, name: str, values: Mapping[str, int | str]) -> Path:

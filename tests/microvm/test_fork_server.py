@@ -13,8 +13,6 @@ import pytest_asyncio
 from faas_blueprint.errors import MachineFailure
 from faas_blueprint.job import Limits, make_job
 from faas_blueprint.outcome import Status
-from faas_microvm.emulator import EmulatorChoice, own_emulator
-from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Output
 from faas_microvm.fork_server import ForkedMachine, ForkParent
 from faas_microvm.running import Stopped, run_to_stop
@@ -83,24 +81,6 @@ PROGRAMS = {
     "memory bomb": make_job("python", "x = []\nwhile True: x.append(bytearray(1 << 20))"),
     "output bomb": make_job("python", "while True: print('x' * 1000)", limits=Limits(timeout_ms=300)),
 }
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def stock(faas_home):
-    """The host's emulator."""
-    async with await Engine.open(faas_home, settings=EngineSettings(emulator=EmulatorChoice.STOCK)) as engine:
-        yield engine
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def forking(faas_home):
-    """Our build, with a warm parent."""
-    if own_emulator(faas_home) is None:
-        pytest.skip("`faas machine build` has not been run")
-    async with await Engine.open(faas_home, settings=EngineSettings(emulator=EmulatorChoice.FORK)) as engine:
-        await engine.run(HELLO)
-        assert engine.pool.parents
-        yield engine
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -199,6 +179,7 @@ async def test_child_can_do_nothing_else(parent):
     assert "pagemap" in kinds[3]
     limits = (folder / "limits").read_text()
     assert str(LIMITS.cpu_seconds) in next(line for line in limits.splitlines() if "cpu time" in line)
+    assert str(LIMITS.memory_bytes) in next(line for line in limits.splitlines() if "address space" in line)
     await child.close()
 
 

@@ -13,6 +13,12 @@ pytestmark = [pytest.mark.machine, pytest.mark.asyncio(loop_scope="session")]
 HELLO = make_job("python", "print('unharmed')")
 
 
+@pytest.fixture(scope="session", params=["suite_engine", "forking"])
+def engine(request):
+    """The suite's engine, then one whose machines are forked: the same attacks on each."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hello(engine):
     """What an undisturbed machine gives."""

@@ -21,9 +21,18 @@ _FOLDER = Path(__file__).parent
 _LIMITS = Limits(timeout_ms=60_000)
 
 
-def corpus() -> Iterator[bytes]:
-    """Requests to run one after the other, each from the snapshot; short programs come last."""
-    for language, (runner, suffix) in _RUNNERS.items():
-        for path in sorted((_FOLDER / language.value).glob(f"*{suffix}")):
-            code = path.read_text()
-            yield encode_request(make_job(language, code, limits=_LIMITS), Program(runner, code.encode()))
+def corpus() -> tuple[bytes, ...]:
+    """Requests to run one after the other, each from the snapshot.
+
+    A language's shortest program is its last: what the others left changed is translated again.
+    All of these come first, too: what every job needs then lies together among the translations.
+    """
+    programs = [list(_requests(language)) for language in _RUNNERS]
+    return (*(requests[-1] for requests in programs), *(request for each in programs for request in each))
+
+
+def _requests(language: Language) -> Iterator[bytes]:
+    runner, suffix = _RUNNERS[language]
+    for path in sorted((_FOLDER / language.value).glob(f"*{suffix}")):
+        code = path.read_text()
+        yield encode_request(make_job(language, code, limits=_LIMITS), Program(runner, code.encode()))
