@@ -21,7 +21,9 @@ WALLET = Account.from_key(b"\x01" * 32)
 
 @pytest.fixture
 def app(app_service, tmp_path):
-    settings = Settings(home=tmp_path, chain_id=31337, api_public_url="https://api.example.org/")
+    settings = Settings(
+        home=tmp_path, chain_id=31337, api_public_url="https://api.example.org/", api_open_sign_in=True
+    )
     return create_app(app_service, settings, Secrets.with_api_keys("alice", admin=["boss"]))
 
 

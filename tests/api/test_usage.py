@@ -46,7 +46,8 @@ def open_app(tmp_path):
         store = Store.open(f"sqlite:///{tmp_path / 'usage.sqlite'}", Terms(PRICES, charged, starting))
         opened.append(store)
         service = ExecutionService(engine, SIGNER, store)
-        app = create_app(service, Settings(home=tmp_path), Secrets.with_api_keys("alice", "bob"))
+        settings = Settings(home=tmp_path, requests_per_minute=10**6, concurrent_executions=10**6)
+        app = create_app(service, settings, Secrets.with_api_keys("alice", "bob"))
         return app, service, store
 
     yield open_

@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -127,10 +127,14 @@ async def run_all(engine: Engine, names: Iterable[str]) -> Outcomes:
     return dict(await asyncio.gather(*map(run, names)))
 
 
-async def run_elsewhere(home: Path, names: Iterable[str]) -> Outcomes:
+async def run_elsewhere(home: Path, names: Collection[str]) -> Outcomes:
     """The same where everything is otherwise."""
-    async with aged_engine(home) as aged:
-        return await run_all(aged, names)
+    with load(), small_cache(16):
+        async with aged_engine(home) as aged:
+            outcomes = await run_all(aged, SHOWN & set(names))
+        with shown_processor():
+            async with aged_engine(home) as aged:
+                return outcomes | await run_all(aged, set(names) - SHOWN)
 
 
 async def culprits(engine: Engine, first: Outcomes, names: Iterable[str]) -> dict[str, list[str]]:
@@ -153,11 +157,13 @@ async def first(engine: Engine, request: pytest.FixtureRequest) -> Outcomes:
 async def test_programs_give_the_same_on_every_host(engine: Engine, first: Outcomes, faas_home: Path):
     ended = {name: (outcome.status, outcome.exit_code) for name, outcome in first.items()}
     assert {name: end for name, end in ended.items() if end != (Status.EXITED, 0)} == {}
-    with load(), small_cache(16):
-        elsewhere = await run_elsewhere(faas_home, first.keys() & SHOWN)
-        with shown_processor():
-            elsewhere |= await run_elsewhere(faas_home, first.keys() - SHOWN)
+    elsewhere = await run_elsewhere(faas_home, first.keys())
     differing = {name for name in first if elsewhere[name] != first[name]}
+    if (
+        differing
+    ):  # the host's QEMU is late now and then after an idle wait, and not twice: docs/fork-server.md
+        first, elsewhere = await run_all(engine, differing), await run_elsewhere(faas_home, differing)
+        differing = {name for name in first if elsewhere[name] != first[name]}
     assert differing == set(), await culprits(engine, first, differing)
 
 

@@ -115,8 +115,10 @@ async def results(engine):
 async def test_random_jobs_give_equal_outcomes(stock, forking):
     """Streams, files, status, virtual time and state root: all that an outcome has."""
     expected, found = await asyncio.gather(results(stock), results(forking))
-    differing = [
-        (number, *pair) for number, pair in enumerate(zip(expected, found, strict=True)) if len({*pair}) > 1
-    ]
+    differing = []
+    for number, pair in enumerate(zip(expected, found, strict=True)):
+        # the host's QEMU is late now and then after an idle wait (docs/fork-server.md), and not twice
+        if len({*pair}) > 1 and await result(stock, random_job(number)) != pair[1]:
+            differing.append((number, *pair))
     assert differing == []
     assert len({getattr(outcome, "status", outcome) for outcome in expected}) >= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -69,6 +70,30 @@ async def test_every_lie_is_refuted(attest, faas_home):
         verdict = await verify_bundle(bundle, own_machine(faas_home))
         assert verdict.conclusion is Conclusion.REFUTED
         assert field in {item.field for item in verdict.differences}
+
+
+class LateOnceMachine:
+    """Its first run is two nanoseconds late, as with the host's QEMU now and then. For this fault only."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.runs = 0
+        self.profile_id, self.measurement, self.has = engine.profile_id, engine.measurement, engine.has
+
+    async def run(self, job, snapshot=None):
+        self.runs += 1
+        execution = await self._engine.run(job, snapshot)
+        late = replace(execution.outcome, virtual_ns=execution.outcome.virtual_ns + 2)
+        return replace(execution, outcome=late) if self.runs == 1 else execution
+
+
+async def test_a_run_that_differs_is_made_once_more(attest, faas_home):
+    job = make_job("python", "print('again')")
+    async with await Engine.open(faas_home) as engine:
+        outcome = (await engine.run(job)).outcome
+        machine = LateOnceMachine(engine)
+        verdict = await verify_bundle(attest(engine, job, outcome), lambda: nullcontext(machine))
+    assert (verdict.conclusion, machine.runs) == (Conclusion.VERIFIED, 2)
 
 
 async def test_another_seed_is_another_job(attest, faas_home):

@@ -106,7 +106,18 @@ async def snapshot(bundle: Bundle, machine: Machine) -> Judgement:
 
 
 async def _compare_run(bundle: Bundle, job: Job, machine: Machine) -> Judgement:
-    """8. Our own run gives the same outcome and state root."""
+    """8. Our own run gives the same outcome and state root.
+
+    A run that differs is made once more: the host's QEMU, without our `idle` patch, is off by a few
+    nanoseconds of idle time in one job of a thousand (docs/fork-server.md). No lie agrees by such luck.
+    """
+    judgement = await _compare_one_run(bundle, job, machine)
+    if judgement.status is Status.FAILED:
+        return await _compare_one_run(bundle, job, machine)
+    return judgement
+
+
+async def _compare_one_run(bundle: Bundle, job: Job, machine: Machine) -> Judgement:
     try:
         execution = await machine.run(job, bundle.receipt.snapshot)
     except FaaSError as error:
