@@ -140,7 +140,7 @@ SOCKETS = {
     "/execute/stream": read("/execute/stream", owned=True),
 }
 
-OUTSIDE = {"/health", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+OUTSIDE = {"/health", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/", "/console"}
 """Open, and about nobody."""
 
 BODIES = {
