@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import json
 import os
@@ -34,7 +35,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not (browsing.CHROMIUM and browsing.DRIVER),
-        reason="the console is not tested without Chromium: install the packages chromium and chromium-driver",
+        reason="the console is not tested without the packages chromium and chromium-driver",
     ),
 ]
 
@@ -294,7 +295,8 @@ def test_a_page_that_shows_something_else_than_was_signed(signed_in, done):
     found = signed_in.driver.execute_async_script("""
         const [id, told] = arguments;
         const key = JSON.parse(sessionStorage.getItem("faas-console-session")).key;
-        const get = async (path) => (await fetch(`/api/v1/executions/${id}${path}`, {headers: {"X-API-Key": key}})).json();
+        const base = `/api/v1/executions/${id}`;
+        const get = async (path) => (await fetch(base + path, {headers: {"X-API-Key": key}})).json();
         const {verify} = await import("/console/receipt.js");
         const [shown, file] = [await get(""), await get("/receipt")];
         told([verify(file, shown).passed, verify(file, {...shown, stdout: "else"}).findings.at(-1)]);
@@ -341,7 +343,7 @@ def test_snapshots_and_branches_are_a_tree(signed_in, done):
 def test_usage_is_a_chart_and_a_table(signed_in, done):
     signed_in.open("#/usage")
     assert signed_in.find(".chart svg").get_attribute("role") == "img"
-    assert signed_in.find(".chart svg").accessible_name.startswith("Cost: ")
+    assert signed_in.find(".chart svg").accessible_name.startswith("Cost by the price table: ")
     bars = signed_in.all(".chart .bar")
     assert len(bars) == 30
     assert float(bars[-1].get_attribute("height")) > 100
@@ -391,7 +393,8 @@ def test_a_key_that_ends_meanwhile_leads_back_to_signing_in(signed_in, node):
 # -- for everyone
 
 UNNAMED = """
-return [...document.querySelectorAll("a, button, input, select, textarea, summary, [role=img], [role=region]")]
+const kinds = "a, button, input, select, textarea, summary, [role=img], [role=region]";
+return [...document.querySelectorAll(kinds)]
   .filter((node) => node.checkVisibility())
   .filter((node) => !(node.textContent.trim() && ["A", "BUTTON", "SUMMARY"].includes(node.tagName)
     || node.getAttribute("aria-label") || node.labels?.length))
@@ -407,7 +410,7 @@ return {
   skipped: levels.filter((level, at) => at > 0 && level > levels[at - 1] + 1).length,
   repeated: ids.filter((id, at) => ids.indexOf(id) !== at),
   dangling: [...document.querySelectorAll("[aria-labelledby], [aria-describedby], label[for]")]
-    .flatMap((node) => [node.getAttribute("aria-labelledby"), node.getAttribute("aria-describedby"), node.getAttribute("for")])
+    .flatMap((node) => ["aria-labelledby", "aria-describedby", "for"].map((name) => node.getAttribute(name)))
     .filter((id) => id && !document.getElementById(id)),
   positive: document.querySelectorAll("[tabindex]:not([tabindex='0']):not([tabindex='-1'])").length,
   pictures: document.querySelectorAll("img:not([alt])").length,
@@ -417,8 +420,16 @@ SOUND = {"lang": "en", "mains": 1, "h1s": 1, "skipped": 0, "repeated": [], "dang
          "pictures": 0}  # fmt: skip
 SMALL = """
 return [...document.querySelectorAll("button, input, select, textarea, nav a, summary")]
-  .filter((node) => node.checkVisibility()).map((node) => [node.outerHTML.slice(0, 60), node.getBoundingClientRect()])
+  .filter((node) => node.checkVisibility())
+  .map((node) => [node.outerHTML.slice(0, 60), node.getBoundingClientRect()])
   .filter(([, box]) => box.height > 0 && (box.height < 20 || box.width < 20)).map(([name]) => name);
+"""
+
+SHIFTS = """
+window.shifted = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shifted += entry.value;
+}).observe({type: "layout-shift", buffered: true});
 """
 
 PAGES = {"run": "textarea", "executions": ".list table", "execution": ".findings", "snapshots": ".tree",
@@ -430,8 +441,6 @@ def picture(browser, name):
         folder = Path(SCREENSHOTS)
         folder.mkdir(parents=True, exist_ok=True)
         shot = {"captureBeyondViewport": True, "format": "png"}
-        import base64
-
         data = browser.driver.execute_cdp_cmd("Page.captureScreenshot", shot)["data"]
         (folder / f"{name}.png").write_bytes(base64.b64decode(data))
 
@@ -448,13 +457,28 @@ def test_each_page_is_named_ordered_and_fits_a_phone(signed_in, done, page):
     assert signed_in.script("return document.activeElement.tagName") in ("H1", "BUTTON")
     try:
         for name, width, scheme in (
-            ("desktop", 1200, "light"), ("phone", 360, "light"), ("desktop", 1200, "dark"), ("phone", 360, "dark"),
+            ("desktop", 1200, "light"), ("phone", 360, "light"),
+            ("desktop", 1200, "dark"), ("phone", 360, "dark"),
         ):  # fmt: skip
             signed_in.size(width, 740, width < 400, scheme)
             assert signed_in.script("return document.documentElement.scrollWidth") <= width, name
             assert signed_in.script(SMALL) == []
             picture(signed_in, f"{page}-{name}-{scheme}")
     finally:
+        signed_in.size(1200, 900)
+
+
+@pytest.mark.parametrize("page", ["run", "executions", "usage"])
+def test_nothing_jumps_while_a_page_loads(signed_in, page):
+    watching = signed_in.before_pages(SHIFTS)
+    try:
+        for width in (1200, 360):
+            signed_in.size(width, 740, width < 400)
+            signed_in.open(f"#/{page}")
+            signed_in.find(PAGES[page])
+            assert signed_in.script("return window.shifted") < 0.1, width
+    finally:
+        signed_in.no_longer_before_pages(watching)
         signed_in.size(1200, 900)
 
 

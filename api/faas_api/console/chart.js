@@ -5,8 +5,8 @@ import { drawing, element, table } from "./document.js";
 const WIDTH = 720;
 const HEIGHT = 220;
 const LEFT = 8;
-const TOP = 24;
-const BOTTOM = 28;
+const TOP = 38;
+const BOTTOM = 38;
 
 /** `days` is a list of `{day, value}`, oldest first; `told` makes words of a value. */
 export function chart(title, days, told) {
@@ -31,8 +31,8 @@ export function chart(title, days, told) {
       drawing("line", { class: "grid", x1: LEFT, x2: WIDTH - LEFT, y1: TOP, y2: TOP }),
       text(LEFT, "start", TOP - 8, told(most)),
       bars,
-      text(LEFT, "start", HEIGHT - 8, days[0].day),
-      text(WIDTH - LEFT, "end", HEIGHT - 8, days.at(-1).day),
+      text(LEFT, "start", HEIGHT - 10, days[0].day),
+      text(WIDTH - LEFT, "end", HEIGHT - 10, days.at(-1).day),
     ),
     element("figcaption", {}, summary),
     element(

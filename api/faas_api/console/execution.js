@@ -91,15 +91,15 @@ function files(session, path, execution) {
   const told = notice();
   const rows = (execution.files ?? []).map((file) => [
     element("bdi", {}, file.path),
-    bytes(file.size),
-    code(file.sha256),
     action("Download", async () => {
       const where = file.path.split("/").map(encodeURIComponent).join("/");
       save(file.path.split("/").at(-1), [await session.bytes(`${path}/files/${where}`)]);
     }, { told, "aria-label": `Download ${file.path}` }),
+    bytes(file.size),
+    code(file.sha256),
   ]);
   return [
-    table("Output files", ["Path", "Size", "SHA-256", "Get it"], rows, "It left no files in its output folder."),
+    table("Output files", ["Path", "Get it", "Size", "SHA-256"], rows, "It left no files in its output folder."),
     execution.files_truncated && element("p", {}, "Something was left out: too large, or no regular file."),
     told,
   ];
@@ -110,8 +110,10 @@ function receipt(session, path, execution) {
   const verdict = element("div", { class: "verdict", role: "status" });
   const load = () => session.get(`${path}/receipt`);
   return [
-    element("p", {}, "Signed by the operator. The check here is of the signature and of all digests, in this browser; ",
-      element("code", {}, "faas verify"), " also runs the job again."),
+    element(
+      "p", {}, "Signed by the operator. Here the signature and all digests are checked, by this browser. Steps 3 and 5, which ask ",
+      "a chain, and 7 and 8, which run the job again, are those of ", code("faas verify"), " with the receipt file.",
+    ),
     element(
       "div", { class: "actions" },
       action("Verify", async () => tell(verdict, verify(await load(), execution)), { told, class: "primary" }),

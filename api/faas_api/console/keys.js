@@ -80,18 +80,18 @@ function shownOnce({ api_key: key }) {
 }
 
 function keyTable(session, keys, told, changed) {
-  return table("Keys", ["Key", "Name", "May", "Made", "Ends", "Last used", "Do"], keys.map((key) => [
+  return table("Keys", ["Key", "Name", "Do", "May", "Made", "Ends", "Last used"], keys.map((key) => [
     code(`${key.prefix}…`),
     element("bdi", {}, key.name || "–"),
-    key.scopes.join(", "),
-    time(key.created_at),
-    key.revoked_at ? `revoked ${time(key.revoked_at)}` : key.expires_at ? time(key.expires_at) : "never",
-    time(key.last_used_at),
     !key.revoked_at && action("Revoke", async () => {
       if (!confirm(`Revoke ${key.prefix}…? Whoever uses it is refused at once.`)) return;
       await session.delete(`/keys/${encodeURIComponent(key.id)}`);
       announce("Revoked");
       await changed();
     }, { told, "aria-label": `Revoke ${key.name || key.prefix}` }),
+    key.scopes.join(", "),
+    time(key.created_at),
+    key.revoked_at ? `revoked ${time(key.revoked_at)}` : key.expires_at ? time(key.expires_at) : "never",
+    time(key.last_used_at),
   ]), "No keys but those that the node's settings name.");
 }

@@ -11,7 +11,7 @@ const MOST = 1000;
 const MOST_DAYS = 92;
 
 const MEASURES = {
-  cost: ["Cost", (line) => line.total_nanocredits, nanocredits],
+  cost: ["Cost by the price table", (line) => line.total_nanocredits, nanocredits],
   runs: ["Runs", () => 1, (count) => number(count)],
   time: ["Virtual seconds", (line) => line.virtual_ns / 1e9, (seconds) => `${number(seconds)} s`],
   output: ["Output", (line) => line.egress_bytes, bytes],
@@ -54,10 +54,10 @@ function sums({ executions, storage, costs }) {
     ["Failed, timed out, cancelled", number(executions.failed_count)],
     ["Processor", `${number(executions.cpu_seconds)} virtual seconds`],
     ["Snapshots made", number(storage.snapshots_created)],
-    ["Compute cost", credits(costs.compute_cost)],
-    ["Network cost", credits(costs.network_cost)],
-    ["Storage cost", credits(costs.storage_cost)],
-    ["Total cost", credits(costs.total_cost)],
+    ["Charged for compute", credits(costs.compute_cost)],
+    ["Charged for network", credits(costs.network_cost)],
+    ["Charged for storage", credits(costs.storage_cost)],
+    ["Charged in all", credits(costs.total_cost)],
     ["Balance", costs.credits_remaining === null ? "this node does not charge" : credits(costs.credits_remaining)],
   ]));
 }
