@@ -35,10 +35,11 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not (browsing.CHROMIUM and browsing.DRIVER),
-        reason="the console is not tested without the packages chromium and chromium-driver",
+        reason="the console is not tested without Chromium: run scripts/setup-browser",
     ),
 ]
 
+CONTRACT = "0x" + "2" * 40
 MARKUP = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
 FILE = "<img src=x onerror=alert(1)>.txt"
 PROGRAM = f"""import sys, os
@@ -55,7 +56,8 @@ ENDLESS = "print('begun', flush=True)\nwhile True: pass\n"
 def node(tmp_path_factory):
     """The base URL of a node whose key is `alice`."""
     database = f"sqlite:///{tmp_path_factory.mktemp('console') / 'store.sqlite'}"
-    more = {"FAAS_REQUESTS_PER_MINUTE": "10000", "FAAS_REQUESTS_PER_HOUR": "100000", "FAAS_CHAIN_ID": "31337"}
+    more = {"FAAS_REQUESTS_PER_MINUTE": "10000", "FAAS_REQUESTS_PER_HOUR": "100000", "FAAS_CHAIN_ID": "31337",
+            "FAAS_CREDITS": CONTRACT}  # fmt: skip
     command = [sys.executable, HERE / "served_node.py", database]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | more) as process:
         try:
@@ -188,6 +190,20 @@ def test_the_two_streams_are_told_apart_and_markup_stays_text(signed_in, done):
     assert "taken" not in signed_in.driver.title
 
 
+def test_the_policy_lets_no_text_become_markup_and_nothing_go_elsewhere(signed_in):
+    signed_in.open("#/credits")
+    signed_in.find(".facts")
+    markup = "try { document.body.innerHTML = '<b>x</b>'; return 'markup'; } catch (e) { return e.name; }"
+    assert signed_in.script(markup) == "TypeError"
+    asked = "fetch('http://127.0.0.2:1/').then(() => told('asked'), (e) => told(e.message))"
+    elsewhere = signed_in.driver.execute_async_script(f"const told = arguments[0]; {asked}")
+    assert elsewhere != "asked"
+    refused = "\n".join(signed_in.complaints())
+    assert "TrustedHTML" in refused
+    assert "Content Security Policy" in refused
+    assert "connect-src" in refused
+
+
 def test_a_request_that_is_refused_says_so(signed_in):
     signed_in.open("#/run")
     enter(signed_in, "1", memory_mb="1")
@@ -218,6 +234,30 @@ def test_the_list_is_filtered_and_linked(signed_in, done):
     signed_in.choose("select[name=status]", "completed")
     signed_in.find(f"a[href='#/executions/{done}']").click()
     signed_in.see("outcome_digest")
+
+
+def test_a_long_list_is_shown_in_parts(signed_in, node):
+    asked = {"code": "1", "language": "python", "mode": "cached"}
+    for _ in range(21):
+        httpx.post(f"{node}/api/v1/execute", headers={"X-API-Key": "alice"}, json=asked, timeout=60)
+    signed_in.open("#/executions")
+    assert len(signed_in.until(lambda: signed_in.all(".list tbody tr"))) == 20
+    assert signed_in.find(".pager span").text.startswith("1 to 20 of ")
+    signed_in.button("Older").click()
+    signed_in.until(lambda: signed_in.find(".pager span").text.startswith("21 to "))
+    assert "offset=20" in signed_in.driver.current_url
+    signed_in.button("Newer").click()
+    signed_in.until(lambda: signed_in.find(".pager span").text.startswith("1 to "))
+
+
+def test_a_running_execution_is_followed_on_its_own_page(signed_in, node):
+    asked = {"code": ENDLESS, "language": "python", "async": True}
+    begun = httpx.post(f"{node}/api/v1/execute", headers={"X-API-Key": "alice"}, json=asked).json()
+    signed_in.open(f"#/executions/{begun['id']}")
+    signed_in.see("begun")
+    signed_in.button("Cancel").click()
+    signed_in.find(".badge.cancelled")
+    assert signed_in.all("progress") == []
 
 
 def test_a_file_is_downloaded_whole(signed_in, done):
@@ -357,7 +397,8 @@ def test_usage_is_a_chart_and_a_table(signed_in, done):
 def test_credits_and_deposits(signed_in):
     signed_in.open("#/credits")
     signed_in.see("this node does not charge")
-    signed_in.see("No deposits here: this service follows no credits contract")
+    signed_in.see("Call deposit(account) of the contract")
+    signed_in.see(CONTRACT)
     signed_in.see("Price table")
 
 

@@ -71,7 +71,7 @@ export function action(label, run, { told, ...attributes } = {}) {
 export function form(label, run, ...fields) {
   const told = notice();
   const button = element("button", { type: "submit", class: "primary" }, label);
-  const made = element("form", { novalidate: false }, fields, element("div", { class: "actions" }, button), told);
+  const made = element("form", {}, fields, element("div", { class: "actions" }, button), told);
   made.addEventListener("submit", (event) => {
     event.preventDefault();
     busy(button, told, run);

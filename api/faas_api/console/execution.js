@@ -1,6 +1,6 @@
 // One execution: what it wrote and left, what it cost, its receipt, and whether that holds together.
 
-import { action, announce, badge, code, element, facts, notice, save, section, table } from "./document.js";
+import { action, announce, badge, code, element, facts, fail, notice, save, section, table } from "./document.js";
 import { Following, Log } from "./output.js";
 import { verify } from "./receipt.js";
 import { bytes, credits, milliseconds, number, time } from "./words.js";
@@ -12,12 +12,14 @@ const OPEN = ["queued", "running"];
 /** `parameters.id` names it. */
 export async function show(place, session, { id }) {
   let following = null;
+  const told = notice();
   const path = `/executions/${encodeURIComponent(id)}`;
   const draw = async () => {
     const execution = await session.get(path);
+    const ended = (last) => { if (last !== null) draw().catch((error) => fail(told, error)); };
     following?.close();
-    following = OPEN.includes(execution.status) ? new Following(session, execution.id, () => draw().catch(() => undefined)) : null;
-    place.replaceChildren(...parts(session, path, execution, following));
+    following = OPEN.includes(execution.status) ? new Following(session, execution.id, ended) : null;
+    place.replaceChildren(told, ...parts(session, path, execution, following));
   };
   await draw();
   return () => following?.close();
