@@ -6,13 +6,13 @@ import * as credits from "./credits.js";
 import * as execution from "./execution.js";
 import * as executions from "./executions.js";
 import * as keys from "./keys.js";
-import * as machines from "./machines.js";
 import * as run from "./run.js";
 import { Session } from "./session.js";
 import * as signIn from "./sign_in.js";
+import * as snapshots from "./snapshots.js";
 import * as usage from "./usage.js";
 
-const PAGES = { run, executions, snapshots: machines, usage, credits, keys };
+const PAGES = { run, executions, snapshots, usage, credits, keys };
 const FIRST = "run";
 
 const main = document.getElementById("main");
