@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute
 
 from faas_api import health, observing
 from faas_api.authentication import Access
+from faas_api.console_files import add_console
 from faas_api.errors import handle_errors
 from faas_api.limits import RateHeaders, RequestCounts
 from faas_api.platform import routes as platform
@@ -75,6 +76,7 @@ def create_app(
     app.include_router(observing.router(executions, operator))
     sign_in = _sign_in(executions.store, settings)
     app.include_router(platform.router(executions, settings, access, sign_in), prefix="/api/v1")
+    add_console(app)
     return app
 
 

@@ -96,4 +96,5 @@ def _announce(facts: dict[str, object], as_json: bool) -> None:
         """ -d '{"language": "javascript", "code": "console.log(6 * 7)"}'"""
     )
     console.print(curl, markup=False, soft_wrap=True)
+    console.print(f"\nor sign in with the key in a browser: {facts['endpoint']}/console/", soft_wrap=True)
     console.print("\nCtrl-C stops everything.")

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from faas_api.app import create_app
+from faas_api.authentication import configured_account
 from faas_blueprint.bundle import bundle_from_json
 from faas_blueprint.digests import sha256
 from faas_blueprint.job import Limits, Mode, decode_job, make_job
@@ -28,7 +29,7 @@ BODY = {"code": "print(1)", "language": "python"}
 
 
 def account_of(key: str) -> str:
-    return hash_api_key(key.encode()).removeprefix("sha256:")[:16]
+    return configured_account(hash_api_key(key.encode()))
 
 
 def client_of(app, key="alice") -> httpx.AsyncClient:
@@ -46,7 +47,9 @@ def open_app(tmp_path):
         store = Store.open(f"sqlite:///{tmp_path / 'usage.sqlite'}", Terms(PRICES, charged, starting))
         opened.append(store)
         service = ExecutionService(engine, SIGNER, store)
-        settings = Settings(home=tmp_path, requests_per_minute=10**6, concurrent_executions=10**6)
+        settings = Settings(
+            home=tmp_path, requests_per_minute=10**6, requests_per_hour=10**6, concurrent_executions=10**6
+        )
         app = create_app(service, settings, Secrets.with_api_keys("alice", "bob"))
         return app, service, store
 
@@ -86,7 +89,7 @@ async def test_two_hundred_requests_at_once_never_overspend(open_app, faulty_eng
         assert current == {
             "current_balance": (7 * most + 3) / 1e9,
             "pending_charges": 7 * most / 1e9,
-            "rate_limit_remaining": None,
+            "rate_limit_remaining": 1_000_000 - 201,
             "storage_used_bytes": 0,
             "active_executions": 7,
             "balance_nanocredits": 7 * most + 3,
@@ -245,8 +248,8 @@ async def test_a_caller_who_leaves_while_a_run_is_being_stored(open_app, faulty_
     entered, go_on = asyncio.Event(), threading.Event()
     begin, loop = service._executions.begin, asyncio.get_running_loop()
 
-    def slow(*arguments):
-        number = begin(*arguments)
+    def slow(*arguments, **named):
+        number = begin(*arguments, **named)
         loop.call_soon_threadsafe(entered.set)
         go_on.wait(10)
         return number
