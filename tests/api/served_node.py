@@ -25,7 +25,7 @@ async def main(database: str) -> None:
             await Engine.open() as engine,
             ExecutionService(engine, Signer(b"\x01" * 32), store) as executions,
         ):
-            app = create_app(executions, Settings(), Secrets.with_api_keys("alice"))
+            app = create_app(executions, Settings(api_open_sign_in=True), Secrets.with_api_keys("alice"))
             print(listener.getsockname()[1], flush=True)
             await serve(app, listener)
 

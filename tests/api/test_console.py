@@ -396,7 +396,7 @@ def test_usage_is_a_chart_and_a_table(signed_in, done):
 
 def test_credits_and_deposits(signed_in):
     signed_in.open("#/credits")
-    signed_in.see("this node does not charge")
+    signed_in.see("Held for runs that go on")
     signed_in.see("Call deposit(account) of the contract")
     signed_in.see(CONTRACT)
     signed_in.see("Price table")

@@ -36,14 +36,16 @@ async def check_emulator(home: Path) -> Finding:
 
 def _look_at_emulator(home: Path) -> Finding:
     emulator = choose_emulator(home)
-    stale = emulators_folder(home).is_dir() and not emulator.forks
-    if stale and any(emulators_folder(home).iterdir()):
-        return warning(
-            "emulator",
-            f"machines run on {emulator.name}: our build is of another version or other patches",
-            "run `faas machine build`",
-        )
-    return ok("emulator", f"machines run on {emulator.name}")
+    if emulator.forks:
+        return ok("emulator", f"machines run on {emulator.name}")
+    builds = emulators_folder(home)
+    stale = builds.is_dir() and any(builds.iterdir())
+    why = "our build is of another version or other patches" if stale else "our build is not there"
+    return warning(
+        "emulator",
+        f"machines run on {emulator.name}, where jobs that wait may end some nanoseconds off: {why}",
+        "run `faas machine build` (docs/fork-server.md)",
+    )
 
 
 async def check_sandbox() -> Finding:
