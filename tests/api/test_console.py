@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not (browsing.CHROMIUM and browsing.DRIVER),
-        reason="the console is not tested without Chromium: run scripts/setup-browser",
+        reason="the console is not tested without Chromium: run scripts/setup-test-programs",
     ),
 ]
 
