@@ -14,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.job import COMPILED_LANGUAGES, PROGRAM_FILES, Job, Language, Limits
@@ -64,6 +65,7 @@ class Toolchains:
         self._progress = progress
         self._snapshots: dict[Language, Snapshot] = {}
         self._measurements: dict[Language, Digest] = {}
+        self._compiling: WeakValueDictionary[Digest, asyncio.Lock] = WeakValueDictionary()
         self._locks = {language: asyncio.Lock() for language in COMPILED_LANGUAGES}
 
     async def open(self, language: Language) -> Snapshot:
@@ -88,9 +90,13 @@ class Toolchains:
         return asyncio.run(open_toolchain(language, self._home, self._progress))
 
     async def compile(self, job: Job, run: RunCompiler) -> Compiled:
-        """A job's program, from the cache or compiled by `run`."""
+        """A job's program, from the cache or compiled by `run`; once, however many ask for it at a time."""
         measurement = await self.measurement(job.language)
         key = program_key(measurement, job.code.encode())
+        async with self._compiling.setdefault(key, asyncio.Lock()):
+            return await self._compile(job, run, measurement, key)
+
+    async def _compile(self, job: Job, run: RunCompiler, measurement: Digest, key: Digest) -> Compiled:
         known = await asyncio.to_thread(self._cache.get, key)
         if known is not None:
             return Compiled(measurement, Program(_RUNNERS[job.language], known), None)
