@@ -74,6 +74,8 @@ def test_show_config_says_what_is_set(tmp_path):
         "rpc_url": "set",
         "database_url": "set",
         "api_keys": "1 set",
+        "admin_keys": "1 set",
+        "redis_url": "set",
     }
     assert told["settings"]["blueprint_id"] == 1
     code, text = faas(planted, "operator", "show-config")
