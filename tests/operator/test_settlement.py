@@ -10,6 +10,7 @@ import pytest
 from eth_keys.datatypes import PrivateKey
 
 from faas_api.app import create_app
+from faas_api.authentication import configured_account
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_blueprint.tangle import credits
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.chain
 
 ETHER = 10**18
 CREDIT = 10**9
-ACCOUNT = hash_api_key(b"alice").removeprefix("sha256:")[:16]
+ACCOUNT = configured_account(hash_api_key(b"alice"))
 OWN = available(ACCOUNT)
 FAR = 2**40
 

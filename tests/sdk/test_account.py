@@ -35,7 +35,7 @@ def store(tmp_path):
 async def endpoint(store, tmp_path):
     with closing(listen("127.0.0.1", 0)) as listener:
         at = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        settings = Settings(home=tmp_path, chain_id=31337, api_public_url=at)
+        settings = Settings(home=tmp_path, chain_id=31337, api_public_url=at, api_open_sign_in=True)
         service = ExecutionService(cast(Engine, None), Signer(b"\x01" * 32), store)
         serving = asyncio.create_task(serve(create_app(service, settings, Secrets.with_api_keys()), listener))
         yield at
