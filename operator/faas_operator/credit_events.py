@@ -28,10 +28,10 @@ from faas_blueprint.receipt import ZERO_ADDRESS, Address
 from faas_blueprint.tangle.credit_events import CreditEvent, CreditEventKind
 from faas_operator import payers
 from faas_operator.chain.interface import Block
+from faas_operator.cursors import move_cursor, read_cursor
 from faas_operator.ledger import LARGEST, PROCEEDS, Cause, Posting, available, balance, post, reverse
 from faas_operator.ledger_tables import CreditEventRow
 from faas_operator.logs import about
-from faas_operator.tables import CursorRow
 
 log = logging.getLogger(__name__)
 
@@ -90,15 +90,14 @@ class CreditEventStore:
     def cursor(self, name: str) -> Block | None:
         """The last block whose logs are stored."""
         with Session(self._engine) as session:
-            row = session.get(CursorRow, name)
-            return None if row is None else Block(row.block_number, row.block_hash)
+            return read_cursor(session, name)
 
     def record(self, name: str, events: Iterable[ChainEvent], last: Block) -> int:
         """Store the logs of a range of blocks and move the cursor to its last block, in one commit. Answers
         how many were new, or are back."""
         with Session(self._engine) as session:
             new = sum([_record(session, event) for event in events])
-            session.merge(CursorRow(deployment=name, block_number=last.number, block_hash=last.block_hash))
+            move_cursor(session, name, last)
             session.commit()
         return new
 

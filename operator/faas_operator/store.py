@@ -25,6 +25,7 @@ from faas_operator.chain.interface import Block, SubmittedJob
 from faas_operator.challenges import ChallengeStore
 from faas_operator.charging import Charging, Terms
 from faas_operator.credit_events import CreditEventStore
+from faas_operator.cursors import move_cursor, read_cursor
 from faas_operator.database import open_database
 from faas_operator.execution_store import ExecutionStore
 from faas_operator.happenings import ANSWER_SECONDS, STAGE_SECONDS
@@ -45,7 +46,7 @@ from faas_operator.snapshot_catalog import SnapshotCatalog
 from faas_operator.spending_limits import SpendingLimits
 from faas_operator.storage_sweep import StorageSweep
 from faas_operator.stored_outcomes import keep_outputs, read_blob, whole_outcome
-from faas_operator.tables import CursorRow, JobRow
+from faas_operator.tables import JobRow
 from faas_operator.usage import UsageBook
 
 
@@ -135,8 +136,7 @@ class Store:
     def cursor(self, deployment: str) -> Block | None:
         """The last block whose logs are stored."""
         with Session(self._engine) as session:
-            row = session.get(CursorRow, deployment)
-            return None if row is None else Block(row.block_number, row.block_hash)
+            return read_cursor(session, deployment)
 
     def record_blocks(self, deployment: str, jobs: Iterable[SubmittedJob], last: Block) -> list[JobRecord]:
         """Store the job calls of a range of blocks and move the cursor to its last block, in one commit.
@@ -146,9 +146,7 @@ class Store:
         """
         with Session(self._engine) as session:
             rows = [row for job in jobs if (row := self._record(session, job)) is not None]
-            session.merge(
-                CursorRow(deployment=deployment, block_number=last.number, block_hash=last.block_hash)
-            )
+            move_cursor(session, deployment, last)
             session.flush()
             records = [record_of(row) for row in rows]
             session.commit()

@@ -1,9 +1,6 @@
 """What the passing of blocks does to jobs: they appear, are confirmed, vanish, and become final.
 
-Reads the chain, writes the store. The cursor is the last block whose logs are stored, with its hash:
-when that block is no longer on the chain, a stretch before it is read again, which is harmless since a
-call is stored once. The hash is read before the logs, so that a reorganisation in between shows at the
-next look. Acting on jobs is in `answering`.
+Reads the chain, by `chain.reading`, and writes the store. Acting on jobs is in `answering`.
 """
 
 from __future__ import annotations
@@ -11,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
-from faas_blueprint.errors import ChainUnavailable
 from faas_operator.chain.interface import Block, ChainAdapter
+from faas_operator.chain.reading import LogReader
 from faas_operator.job_record import NOTHING_NEW, Change, JobRecord
 from faas_operator.logs import about
 from faas_operator.pipeline import Event, State, is_deep_enough
@@ -33,39 +31,24 @@ class Watcher:
         self._store = store
         self._settings = settings
         self._deployment = deployment
+        self._reader = LogReader(
+            chain, settings, partial(store.cursor, deployment), partial(store.rewind, deployment), self._take
+        )
 
     async def look(self) -> None:
         """Take in everything up to the newest block. Raises ChainUnavailable."""
         head = await self._chain.head()
-        await self._rewind_if_reorganised(head)
-        await self._read_logs(head)
+        await self._reader.read_to(head)
         block_hash = _remembering(self._chain.block_hash)
         for record in await asyncio.to_thread(self._store.jobs_in, {State.SEEN}):
             await self._confirm(record, head, block_hash)
         for record in await asyncio.to_thread(self._store.jobs_in, {State.POSTED}):
             await self._finalise(record, head, block_hash)
 
-    async def _rewind_if_reorganised(self, head: Block) -> None:
-        cursor = await asyncio.to_thread(self._store.cursor, self._deployment)
-        if cursor is None or not cursor.block_hash:
-            return
-        if await self._chain.block_hash(cursor.number) == cursor.block_hash:
-            return
-        number = min(cursor.number, head.number) - self._settings.rewind_blocks
-        target = await self._block(number) if number >= self._settings.start_block else self._before_start()
-        log.warning("reorganisation: reading again", extra=about(cursor=cursor.number, after=target.number))
-        await asyncio.to_thread(self._store.rewind, self._deployment, target)
-
-    async def _read_logs(self, head: Block) -> None:
-        cursor = await asyncio.to_thread(self._store.cursor, self._deployment) or self._before_start()
-        while cursor.number < head.number:
-            last = min(head.number, cursor.number + self._settings.scan_blocks)
-            block = head if last == head.number else await self._block(last)
-            jobs = await self._chain.submitted_jobs(cursor.number + 1, last)
-            new = await asyncio.to_thread(self._store.record_blocks, self._deployment, jobs, block)
-            for record in new:
-                log.info("job seen", extra=about(record.call, block=record.submitted.block.number))
-            cursor = block
+    async def _take(self, first: int, last: int, block: Block) -> None:
+        jobs = await self._chain.submitted_jobs(first, last)
+        for record in await asyncio.to_thread(self._store.record_blocks, self._deployment, jobs, block):
+            log.info("job seen", extra=about(record.call, block=record.submitted.block.number))
 
     async def _confirm(self, record: JobRecord, head: Block, block_hash: BlockHash) -> None:
         block = record.submitted.block
@@ -104,15 +87,6 @@ class Watcher:
             return
         level = logging.WARNING if event is Event.VANISH else logging.INFO
         log.log(level, "job %s", moved.state, extra=about(record.call, because=event))
-
-    async def _block(self, number: int) -> Block:
-        found = await self._chain.block_hash(number)
-        if found is None:
-            raise ChainUnavailable(f"block {number} is missing though the chain is longer")
-        return Block(number, found)
-
-    def _before_start(self) -> Block:
-        return Block(self._settings.start_block - 1, "")
 
 
 def _remembering(block_hash: BlockHash) -> BlockHash:
