@@ -92,17 +92,24 @@ async def parent(forking):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-async def test_equal_outcomes(stock, forking, name):
-    expected = (await stock.run(PROGRAMS[name])).outcome
-    assert (await forking.run(PROGRAMS[name])).outcome == expected
-    assert (await forking.run(PROGRAMS[name])).outcome == expected
+async def test_equal_outcomes(stock, forking, assert_as_on_stock, name):
+    job = PROGRAMS[name]
+    found = (await forking.run(job)).outcome
+    await assert_as_on_stock(found, lambda: outcome_of(stock, job))
+    assert (await forking.run(job)).outcome == found
 
 
-async def test_own_build_restored_without_forking(stock, forking):
+async def outcome_of(engine, job):
+    return (await engine.run(job)).outcome
+
+
+async def test_own_build_restored_without_forking(stock, forking, assert_as_on_stock):
+    job, base = PROGRAMS["threads"], forking.library.base
     async with await forking.pool._cold.take() as machine:
-        stopped = await run_in(forking, machine, PROGRAMS["threads"])
-        expected = (await stock.run(PROGRAMS["threads"])).outcome
-        assert stopped.state_root(forking.library.base) == expected.state_root
+        stopped = await run_in(forking, machine, job)
+        await assert_as_on_stock(
+            stopped.outcome(base, stopped.state_root(base)), lambda: outcome_of(stock, job)
+        )
         await forking.pool._cold.end(machine)
 
 

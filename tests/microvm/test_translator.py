@@ -144,13 +144,6 @@ print(moments)
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def stock(faas_home):
-    """The host's emulator."""
-    async with await Engine.open(faas_home, settings=EngineSettings(emulator=EmulatorChoice.STOCK)) as engine:
-        yield engine
-
-
 @pytest_asyncio.fixture(
     scope="module", loop_scope="session", params=[EmulatorChoice.RESTORE, EmulatorChoice.FORK]
 )
@@ -163,11 +156,15 @@ async def ours(faas_home, request):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-async def test_same_as_stock(stock, ours, name):
+async def test_same_as_stock(stock, ours, assert_as_on_stock, name):
     code, said = PROGRAMS[name]
     job = make_job("python", CODE + code)
-    expected = (await stock.run(job)).outcome
-    assert expected.exit_code == 0, expected.stderr.content
-    assert expected.stdout.content.startswith(said)
-    for _ in range(2):
-        assert (await ours.run(job)).outcome == expected
+
+    async def outcome_of(engine):
+        return (await engine.run(job)).outcome
+
+    found = await outcome_of(ours)
+    assert found.exit_code == 0, found.stderr.content
+    assert found.stdout.content.startswith(said)
+    await assert_as_on_stock(found, lambda: outcome_of(stock))
+    assert await outcome_of(ours) == found
