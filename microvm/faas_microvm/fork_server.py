@@ -68,14 +68,19 @@ _RUN = 1
 class ForkedMachine:
     """A child of a fork server, paused where the snapshot was taken. Used like a `Machine`."""
 
-    def __init__(self, pid: int, pid_fd: int, base: int, channel: socket.socket) -> None:
+    def __init__(self, pid: int, base: int, channel: socket.socket) -> None:
+        """Takes the channel over unless it raises OSError, as when the process is gone."""
         self.pid = pid
-        self._pid_fd = pid_fd
         self._channel = channel
         self._phase = Phase.PAUSED
         self._devices: DeviceState | None = None
         self._root: Digest | None = None
         self._memory = GuestMemory(pid, RAM_BYTES, base)
+        try:
+            self._pid_fd = os.pidfd_open(pid)
+        except OSError:
+            self._memory.close()
+            raise
 
     @property
     def alive(self) -> bool:
@@ -245,7 +250,7 @@ class ForkParent:
                 await self._ask(_Request.FORK, theirs.fileno())
             async with asyncio.timeout(START_SECONDS):
                 pid, base = await _await_child(ours)
-            return ForkedMachine(pid, os.pidfd_open(pid), base, ours)
+            return ForkedMachine(pid, base, ours)
         except (OSError, TimeoutError) as error:
             ours.close()
             raise MachineFailure(f"the fork server's child did not start: {error}") from error
