@@ -1,12 +1,14 @@
 """Groups `fork` and `fork-drift`: jobs in machines forked from a warm one. Need `faas machine build`.
 
-The same programs run, in turns with these, in restored machines of the host's own emulator, in the bare
-interpreter and in one under bubblewrap: the noise is shared.
+The same programs run in restored machines of the host's own emulator, in the bare interpreter and in one
+under bubblewrap. They take turns of a few runs each: the noise is shared, and each side finds the processor's
+caches as its own last run left them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import statistics
 import time
@@ -27,8 +29,7 @@ from faas_microvm.home import default_home
 
 JOBS_PER_RUN = 20
 DRIFT_JOBS = 20_000
-REFILL_SECONDS = 0.02
-"""The next child is forked while nothing is measured."""
+RUNS_PER_TURN = 4
 
 SCRIPT = (Path(__file__).parent / "workloads" / "script.py.txt").read_text()
 """Two hundred lines with json, re and classes."""
@@ -89,11 +90,11 @@ async def _side_by_side(engine: Engine, restoring: Engine, runs: int) -> list[Fi
     programs = {f"hello_{language}": (language, code, GREETING) for language, code in HELLO.items()}
     programs["script"] = ("python", SCRIPT, NATIVE["python"].stdout(SCRIPT))
     times: dict[str, list[float]] = {}
-    for number in range(runs + 1):
+    for number in range(math.ceil(runs / RUNS_PER_TURN) + 1):
         for name, program in programs.items():
             for key, elapsed in (await _round(engine, restoring, *program)).items():
                 if number:  # the first round warms the page cache
-                    times.setdefault(f"{key}_{name}_ms", []).append(elapsed)
+                    times.setdefault(f"{key}_{name}_ms", []).extend(elapsed)
     meanings = {
         "fork": "whole engine call in a forked machine",
         "fork_stock": "the same, restored, the host's emulator",
@@ -113,15 +114,20 @@ async def _side_by_side(engine: Engine, restoring: Engine, runs: int) -> list[Fi
 
 async def _round(
     engine: Engine, restoring: Engine, language: str, code: str, stdout: bytes
-) -> dict[str, float]:
-    times = {}
-    for key, used in (("fork", engine), ("fork_stock", restoring)):
-        times[key] = await milliseconds(_run(used, language, code, stdout))
-        await asyncio.sleep(REFILL_SECONDS)
+) -> dict[str, list[float]]:
+    """A turn of each side."""
+    turn = range(RUNS_PER_TURN)
+    times = {
+        key: [await milliseconds(_run(used, language, code, stdout)) for _ in turn]
+        for key, used in (("fork", engine), ("fork_stock", restoring))
+    }
     hosts: dict[str, Native] = {"fork_native": NATIVE[language]}
     if language == "python":
         hosts["fork_bwrap"] = SANDBOXED
-    return {**times, **{key: native.milliseconds(code, stdout) for key, native in hosts.items()}}
+    return {
+        **times,
+        **{key: [native.milliseconds(code, stdout) for _ in turn] for key, native in hosts.items()},
+    }
 
 
 async def _run(engine: Engine, language: str, code: str, stdout: bytes) -> None:
