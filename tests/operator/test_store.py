@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import stat
 import threading
 from contextlib import closing
@@ -10,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from faas_blueprint.digests import sha256
-from faas_blueprint.errors import FatalError, NotFound
+from faas_blueprint.errors import NotFound
 from faas_blueprint.job import make_job
 from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream, decode_manifest
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
@@ -37,8 +36,8 @@ def submitted(call_id=0, block=BLOCK, inputs=b"in", quoted=None):
 
 
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'folder' / 'store.sqlite'}"
+def url(database):
+    return database
 
 
 @pytest.fixture
@@ -162,12 +161,13 @@ def test_what_is_not_there_is_said_so(store):
         store.executions.get("exec_0", "account")
 
 
-def test_the_file_is_private_and_committed_to_disk(store, tmp_path):
+def test_the_file_is_private_and_committed_to_disk(tmp_path):
     path = tmp_path / "folder" / "store.sqlite"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with store._engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    with closing(Store.open(f"sqlite:///{path}")) as store:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        with store._engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
 
 def test_an_execution_belongs_to_its_account_and_keeps_everything(store, url):
@@ -197,19 +197,11 @@ def test_a_run_without_an_outcome_has_no_files(store):
         store.executions.file("exec_1", "alice", "a")
 
 
-def test_a_store_of_an_earlier_version_is_refused_and_left_alone(url, tmp_path):
-    Store.open(url).close()
-    path = tmp_path / "folder" / "store.sqlite"
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("ALTER TABLE job DROP COLUMN toolchain")
-        database.commit()
-    with pytest.raises(FatalError, match="earlier version"):
-        Store.open(url)
-    assert path.exists()
-
-
-def test_runs_that_a_dead_node_left_are_marked(store):
-    store.executions.begin("exec_1", "alice", make_job("python", ""))
+def test_runs_that_a_dead_node_left_are_marked(store, url):
+    left = Store.open(url)
+    left.executions.begin("exec_1", "alice", make_job("python", ""))
+    assert store.executions.end_interrupted() == 0
+    left.close()
     assert store.executions.end_interrupted() == 1
     assert store.executions.end_interrupted() == 0
     assert store.executions.get("exec_1", "alice").status is ExecutionStatus.FAILED
