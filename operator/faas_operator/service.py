@@ -34,8 +34,11 @@ from faas_operator.watching import Watcher
 
 log = logging.getLogger(__name__)
 
-JOBS_BEYOND_MACHINES = 64
-"""Jobs in hand besides those on a machine: being decoded, signed, posted."""
+JOBS_IN_HAND = 320
+"""At the most: on a machine or before it, being signed, posted."""
+
+JOBS_IN_LINE = 32
+"""Jobs in hand that wait for a machine. Whoever comes later has his turn after them."""
 
 _TO_BE_RUN = frozenset({State.CONFIRMED, State.ACCEPTED, State.RUNNING})
 """States that a stopping node leaves for its next start."""
@@ -160,11 +163,18 @@ class Operator:
         self._looked = time.monotonic()
 
     async def _dispatch(self) -> None:
-        free = self._settings.parallel_jobs + JOBS_BEYOND_MACHINES - len(self._tasks)
-        if free <= 0:
+        """Take jobs in hand: what only has to be signed or posted, and what waits for a machine as it is its
+        turn. The rest of the queue stays in the database, where there is room for any number."""
+        await self._take_in_hand(ACTIONABLE - _TO_BE_RUN, JOBS_IN_HAND)
+        waiting = sum(state in _TO_BE_RUN for state in self._states.values())
+        await self._take_in_hand(_TO_BE_RUN, self._settings.parallel_jobs + JOBS_IN_LINE - waiting)
+
+    async def _take_in_hand(self, states: frozenset[State], limit: int) -> None:
+        limit = min(limit, JOBS_IN_HAND - len(self._tasks))
+        if limit <= 0:
             return
-        numbers = await asyncio.to_thread(self._store.numbers_in, ACTIONABLE, tuple(self._tasks), free)
-        for number in numbers:
+        for number in await asyncio.to_thread(self._store.turns_in, states, tuple(self._tasks), limit):
+            self._states[number] = State.CONFIRMED if states is _TO_BE_RUN else State.POSTING
             self._tasks[number] = asyncio.create_task(self._answer(number), name=f"job {number}")
 
     async def _answer(self, number: int) -> None:

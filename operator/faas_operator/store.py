@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Self, cast
 
+import sqlalchemy
 from sqlalchemy import CursorResult, Engine, func, update
 from sqlmodel import Session, col, select
 
@@ -211,19 +212,38 @@ class Store:
         """All jobs in these states, oldest first."""
         return [self.job(number) for number in self.numbers_in(states)]
 
-    def numbers_in(
-        self, states: Collection[State], but: Collection[int] = (), limit: int | None = None
-    ) -> list[int]:
+    def numbers_in(self, states: Collection[State]) -> list[int]:
         """Numbers of the jobs in these states, oldest first."""
         query = (
             select(JobRow.id)
             .where(col(JobRow.state).in_([state.value for state in states]))
-            .where(col(JobRow.id).not_in(list(but)))
             .order_by(col(JobRow.id))
-            .limit(limit)
         )
         with Session(self._engine) as session:
             return [number for number in session.exec(query) if number is not None]
+
+    def turns_in(self, states: Collection[State], but: Collection[int], limit: int) -> list[int]:
+        """Numbers of the jobs in these states whose turn it is: services take turns, and in each its
+        customers; a customer's own jobs are in order of age. Jobs in hand (`but`) have had theirs."""
+        customer = (col(JobRow.service_id), col(JobRow.caller))
+        age = func.row_number().over(partition_by=customer, order_by=col(JobRow.id)).label("age")
+        waiting = (
+            select(JobRow.id, JobRow.service_id, age)
+            .where(col(JobRow.state).in_([state.value for state in states]))
+            .subquery()
+        )
+        within_service = func.row_number().over(
+            partition_by=waiting.c.service_id, order_by=(waiting.c.age, waiting.c.id)
+        )
+        turns = select(waiting.c.id, within_service.label("turn")).subquery()
+        query = (
+            sqlalchemy.select(turns.c.id)
+            .where(turns.c.id.not_in(list(but)))
+            .order_by(turns.c.turn, turns.c.id)
+            .limit(limit)
+        )
+        with Session(self._engine) as session:
+            return [int(number) for number in session.execute(query).scalars()]
 
     def count_by_state(self) -> dict[State, int]:
         """How many jobs are in each state."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import threading
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -140,11 +141,10 @@ def test_only_losing_a_machine_counts_as_an_attempt(store):
     assert (record.attempts, record.error, record.state) == (1, "gone", State.ACCEPTED)
 
 
-def test_numbers_are_listed_oldest_first_without_those_in_hand(store):
+def test_numbers_are_listed_oldest_first(store):
     records = store.record_blocks("d", [submitted(n) for n in range(5)], Block(7, "0x7"))
     numbers = [record.number for record in records]
     assert store.numbers_in({State.SEEN}) == numbers
-    assert store.numbers_in({State.SEEN}, but=numbers[:1], limit=2) == numbers[1:3]
     assert store.numbers_in({State.FINAL}) == []
     assert store.count_by_state() == {State.SEEN: 5}
 
@@ -205,3 +205,22 @@ def test_runs_that_a_dead_node_left_are_marked(store, url):
     assert store.executions.end_interrupted() == 1
     assert store.executions.end_interrupted() == 0
     assert store.executions.get("exec_1", "alice").status is ExecutionStatus.FAILED
+
+
+def test_services_and_their_customers_take_turns(store):
+    """Six jobs of one customer are stored before two of another, and one of another service."""
+    other = Address("0x" + "ef" * 20)
+    first = [submitted(call_id) for call_id in range(6)]
+    second = [replace(submitted(call_id), caller=other) for call_id in (6, 7)]
+    third = [replace(submitted(8), call=CallReference(31337, CALLER, 2, 8))]
+    stored = store.record_blocks("d", [*first, *second, *third], Block(7, "0x7"))
+    number = {record.call.call_id: record.number for record in stored}
+
+    def turns(*but, limit=9):
+        found = store.turns_in({State.SEEN}, [number[call_id] for call_id in but], limit)
+        return [call_id for wanted in found for call_id in number if number[call_id] == wanted]
+
+    assert turns() == [0, 8, 6, 1, 7, 2, 3, 4, 5]
+    assert turns(limit=2) == [0, 8]
+    assert turns(0, 1, 2) == [8, 6, 7, 3, 4, 5]
+    assert store.turns_in({State.FINAL}, [], 9) == []
