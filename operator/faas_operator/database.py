@@ -134,8 +134,8 @@ def _tell_what_is_lost(context: ExceptionContext) -> None:
 
 
 def _reason(error: BaseException, url: URL) -> str:
-    """The last line of what the server or the driver says, without what the URL keeps secret."""
-    said = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+    """The first line of what the server or the driver says, without what the URL keeps secret."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
     secrets = [str(url.password or ""), *(str(value) for value in url.query.values())]
     for secret in filter(None, secrets):
         said = said.replace(secret, "…")
