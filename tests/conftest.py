@@ -1,15 +1,20 @@
-"""Fixtures that several roles' tests share: the local chain."""
+"""Fixtures that several roles' tests share: the local chain, a PostgreSQL server."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 import os
+import secrets
+import shutil
+import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
@@ -112,6 +117,112 @@ async def fresh_chain(faas_home: Path) -> AsyncIterator[Chain]:
     """A devnet of the test's own."""
     async with Devnet(faas_home) as deployment, Rpc(deployment.rpc_url) as rpc:
         yield Chain(deployment, rpc)
+
+
+class PostgresqlServer:
+    """A server in a folder, reached by its socket there; where this is root, Debian's `postgres` runs it."""
+
+    def __init__(self, folder: Path) -> None:
+        installed = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        if not installed:
+            pytest.skip("PostgreSQL is not installed: run scripts/setup-test-programs")
+        self._programs = installed[-1]
+        self.folder = folder
+        self._server: subprocess.Popen[bytes] | None = None
+        if os.getuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+        # not the order of bytes: whoever relies on that is found out
+        locale = ("--encoding=UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US")
+        data = ("-D", str(folder / "data"), "-U", "faas", "--auth=trust", "--no-sync")
+        subprocess.run(self._command("initdb", *data, *locale), check=True, capture_output=True, timeout=120)
+        self.start()
+
+    def start(self) -> None:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.folder),
+            "fsync": "off",  # tests stop servers, never hosts
+            "max_connections": "200",
+        }
+        given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        log = (self.folder.parent / f"{self.folder.name}.log").open("ab")
+        with log:
+            self._server = subprocess.Popen(
+                self._command("postgres", "-D", str(self.folder / "data"), *given),
+                stdout=log,
+                stderr=log,
+                cwd="/",
+            )
+        ready = self._command("pg_isready", "-q", "-h", str(self.folder), "-t", "1")
+        for _ in range(300):
+            if subprocess.run(ready, timeout=20).returncode == 0:
+                return
+            subprocess.run(["sleep", "0.1"], check=True)
+        raise AssertionError("the server does not start: " + Path(log.name).read_text()[-2000:])
+
+    def stop(self) -> None:
+        """At once, as when its host fails."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait(60)
+            self._server = None
+
+    def url(self, database: str) -> str:
+        return f"postgresql://faas@/{database}?host={self.folder}"
+
+    def new_database(self) -> str:
+        """The URL of an empty one."""
+        name = f"test_{secrets.token_hex(6)}"
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        unprivileged = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
+        return [*(unprivileged if os.getuid() == 0 else ()), str(self._programs / program), *arguments]
+
+
+def _started_server() -> Iterator[PostgresqlServer]:
+    # not below pytest's own folder, which is root's alone, and short, for the socket
+    with tempfile.TemporaryDirectory(prefix="faas-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        inner = Path(folder) / "server"
+        inner.mkdir()
+        server = PostgresqlServer(inner)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A server for the whole session."""
+    yield from _started_server()
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[PostgresqlServer]:
+    """A server of the test's own, to be stopped and started."""
+    yield from _started_server()
+
+
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
+
+
+@pytest.fixture(params=DATABASES)
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """The URL of the database of a name, which begins empty; the same for the same name."""
+    if request.param == "sqlite":
+        return lambda name: f"sqlite:///{tmp_path / name}.sqlite"
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    return functools.cache(lambda _name: server.new_database())
+
+
+@pytest.fixture
+def database(new_database: Callable[[str], str]) -> str:
+    """The URL of an empty database; tests that ask for it run on SQLite and on PostgreSQL."""
+    return new_database("store")
 
 
 TYPESCRIPT_SDK = CHECKOUT / "sdk/typescript"

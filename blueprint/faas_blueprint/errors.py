@@ -13,7 +13,8 @@
     ├── TransientError          ours or the world's: the same call may succeed later
     │   ├── InsufficientResources   507 INSUFFICIENT_RESOURCES
     │   ├── MachineFailure      500: a microVM died or its watchdog fired; it yields no result
-    │   └── ChainUnavailable    503: no RPC endpoint answered
+    │   ├── ChainUnavailable    503: no RPC endpoint answered
+    │   └── DatabaseUnavailable 503: the store's database does not answer
     ├── Divergence              500: two runs that must agree do not; evidence, never swallowed
     └── FatalError              500: the node cannot go on (broken image, wrong chain, lost key)
         └── MissingPrerequisite 500: something must be installed or built first; says what
@@ -111,6 +112,12 @@ class MachineFailure(TransientError):
 
 class ChainUnavailable(TransientError):
     """No RPC endpoint answered, or what it answered cannot be used."""
+
+    http_status = 503
+
+
+class DatabaseUnavailable(TransientError):
+    """The store's database does not answer, or broke off; what was under way may be stored or not."""
 
     http_status = 503
 

@@ -1,4 +1,4 @@
-"""`faas operator register | status`; `run`, `doctor` and `show-config` are modules of their own."""
+"""`faas operator register | status`; the other commands are modules of their own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle import protocol, staking
 from faas_cli.configuration import show_config
 from faas_cli.console import note, print_json, run_async
+from faas_cli.database import database
 from faas_cli.doctor import doctor
 from faas_cli.operator_run import run
 from faas_cli.place import (
@@ -30,6 +31,7 @@ app = typer.Typer(help="The node that answers jobs.", no_args_is_help=True)
 app.command()(run)
 app.command()(doctor)
 app.command("show-config")(show_config)
+app.command()(database)
 
 PASSWORD_VARIABLE = "FAAS_KEYSTORE_PASSWORD"
 DEFAULT_STAKE = 100 * 10**18

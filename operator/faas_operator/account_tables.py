@@ -6,8 +6,11 @@ is in `tables`, under the account's id.
 
 from __future__ import annotations
 
-from sqlalchemy import DDL, BigInteger, Column, Text, event
+from sqlalchemy import BigInteger, Column, Text
 from sqlmodel import Field, SQLModel
+
+from faas_operator.append_only import make_append_only
+from faas_operator.row_number import RowNumber
 
 
 class AccountRow(SQLModel, table=True):
@@ -15,7 +18,7 @@ class AccountRow(SQLModel, table=True):
 
     __tablename__ = "account"
 
-    number: int | None = Field(default=None, primary_key=True)
+    number: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     id: str = Field(unique=True)
     name: str
     requests_per_minute: int | None = Field(default=None, sa_type=BigInteger)
@@ -31,7 +34,7 @@ class ApiKeyRow(SQLModel, table=True):
 
     __tablename__ = "api_key"
 
-    number: int | None = Field(default=None, primary_key=True)
+    number: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     id: str = Field(unique=True)
     account: str = Field(index=True)
     digest: str
@@ -69,11 +72,11 @@ class ChallengeRow(SQLModel, table=True):
 
 
 class AuditRow(SQLModel, table=True):
-    """Something that was done to an account or a key. SQLite itself refuses to change or drop a row."""
+    """Something that was done to an account or a key. The database itself refuses to change or drop a row."""
 
     __tablename__ = "audit_log"
 
-    number: int | None = Field(default=None, primary_key=True)
+    number: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     at: float
     actor: str
     action: str
@@ -83,12 +86,4 @@ class AuditRow(SQLModel, table=True):
     """JSON."""
 
 
-for _change in ("UPDATE", "DELETE"):
-    event.listen(
-        SQLModel.metadata.tables["audit_log"],
-        "after_create",
-        DDL(  # type: ignore[no-untyped-call]
-            f"CREATE TRIGGER audit_log_no_{_change.lower()} BEFORE {_change} ON audit_log "
-            "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
-        ).execute_if(dialect="sqlite"),
-    )
+make_append_only(SQLModel.metadata.tables["audit_log"])

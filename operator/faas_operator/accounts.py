@@ -13,11 +13,12 @@ from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.receipt import Address
-from faas_operator import audit
+from faas_operator import audit, payers
 from faas_operator.account_record import Account, AccountLimits
 from faas_operator.account_tables import AccountRow, AddressRow
 from faas_operator.execution_record import Conflict
 from faas_operator.payers import PAYING_NETWORK, hand_over
+from faas_operator.transactions import lock
 
 NAME_CHARACTERS = 100
 
@@ -44,6 +45,7 @@ class AccountStore:
     def ensure(self, account_ids: Collection[str], actor: str, name: str) -> None:
         """Make those accounts that are not there yet."""
         with Session(self._engine) as session:
+            lock(session, "accounts")
             known = set(session.exec(select(AccountRow.id).where(col(AccountRow.id).in_(account_ids))))
             for account_id in sorted(set(account_ids) - known):
                 self._add(session, account_id, actor, name, AccountLimits())
@@ -74,7 +76,7 @@ class AccountStore:
         Raises NotFound, InvalidRequest.
         """
         with Session(self._engine) as session:
-            row = row_of(session, account_id)
+            row = row_of(session, account_id, for_update=True)
             changed: dict[str, object] = {}
             if name is not None:
                 row.name = changed["name"] = checked_name(name)
@@ -104,7 +106,8 @@ class AccountStore:
         Raises NotFound, and Conflict if it is another's.
         """
         with Session(self._engine) as session:
-            row_of(session, account_id, lock=True)
+            _keep_binding(session, network, address)
+            row_of(session, account_id, for_update=True)
             bound = session.get(AddressRow, (network, address))
             if bound is not None and bound.account != account_id:
                 raise Conflict("the address is bound to another account", {"field": "address"})
@@ -115,6 +118,7 @@ class AccountStore:
     def of_proven_address(self, network: str, address: str, actor: str) -> Account:
         """The account of an address, made if there is none."""
         with Session(self._engine) as session:
+            _keep_binding(session, network, address)
             bound = session.get(AddressRow, (network, address))
             if bound is None:
                 row = self._add(session, new_account_id(), actor, "", AccountLimits())
@@ -152,16 +156,21 @@ def new_account_id() -> str:
     return "acct_" + secrets.token_hex(12)
 
 
-def row_of(session: Session, account_id: str, lock: bool = False) -> AccountRow:
-    """An account's row; with `lock`, nobody else changes what hangs on it before this transaction ends.
+def row_of(session: Session, account_id: str, for_update: bool = False) -> AccountRow:
+    """An account's row; with `for_update`, nobody else changes what hangs on it before this transaction ends.
 
     Raises NotFound.
     """
     query = select(AccountRow).filter_by(id=account_id)
-    row = session.exec(query.with_for_update() if lock else query).one_or_none()
+    row = session.exec(query.with_for_update() if for_update else query).one_or_none()
     if row is None:
         raise NotFound(f"no account {account_id!r}")
     return row
+
+
+def _keep_binding(session: Session, network: str, address: str) -> None:
+    """Nobody else binds the address, or books what it has paid, before the transaction ends."""
+    lock(session, payers.LOCK if network == PAYING_NETWORK else f"address {network} {address}")
 
 
 def checked_name(name: str) -> str:

@@ -36,6 +36,7 @@ from faas_operator.pipeline import Event, State
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
 from faas_operator.store import Store
+from faas_operator.until_stored import until_stored
 
 log = logging.getLogger(__name__)
 
@@ -179,7 +180,7 @@ class Answering:
         return await self._apply(record, Event.INCLUDE, Change(posted=posted))
 
     async def _apply(self, record: JobRecord, event: Event, change: Change = NOTHING_NEW) -> JobRecord:
-        moved = await asyncio.to_thread(self._store.apply, record, event, change)
+        moved = await until_stored(lambda: self._store.apply(record, event, change))
         level = logging.WARNING if moved.state in (State.FAILED, State.ABANDONED) else logging.INFO
         log.log(level, "job %s", moved.state, extra=about(record.call, **_told(change)))
         return moved

@@ -83,7 +83,7 @@ class KeyStore:
             expires_at=None if lifetime_seconds is None else now + lifetime_seconds,
         )
         with Session(self._engine) as session:
-            if row_of(session, account, lock=True).closed_at is not None:
+            if row_of(session, account, for_update=True).closed_at is not None:
                 raise Conflict(f"account {account} is closed")
             self._require_room(session, account)
             session.add(row)
@@ -112,7 +112,9 @@ class KeyStore:
         """Make a key invalid at once and for good; None is any account. Raises NotFound."""
         given = {} if account is None else {"account": account}
         with Session(self._engine) as session:
-            row = session.exec(select(ApiKeyRow).filter_by(id=key_id, **given)).one_or_none()
+            row = session.exec(
+                select(ApiKeyRow).filter_by(id=key_id, **given).with_for_update()
+            ).one_or_none()
             if row is None:
                 raise NotFound(f"no key {key_id!r}")
             if row.revoked_at is None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from faas_blueprint.errors import ChainUnavailable
+from faas_blueprint.errors import ChainUnavailable, DatabaseUnavailable
 from faas_operator.backoff import Backoff
 from faas_operator.deposits import DepositFollower
 from faas_operator.ledger import Ledger
@@ -34,7 +34,10 @@ class Bookkeeping:
         settlement: Settlement | None,
         settings: Settings,
         clock: Callable[[], float],
+        on_duty: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`on_duty`: whether this process is the one that does it, of those that share a database."""
+        self._on_duty = on_duty
         self._ledger = ledger
         self._sweep = sweep
         self._follower = follower
@@ -55,10 +58,15 @@ class Bookkeeping:
             except ChainUnavailable as error:
                 failures += 1
                 log.warning("credits contracts out of reach", extra=about(error=error))
+            except DatabaseUnavailable as error:
+                failures += 1
+                log.warning("database unavailable", extra=about(error=error))
             await asyncio.sleep(self._backoff.pause(failures) or self._settings.poll_seconds)
 
     async def once(self) -> None:
-        """Whatever is due. Raises LedgerBroken, ChainUnavailable."""
+        """Whatever is due. Raises LedgerBroken, ChainUnavailable, DatabaseUnavailable."""
+        if not await asyncio.to_thread(self._on_duty):
+            return
         await asyncio.to_thread(self._sweep.sweep, self._settings.sweep_seconds)
         now = self._clock()
         if self._checked_at is None or now - self._checked_at >= self._settings.check_seconds:

@@ -44,6 +44,7 @@ from faas_operator.ledger import (
 from faas_operator.ledger_tables import PriceTableRow, UsageRow
 from faas_operator.stored_outcomes import decode_outcome
 from faas_operator.tables import ExecutionRow, JobRow
+from faas_operator.transactions import lock
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Charging:
 
     def keep_prices(self, session: Session) -> None:
         """Remember the table in force. Raises FatalError when its version once had other figures."""
+        lock(session, "price tables")
         figures = json.dumps(price_table_to_json(self.terms.prices))
         row = session.get(PriceTableRow, self.terms.prices.version)
         if row is None:

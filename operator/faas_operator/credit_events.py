@@ -32,6 +32,7 @@ from faas_operator.cursors import move_cursor, read_cursor
 from faas_operator.ledger import LARGEST, PROCEEDS, Cause, Posting, available, balance, post, reverse
 from faas_operator.ledger_tables import CreditEventRow
 from faas_operator.logs import about
+from faas_operator.transactions import lock
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class CreditEventStore:
         """Store the logs of a range of blocks and move the cursor to its last block, in one commit. Answers
         how many were new, or are back."""
         with Session(self._engine) as session:
+            lock(session, payers.LOCK)
             new = sum([_record(session, event) for event in events])
             move_cursor(session, name, last)
             session.commit()
@@ -112,6 +114,7 @@ class CreditEventStore:
     def apply(self, number: int, rates: Rates) -> EventState:
         """Put a pending log into the ledger, once. Answers its state then."""
         with Session(self._engine) as session:
+            lock(session, payers.LOCK)
             row = session.get_one(CreditEventRow, number)
             if row.state == EventState.PENDING:
                 postings = _postings(session, row, rates)
@@ -130,6 +133,7 @@ class CreditEventStore:
     def drop(self, number: int) -> None:
         """A log's block is gone: take back what it did, if it did anything."""
         with Session(self._engine) as session:
+            lock(session, payers.LOCK)
             row = session.get_one(CreditEventRow, number)
             if row.state == EventState.APPLIED:
                 cause = _cause(row)
@@ -143,6 +147,7 @@ class CreditEventStore:
     def finalise(self, number: int) -> None:
         """An applied log is so deep that its block is not expected to go."""
         with Session(self._engine) as session:
+            lock(session, payers.LOCK)
             row = session.get_one(CreditEventRow, number)
             if row.state == EventState.APPLIED:
                 row.state = EventState.FINAL
@@ -208,7 +213,8 @@ def _postings(session: Session, row: CreditEventRow, rates: Rates) -> list[Posti
     """What a log moves; None when it cannot be turned into credits."""
     purse = purse_account(row)
     own = available(payers.account_of(session, Digest(row.account_id), Address(row.payer)))
-    left, set_aside = -balance(session, purse), balance(session, f"refunding:{purse}")
+    left = -balance(session, purse, keep=True)
+    set_aside = balance(session, f"refunding:{purse}", keep=True)
     match CreditEventKind(row.kind):
         case CreditEventKind.DEPOSITED:
             return _credit(purse, own, _nanocredits(int(row.amount), rates.units.get(Address(row.token))))
@@ -219,7 +225,7 @@ def _postings(session: Session, row: CreditEventRow, rates: Rates) -> list[Posti
             amount = _share(session, row, left)
             return [Posting(purse, amount), Posting(PROCEEDS, -amount)]
         case CreditEventKind.REFUND_ANNOUNCED:
-            more = max(0, min(balance(session, own), left - set_aside))
+            more = max(0, min(balance(session, own, keep=True), left - set_aside))
             return [Posting(own, -more), Posting(f"refunding:{purse}", more)]
         case CreditEventKind.REFUND_CANCELLED:
             return [Posting(f"refunding:{purse}", -set_aside), Posting(own, set_aside)]

@@ -1,87 +1,145 @@
 """Opening the store's database: SQLite with a write-ahead log by default, PostgreSQL by its URL.
 
-What is committed survives the death of the process and of the machine (`synchronous=FULL`).
+What is committed survives the death of the process and of the machine (`synchronous=FULL`; PostgreSQL's own
+default). Whatever a connection's loss interrupts raises DatabaseUnavailable, from any statement; the next one
+connects again. Which tables there are is in `schema`; what transactions may count on, in `transactions`.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, event, inspect, make_url
+from sqlalchemy import URL, Connection, Engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlmodel import SQLModel, create_engine
+from sqlmodel import create_engine
 
-from faas_blueprint.errors import FatalError
-from faas_operator import account_tables, ledger_tables, tables
+from faas_blueprint.errors import DatabaseUnavailable, MissingPrerequisite
+from faas_operator import schema
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
 
+_CONNECT_SECONDS = 5
+
+_CONNECTIONS_AT_MOST = 20
+"""Of one process; whoever needs another waits."""
+
+_NO_DATABASE = (
+    "the database {place} does not answer ({reason}): see that its server runs and lets this node in, "
+    "and that FAAS_DATABASE_URL is right"
+)
+
+_LOST_STATES = ("08", "57P", "53", "40P01", "55P03")
+"""SQLSTATEs, or how they begin, of what may go well the next time: the connection broke, the server stops or
+has no room, two transactions waited for each other, or one too long."""
+
 
 def open_database(url: str) -> Engine:
-    """The database at a SQLAlchemy URL, with all tables; a missing SQLite file is made, readable by its
-    owner only. Raises sqlalchemy's OperationalError where it cannot be reached, and FatalError where an
-    earlier version of this program has made it."""
-    parsed = make_url(url)
-    is_sqlite = parsed.get_backend_name() == "sqlite"
-    if is_sqlite and parsed.database:
-        _make_private_file(Path(parsed.database))
-    engine = create_engine(parsed)
-    if is_sqlite:
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
-    _require_tables(engine)
-    SQLModel.metadata.create_all(engine, tables=[_table(row) for row in _ROWS])
-    _require_columns(engine)
+    """The database at a SQLAlchemy URL, brought up to this version's tables; a missing SQLite file is made,
+    readable by its owner only.
+
+    Raises DatabaseUnavailable where it cannot be reached, MissingPrerequisite for a URL of anything else, and
+    FatalError where another version of this program has made it, see `schema.bring_up_to_date`.
+    """
+    engine = connect(url)
+    try:
+        schema.bring_up_to_date(engine)
+    except BaseException:
+        let_go(engine)
+        raise
     return engine
 
 
-_ROWS: tuple[type[SQLModel], ...] = (
-    tables.CursorRow,
-    tables.JobRow,
-    tables.BlobRow,
-    tables.ExecutionRow,
-    tables.SnapshotRow,
-    tables.BranchRow,
-    tables.SessionRow,
-    account_tables.AccountRow,
-    account_tables.ApiKeyRow,
-    account_tables.AddressRow,
-    account_tables.ChallengeRow,
-    account_tables.AuditRow,
-    *ledger_tables.ROWS,
-)
-
-
-def _table(row: type[SQLModel]) -> Table:
-    return SQLModel.metadata.tables[str(row.__tablename__)]
-
-
-def _require_tables(engine: Engine) -> None:
-    """A store has all tables of this version, or none of them yet."""
-    there = set(inspect(engine).get_table_names())
-    missing = sorted({_table(row).name for row in _ROWS} - there)
-    if missing and len(missing) < len(_ROWS):
-        raise _earlier_version(engine, f"no table {missing[0]!r}")
-
-
-def _require_columns(engine: Engine) -> None:
-    """Tables that were there already are left as they are; they must be of this version."""
-    for table in map(_table, _ROWS):
-        missing = set(table.columns.keys()) - {
-            column["name"] for column in inspect(engine).get_columns(table.name)
-        }
-        if missing:
-            raise _earlier_version(engine, f"no {sorted(missing)[0]!r} in table {table.name!r}")
-
-
-def _earlier_version(engine: Engine, sign: str) -> FatalError:
-    shown = engine.url.render_as_string(hide_password=True)
+def let_go(engine: Engine) -> None:
+    """Close all connections: at once, or when the threads that still use them are done."""
+    event.listen(engine.pool, "checkin", _close)
     engine.dispose()
-    return FatalError(
-        f"the store {shown} is of an earlier version ({sign}): "
-        "finish its jobs with that version, then move it away"
+
+
+def _close(connection: DBAPIConnection | None, _entry: ConnectionPoolEntry) -> None:
+    if connection is not None:
+        connection.close()
+
+
+def connect(url: str) -> Engine:
+    """The same as it stands, whatever its tables are; `schema.state` says. Connects when it is first used."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise _not_a_database() from None  # its text may hold the password
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed)
+        case "postgresql":
+            return _postgresql(parsed)
+        case _:
+            raise _not_a_database()
+
+
+def place_of(engine: Engine) -> str:
+    """Where a database is, for people: without user, password and options."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite":
+        return url.database or "in memory"
+    host = url.host or url.query.get("host") or "local socket"
+    return f"{url.database or ''} at {host}" + ("" if url.port is None else f":{url.port}")
+
+
+def _not_a_database() -> MissingPrerequisite:
+    return MissingPrerequisite(
+        "FAAS_DATABASE_URL is not the URL of a database that this node can use: "
+        "sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE"
     )
+
+
+def _sqlite(url: URL) -> Engine:
+    if url.database:
+        _make_private_file(Path(url.database))
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_size=_CONNECTIONS_AT_MOST,
+        max_overflow=0,
+        connect_args={
+            "connect_timeout": _CONNECT_SECONDS,
+            "application_name": "faas",
+            "keepalives_idle": 30,
+            "tcp_user_timeout": 15_000,
+            "options": "-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
+        },
+    )
+    event.listen(engine, "handle_error", _tell_what_is_lost)
+    return engine
+
+
+def _tell_what_is_lost(context: ExceptionContext) -> None:
+    """Raises DatabaseUnavailable instead of the driver's error, where trying again may help."""
+    if context.is_pre_ping or context.engine is None:
+        return  # the pool is about to connect again
+    state = getattr(context.original_exception, "sqlstate", None)
+    connecting = context.connection is None
+    if context.is_disconnect or connecting or (state or "").startswith(_LOST_STATES):
+        reason = _reason(context.original_exception, context.engine.url)
+        raise DatabaseUnavailable(_NO_DATABASE.format(place=place_of(context.engine), reason=reason))
+
+
+def _reason(error: BaseException, url: URL) -> str:
+    """The first line of what the server or the driver says, without what the URL keeps secret."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    secrets = [str(url.password or ""), *(str(value) for value in url.query.values())]
+    for secret in filter(None, secrets):
+        said = said.replace(secret, "…")
+    return said
 
 
 def _make_private_file(path: Path) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Engine, func, update
+from sqlalchemy import Engine, func, or_, update
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import NotFound, RateLimitExceeded
@@ -27,8 +27,10 @@ from faas_operator.execution_record import (
     record_of,
     summary_of,
 )
+from faas_operator.processes import Processes
 from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_outputs, read_file
 from faas_operator.tables import ExecutionRow
+from faas_operator.transactions import lock
 
 __all__ = ["Attested", "ExecutionRecord", "ExecutionStatus", "ExecutionStore"]
 
@@ -41,10 +43,13 @@ INTERRUPTED = "interrupted: the node stopped while this ran; nothing was signed,
 class ExecutionStore:
     """Runs by id. Blocks for a few milliseconds; may be used from any thread."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float], charging: Charging) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], float], charging: Charging, processes: Processes
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._charging = charging
+        self._processes = processes
 
     def begin(
         self,
@@ -76,10 +81,13 @@ class ExecutionStore:
             session=placement.session,
             idempotency_key=None if key is None else key.name,
             request_digest=None if key is None else key.request,
+            process=self._processes.own,
             created_at=now,
             updated_at=now,
         )
+        self._processes.beat()
         with Session(self._engine) as session:
+            lock(session, f"executions of {account}")
             if _find(session, execution_id, account) is not None:
                 raise Conflict(f"there is an execution {execution_id} already", {"field": "execution_id"})
             if key is not None and self._earlier(session, account, key) is not None:
@@ -122,10 +130,13 @@ class ExecutionStore:
         receipt: Receipt,
         signature: bytes,
         kept_snapshot_id: str | None = None,
-    ) -> None:
-        """Store what came out of a run, and settle what it cost."""
+    ) -> bool:
+        """Store what came out of a run, and settle what it cost. False, and nothing else, for one that is
+        over already: this process was taken for dead, and its runs were ended."""
         with Session(self._engine) as session:
-            row = session.get_one(ExecutionRow, number)
+            row = session.get_one(ExecutionRow, number, with_for_update=True)
+            if row.status not in UNFINISHED:
+                return False
             self._charging.settle(session, row, status, execution.outcome.summary())
             keep_outputs(session, execution.outcome, self._clock())
             self._update(
@@ -140,6 +151,7 @@ class ExecutionStore:
                 kept_snapshot_id=kept_snapshot_id,
             )
             session.commit()
+        return True
 
     def restored(self, number: int, wall_ms: float) -> None:
         """Store how long a restore took."""
@@ -153,7 +165,7 @@ class ExecutionStore:
         A run that failed costs nothing; one that was cancelled costs what it used up to `reached_ms`.
         """
         with Session(self._engine) as session:
-            row = session.get_one(ExecutionRow, number)
+            row = session.get_one(ExecutionRow, number, with_for_update=True)
             if row.status not in UNFINISHED:
                 return
             if status is ExecutionStatus.FAILED:
@@ -163,14 +175,47 @@ class ExecutionStore:
                 self._update(session, number, status=status, error=error)
             session.commit()
 
-    def end_interrupted(self) -> int:
-        """Mark the runs that a stopped node has left behind. Answers how many there were."""
+    def take_back(self, execution_id: str, account: str) -> None:
+        """Fail a run of this process that never began, if there is one."""
         with Session(self._engine) as session:
-            rows = session.exec(select(ExecutionRow).where(col(ExecutionRow.status).in_(UNFINISHED))).all()
-            for row in rows:
+            row = _find(session, execution_id, account)
+            if row is not None and (row.status, row.process) == (ExecutionStatus.QUEUED, self._processes.own):
                 self._fail(session, row, INTERRUPTED)
             session.commit()
+
+    def end_interrupted(self) -> int:
+        """Mark the runs that processes have left behind which are dead. Answers how many there were."""
+        with Session(self._engine) as session:
+            lock(session, "interrupted executions")
+            alive = self._processes.alive(session)
+            left = select(ExecutionRow).where(
+                col(ExecutionRow.status).in_(UNFINISHED),
+                or_(col(ExecutionRow.process).is_(None), col(ExecutionRow.process).not_in(alive)),
+            ).with_for_update()  # fmt: skip
+            rows = session.exec(left).all()
+            for row in rows:
+                self._fail(session, row, INTERRUPTED)
+            self._processes.forget(session, alive)
+            session.commit()
         return len(rows)
+
+    def ask_to_cancel(self, execution_id: str, account: str, reason: str) -> None:
+        """Have the process that runs this stop it; one that is over stays as it is. Raises NotFound."""
+        with Session(self._engine) as session:
+            row = _row_of(session, execution_id, account)
+            assert row.number is not None
+            self._update(session, row.number, *UNFINISHED, cancel_reason=reason)
+            session.commit()
+
+    def to_be_cancelled(self) -> list[tuple[str, str, str]]:
+        """Account, id and reason of each run of this process that another was asked to stop."""
+        query = select(ExecutionRow.account, ExecutionRow.id, ExecutionRow.cancel_reason).where(
+            col(ExecutionRow.process) == self._processes.own,
+            col(ExecutionRow.status).in_(UNFINISHED),
+            col(ExecutionRow.cancel_reason).is_not(None),
+        )
+        with Session(self._engine) as session:
+            return [(account, name, reason or "") for account, name, reason in session.exec(query)]
 
     def get(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
@@ -234,9 +279,8 @@ class ExecutionStore:
 
 
 def _require_few(session: Session, account: str, at_once: int | None) -> None:
-    """Locks the account's row, so that two runs that begin at once do not both take the last place."""
-    query = select(AccountRow).filter_by(id=account).with_for_update()
-    owner = session.exec(query).one_or_none()
+    """Under the lock of the account's executions, so that two do not both take the last place."""
+    owner = session.exec(select(AccountRow).filter_by(id=account)).one_or_none()
     limit = at_once if owner is None or owner.concurrent_executions is None else owner.concurrent_executions
     if limit is None:
         return

@@ -1,7 +1,8 @@
 """Runs that are asked for over HTTP: the same engine, the same receipt, no chain.
 
 Their receipts name chain 0, the zero address, service 0 and a number of this node's own as the call.
-A run is a task of this service's: whoever asked may wait for it, watch it, call it off, or come back.
+A run is a task of this service's: whoever asked may wait for it, watch it, call it off, or come back. Of
+several processes with one database, each knows the others' runs from there (`elsewhere`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from types import TracebackType
 from faas_blueprint.bundle import manifest_to_json
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import (
+    DatabaseUnavailable,
     ExecutionTimeout,
     FaaSError,
     InsufficientResources,
@@ -30,8 +32,10 @@ from faas_microvm import modes
 from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.modes import Setting
+from faas_operator.elsewhere import Elsewhere
 from faas_operator.execution_record import (
     UNFINISHED,
+    Conflict,
     ExecutionRecord,
     ExecutionStatus,
     ExecutionSummary,
@@ -45,11 +49,15 @@ from faas_operator.placing import Placing
 from faas_operator.signer import Signer
 from faas_operator.snapshot_keeping import SnapshotKeeping
 from faas_operator.store import Store
+from faas_operator.until_stored import until_stored
 
 log = logging.getLogger(__name__)
 
 UNFINISHED_AT_MOST = 256
 """Runs that wait or run at once; more are refused."""
+
+CLOSE_SECONDS = 10.0
+"""For stopped runs to be stored."""
 
 CALLER_LEFT = "the caller went away"
 
@@ -82,7 +90,7 @@ class _Run:
     ending: tuple[ExecutionStatus, str] = (ExecutionStatus.CANCELLED, "the run was cancelled")
     """What is stored if the task is cancelled."""
     storing: bool = False
-    """There is an outcome: it is too late to cancel."""
+    """It has ended, one way or another: it is too late to cancel."""
     error: Exception | None = None
 
 
@@ -90,7 +98,7 @@ class ExecutionService:
     """Runs jobs off-chain and remembers them. Safe for concurrent calls on one event loop."""
 
     def __init__(self, engine: Engine, signer: Signer, store: Store, at_once: int | None = None) -> None:
-        """Runs that an earlier life of this node left unfinished are marked as failed.
+        """Runs that a process which is dead left unfinished are marked as failed.
 
         `at_once` is how many unfinished runs an account may have that has no limit of its own.
         """
@@ -106,9 +114,10 @@ class ExecutionService:
         """Whether new runs are refused."""
         self._beginning = asyncio.Lock()
         """One at a time, so that who asks twice at once finds a run that can be waited for."""
-        interrupted = self._executions.end_interrupted()
-        if interrupted:
-            log.warning("%d runs were interrupted when the node stopped", interrupted)
+        self._elsewhere = Elsewhere(store)
+        self._keeping_up: asyncio.Task[None] | None = None
+        self._taking_back: set[asyncio.Task[None]] = set()
+        self._elsewhere.end_interrupted()
 
     @property
     def profile_id(self) -> Digest:
@@ -133,7 +142,15 @@ class ExecutionService:
                 earlier = await asyncio.to_thread(self._executions.earlier, account, request.key)
                 if earlier is not None:
                     return earlier
-            return await self._begin(request, account)
+            try:
+                return await self._begin(request, account)
+            except Conflict:  # another process was faster, under the same key?
+                earlier = None
+                if request.key is not None:
+                    earlier = await asyncio.to_thread(self._executions.earlier, account, request.key)
+                if earlier is None:
+                    raise
+                return earlier
 
     async def _begin(self, request: RunRequest, account: str) -> str:
         if self.stopping:
@@ -157,12 +174,24 @@ class ExecutionService:
         return execution_id
 
     async def _store_begun(self, request: RunRequest, account: str, execution_id: str) -> _Run:
-        number = await asyncio.to_thread(
-            self._executions.begin,
-            *(execution_id, account, request.job, request.placement, request.key),
-            at_once=self._at_once,
-        )
+        try:
+            number = await asyncio.to_thread(
+                self._executions.begin,
+                *(execution_id, account, request.job, request.placement, request.key),
+                at_once=self._at_once,
+            )
+        except DatabaseUnavailable:
+            if (account, execution_id) not in self._runs:
+                self._take_back(execution_id, account)
+            raise
         return _Run(execution_id, number, account, request, Feed())
+
+    def _take_back(self, execution_id: str, account: str) -> None:
+        """The database broke off: if the run is stored all the same, nothing is to be held for it."""
+        work = until_stored(lambda: self._executions.take_back(execution_id, account))
+        task = asyncio.create_task(work)
+        self._taking_back.add(task)
+        task.add_done_callback(self._taking_back.discard)
 
     def _set_going(self, run: _Run) -> None:
         self._runs[run.account, run.id] = run
@@ -190,16 +219,21 @@ class ExecutionService:
             await asyncio.shield(run.task)
             if run.error is not None:
                 raise run.error
-        return await self.record(execution_id, account)
+            return await self.record(execution_id, account)
+        return await self._elsewhere.wait(execution_id, account)
 
     async def cancel(
         self, execution_id: str, account: str, reason: str = "the run was cancelled"
     ) -> ExecutionRecord:
-        """Stop a run and its machine. One that is over already stays as it is. Raises NotFound."""
+        """Stop a run and its machine. One that is over already stays as it is.
+
+        One of another process is stopped by it, for which it has some seconds. Raises NotFound.
+        """
         run = self._runs.get((account, execution_id))
-        if run is not None and run.task is not None:
-            self._stop(run, ExecutionStatus.CANCELLED, reason)
-            await asyncio.shield(run.task)
+        if run is None or run.task is None:
+            return await self._elsewhere.cancel(execution_id, account, reason)
+        self._stop(run, ExecutionStatus.CANCELLED, reason)
+        await asyncio.shield(run.task)
         return await self.record(execution_id, account)
 
     # -- reading
@@ -225,11 +259,12 @@ class ExecutionService:
     ) -> AsyncGenerator[Output | Progress | Dropped | ExecutionRecord]:
         """What a run has said so far, what it goes on to say, and its record at the end. Raises NotFound.
 
-        After the end, output is replayed stream by stream: how the two were interleaved is not kept.
+        After the end, output is replayed stream by stream: how the two were interleaved is not kept. So it is
+        for a run of another process.
         """
         run = self._runs.get((account, execution_id))
         if run is None:
-            record = await self.record(execution_id, account)
+            record = await self._elsewhere.wait(execution_id, account)
             for piece in _pieces(record):
                 yield piece
             yield record
@@ -277,14 +312,22 @@ class ExecutionService:
             await asyncio.wait(tasks, timeout=seconds)
 
     async def close(self) -> None:
-        """Stop all runs; they are stored as interrupted."""
+        """Stop all runs; they are stored as interrupted, while the database is away by the next start."""
         runs = list(self._runs.values())
         for run in runs:
             self._stop(run, ExecutionStatus.FAILED, INTERRUPTED)
-        await asyncio.gather(*(run.task for run in runs if run.task is not None))
+        tasks = {run.task for run in runs if run.task is not None} | self._taking_back
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
+        if self._keeping_up is not None:
+            tasks.add(self._keeping_up)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.keeping.close()
 
     async def __aenter__(self) -> ExecutionService:
+        self._keeping_up = asyncio.create_task(self._elsewhere.keep_up(self._cancel_own))
         return self
 
     async def __aexit__(
@@ -293,6 +336,11 @@ class ExecutionService:
         await self.close()
 
     # -- parts
+
+    def _cancel_own(self, execution_id: str, account: str, reason: str) -> None:
+        run = self._runs.get((account, execution_id))
+        if run is not None:
+            self._stop(run, ExecutionStatus.CANCELLED, reason)
 
     def _stop(self, run: _Run, status: ExecutionStatus, reason: str) -> None:
         """Not at once: a task that is cancelled before its first step would never store its end."""
@@ -309,15 +357,19 @@ class ExecutionService:
         try:
             await self._run(run)
         except asyncio.CancelledError:
-            self._executions.end(run.number, *run.ending, reached_ms=run.feed.virtual_ms or 0)
+            run.storing = True
+            await self._end(run, *run.ending, reached_ms=run.feed.virtual_ms or 0)
         except Exception as error:
-            run.error = error
+            run.error, run.storing = error, True
             unexpected = None if isinstance(error, FaaSError) else error
             log.warning("run failed", extra=about(execution=run.id, error=error), exc_info=unexpected)
-            self._executions.end(run.number, ExecutionStatus.FAILED, told(error))
+            await self._end(run, ExecutionStatus.FAILED, told(error))
         finally:
             del self._runs[run.account, run.id]
             run.feed.end()
+
+    async def _end(self, run: _Run, status: ExecutionStatus, error: str, reached_ms: int = 0) -> None:
+        await until_stored(lambda: self._executions.end(run.number, status, error, reached_ms))
 
     async def _run(self, run: _Run) -> None:
         account, placement = run.account, run.request.placement
@@ -357,9 +409,13 @@ class ExecutionService:
         )
         timed_out = outcome.status is Status.TIMEOUT
         status = ExecutionStatus.TIMEOUT if timed_out else ExecutionStatus.COMPLETED
-        await asyncio.to_thread(
-            self._executions.finish, run.number, status, execution, receipt, signature, kept
+        finished = await until_stored(
+            lambda: self._executions.finish(run.number, status, execution, receipt, signature, kept)
         )
+        if not finished:
+            log.error(
+                "the run was ended by another process, its outcome is lost", extra=about(execution=run.id)
+            )
 
 
 def new_execution_id() -> str:
@@ -371,6 +427,8 @@ def told(error: Exception) -> str:
     """What a caller may know of an error: all of what is theirs to mend, a sentence of what is ours."""
     if isinstance(error, RequestError):
         return error.message
+    if isinstance(error, DatabaseUnavailable):
+        return "the service's database does not answer; try again"
     if isinstance(error, InsufficientResources):
         return "the host lacks resources for this run; try again later"
     if isinstance(error, TransientError):

@@ -19,6 +19,7 @@ from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import FatalError
 from faas_operator.ledger_tables import LedgerBalanceRow, LedgerEntryRow, LedgerPostingRow
+from faas_operator.transactions import read_together
 
 LARGEST = 10**18
 """Of a posting, in nanocredits: thousands of millions of credits. Balances stay below four times that."""
@@ -131,9 +132,9 @@ def find_entry(session: Session, cause: Cause) -> LedgerEntryRow | None:
     ).one_or_none()
 
 
-def balance(session: Session, account: str) -> int:
-    """Of a ledger account, in nanocredits."""
-    row = session.get(LedgerBalanceRow, account, populate_existing=True)
+def balance(session: Session, account: str, keep: bool = False) -> int:
+    """Of a ledger account, in nanocredits; with `keep`, nobody else changes it in this transaction's time."""
+    row = session.get(LedgerBalanceRow, account, populate_existing=True, with_for_update=keep or None)
     return 0 if row is None else row.amount
 
 
@@ -178,6 +179,7 @@ class Ledger:
     def check(self) -> None:
         """Add everything up again. Raises LedgerBroken, which says what does not agree."""
         with Session(self._engine) as session:
+            read_together(session)
             problems = [*_unbalanced(session), *_wrong_balances(session), *_held_below_zero(session)]
         if problems:
             raise LedgerBroken("the ledger does not add up: " + "; ".join(problems[:5]))

@@ -6,8 +6,11 @@ Entries and postings are only ever added: triggers refuse to change or delete on
 
 from __future__ import annotations
 
-from sqlalchemy import DDL, BigInteger, Column, LargeBinary, Table, Text, UniqueConstraint, event
+from sqlalchemy import BigInteger, Column, LargeBinary, Table, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
+
+from faas_operator.append_only import make_append_only
+from faas_operator.row_number import RowNumber
 
 
 class LedgerEntryRow(SQLModel, table=True):
@@ -16,7 +19,7 @@ class LedgerEntryRow(SQLModel, table=True):
     __tablename__ = "ledger_entry"
     __table_args__ = (UniqueConstraint("kind", "cause"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     kind: str
     cause: str
     """Of a deposit: chain, transaction, log index and block; of a charge: account and execution; …"""
@@ -28,8 +31,8 @@ class LedgerPostingRow(SQLModel, table=True):
 
     __tablename__ = "ledger_posting"
 
-    id: int | None = Field(default=None, primary_key=True)
-    entry_id: int = Field(index=True, foreign_key="ledger_entry.id")
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
+    entry_id: int = Field(sa_type=RowNumber, index=True, foreign_key="ledger_entry.id")
     account: str = Field(index=True)
     amount: int = Field(sa_type=BigInteger)
     """Nanocredits; positive is in the account's favour."""
@@ -59,7 +62,7 @@ class UsageRow(SQLModel, table=True):
 
     __tablename__ = "usage"
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     reference: str = Field(unique=True)
     account: str | None = Field(default=None, index=True)
     """NULL for a call on-chain: its payer says whose it is."""
@@ -90,7 +93,7 @@ class StorageUsageRow(SQLModel, table=True):
     __tablename__ = "storage_usage"
     __table_args__ = (UniqueConstraint("account", "period_end"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     account: str = Field(index=True)
     period_start: float
     period_end: float
@@ -116,7 +119,7 @@ class CreditEventRow(SQLModel, table=True):
     __tablename__ = "credit_event"
     __table_args__ = (UniqueConstraint("chain_id", "contract", "block_hash", "log_index"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     chain_id: int = Field(sa_type=BigInteger)
     contract: str
     block_number: int = Field(sa_type=BigInteger, index=True)
@@ -140,7 +143,7 @@ class SpendingLimitRow(SQLModel, table=True):
     __tablename__ = "spending_limit"
     __table_args__ = (UniqueConstraint("chain_id", "contract", "account_id", "payer", "token", "series"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     chain_id: int = Field(sa_type=BigInteger)
     contract: str
     account_id: bytes = Field(sa_type=LargeBinary)
@@ -171,10 +174,4 @@ def _table(row: type[SQLModel]) -> Table:
 
 
 for _row in (LedgerEntryRow, LedgerPostingRow):
-    for _change in ("UPDATE", "DELETE"):
-        _name = _row.__tablename__
-        _trigger = DDL(  # type: ignore[no-untyped-call]
-            f"CREATE TRIGGER {_name}_no_{_change.lower()} BEFORE {_change} ON {_name} "
-            f"BEGIN SELECT RAISE(ABORT, '{_name} is append-only'); END"
-        )
-        event.listen(_table(_row), "after_create", _trigger.execute_if(dialect="sqlite"))
+    make_append_only(_table(_row))

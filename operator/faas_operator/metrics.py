@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from faas_blueprint.errors import FaaSError
+from faas_blueprint.errors import DatabaseUnavailable, FaaSError
 from faas_operator.execution_record import ExecutionStatus
 from faas_operator.executions import ExecutionService
 from faas_operator.happenings import HAPPENINGS
@@ -82,7 +82,7 @@ class NodeMetrics:
         try:
             jobs = await asyncio.to_thread(store.count_by_state)
             runs = await asyncio.to_thread(store.executions.count_by_status)
-        except SQLAlchemyError:
+        except (SQLAlchemyError, DatabaseUnavailable):
             return []
         queued = sum(jobs.get(state, 0) for state in QUEUED)
         states = {str(state): jobs.get(state, 0) for state in State}
@@ -98,7 +98,10 @@ class NodeMetrics:
         families = [_gauge("faas_ready", "Whether /ready says yes", int(not against))]
         if self._operator is None:
             return families
-        block = await asyncio.to_thread(self._operator.block)
+        try:
+            block = await asyncio.to_thread(self._operator.block)
+        except (SQLAlchemyError, DatabaseUnavailable):
+            block = None
         if block is not None:
             families.append(_gauge("faas_chain_block", "The last block whose jobs are stored", block))
         seconds = self._operator.seconds_since_look()

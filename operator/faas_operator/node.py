@@ -8,6 +8,7 @@ async with Engine.open() as engine, open_node(settings, secrets, engine) as node
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 import time
@@ -30,6 +31,7 @@ from faas_operator.charging import Terms
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
+from faas_operator.processes import OPERATOR_DUTY
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
 from faas_operator.settlement import Settlement
@@ -76,6 +78,7 @@ class Node:
             self.settlement(),
             self.settings,
             time.time,
+            functools.partial(self.store.processes.take, OPERATOR_DUTY),
         )
 
     def settlement(self) -> Settlement | None:

@@ -17,6 +17,9 @@ from faas_operator.ledger import Cause, Posting, available, balance, post
 PAYING_NETWORK = "ethereum"
 """Whose addresses pay."""
 
+LOCK = "payers"
+"""Held while a payment is booked or an address is bound: whose it is does not change in between."""
+
 
 def account_of(session: Session, account_id: Digest, payer: Address) -> str:
     """The account that a deposit is for, or the payer's address while nobody knows."""
@@ -29,7 +32,7 @@ def account_of(session: Session, account_id: Digest, payer: Address) -> str:
 
 def hand_over(session: Session, now: float, payer: Address, account: str) -> None:
     """Give an account what an address has paid before it was bound to it."""
-    amount = balance(session, available(payer))
+    amount = balance(session, available(payer), keep=True)
     if amount:
         cause = Cause("binding", f"{payer} to {account}")
         post(session, now, cause, Posting(available(payer), -amount), Posting(available(account), amount))

@@ -6,6 +6,7 @@ import asyncio
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from faas_blueprint.errors import DatabaseUnavailable
 from faas_operator.executions import ExecutionService
 from faas_operator.service import Operator
 
@@ -18,13 +19,13 @@ async def reasons_against(executions: ExecutionService, operator: Operator | Non
     reasons = []
     if executions.stopping or (operator is not None and operator.stopping):
         reasons.append("the node is stopping")
-    if operator is not None and not operator.follows:
+    if operator is not None and not operator.stands_by and not operator.follows:
         reasons.append("the chain is not followed: no look at it has succeeded lately")
     if not executions.engine.warm:
         reasons.append("no machine is up: the engine is not warm")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await asyncio.to_thread(executions.store.count_by_state)
-    except (SQLAlchemyError, TimeoutError):
+    except (SQLAlchemyError, DatabaseUnavailable, TimeoutError):
         reasons.append("the database does not answer")
     return reasons

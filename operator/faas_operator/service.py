@@ -12,7 +12,12 @@ import asyncio
 import logging
 import time
 
-from faas_blueprint.errors import ChainUnavailable, InsufficientResources, TransientError
+from faas_blueprint.errors import (
+    ChainUnavailable,
+    DatabaseUnavailable,
+    InsufficientResources,
+    TransientError,
+)
 from faas_operator.answering import Answering
 from faas_operator.backoff import Backoff
 from faas_operator.chain.interface import ChainAdapter
@@ -20,18 +25,25 @@ from faas_operator.engine import JobEngine
 from faas_operator.job_record import JobRecord
 from faas_operator.logs import about
 from faas_operator.pipeline import ACTIONABLE, State
+from faas_operator.processes import OPERATOR_DUTY
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
 from faas_operator.store import StaleRecord, Store
+from faas_operator.until_stored import until_stored
 from faas_operator.watching import Watcher
 
 log = logging.getLogger(__name__)
 
-JOBS_BEYOND_MACHINES = 64
-"""Jobs in hand besides those on a machine: being decoded, signed, posted."""
+JOBS_IN_HAND = 320
+"""At the most: on a machine or before it, being signed, posted."""
+
+JOBS_IN_LINE = 32
+"""Jobs in hand that wait for a machine. Whoever comes later has his turn after them."""
 
 _TO_BE_RUN = frozenset({State.CONFIRMED, State.ACCEPTED, State.RUNNING})
 """States that a stopping node leaves for its next start."""
+
+_WHAT = {ChainUnavailable: "chain unavailable", DatabaseUnavailable: "database unavailable"}
 
 FOLLOWED_SECONDS = 60.0
 """A chain that was read within this time, or within ten polls, is followed."""
@@ -61,6 +73,7 @@ class Operator:
         self._states: dict[int, State] = {}
         self._stop = asyncio.Event()
         self._stopping = False
+        self._stands_by = False
         self._looked: float | None = None
         self._deployment = deployment
 
@@ -76,9 +89,8 @@ class Operator:
         failures = 0
         try:
             while not self._stop.is_set():
-                failures = 0 if await self._look() else failures + 1
+                failures = 0 if await self._round() else failures + 1
                 if not self._stop.is_set():
-                    await self._dispatch()
                     await self._wait(self._backoff.pause(failures) or self._settings.poll_seconds)
         finally:
             await self._drain()
@@ -92,6 +104,11 @@ class Operator:
     def stopping(self) -> bool:
         """Whether no more jobs are taken."""
         return self._stopping or self._stop.is_set()
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether another process with the same database follows the chain."""
+        return self._stands_by
 
     @property
     def follows(self) -> bool:
@@ -112,26 +129,57 @@ class Operator:
         """What the operator's account holds, in wei. Raises ChainUnavailable."""
         return await self._chain.balance()
 
-    async def _look(self) -> bool:
+    async def _round(self) -> bool:
+        """One look at the chain and what follows from it, if that is this process's to do; whether it went
+        well."""
         try:
-            await self._watcher.look()
+            if await self._is_on_duty() and not self._stop.is_set():
+                await self._look()
+                if not self._stop.is_set():
+                    await self._dispatch()
+            return True
         except ChainUnavailable as error:
             log.warning("chain unavailable", extra=about(error=error))
-            return False
+        except DatabaseUnavailable as error:
+            log.warning("database unavailable", extra=about(error=error))
+        return False
+
+    async def _is_on_duty(self) -> bool:
+        """Of the processes that share a database, one follows the chain; the others stand by."""
+        on_duty = await asyncio.to_thread(self._store.processes.take, OPERATOR_DUTY)
+        if on_duty is self._stands_by:
+            log.info("follows the chain" if on_duty else "stands by: another process follows the chain")
+        self._stands_by = not on_duty
+        if not on_duty and self._tasks:  # taken for dead: the other goes on from what is stored
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self._tasks.clear()
+            self._states.clear()
+        return on_duty
+
+    async def _look(self) -> None:
+        await self._watcher.look()
         self._looked = time.monotonic()
-        return True
 
     async def _dispatch(self) -> None:
-        free = self._settings.parallel_jobs + JOBS_BEYOND_MACHINES - len(self._tasks)
-        if free <= 0:
+        """Take jobs in hand: what only has to be signed or posted, and what waits for a machine as it is its
+        turn. The rest of the queue stays in the database, where there is room for any number."""
+        await self._take_in_hand(ACTIONABLE - _TO_BE_RUN, JOBS_IN_HAND)
+        waiting = sum(state in _TO_BE_RUN for state in self._states.values())
+        await self._take_in_hand(_TO_BE_RUN, self._settings.parallel_jobs + JOBS_IN_LINE - waiting)
+
+    async def _take_in_hand(self, states: frozenset[State], limit: int) -> None:
+        limit = min(limit, JOBS_IN_HAND - len(self._tasks))
+        if limit <= 0:
             return
-        numbers = await asyncio.to_thread(self._store.numbers_in, ACTIONABLE, tuple(self._tasks), free)
-        for number in numbers:
+        for number in await asyncio.to_thread(self._store.turns_in, states, tuple(self._tasks), limit):
+            self._states[number] = State.CONFIRMED if states is _TO_BE_RUN else State.POSTING
             self._tasks[number] = asyncio.create_task(self._answer(number), name=f"job {number}")
 
     async def _answer(self, number: int) -> None:
         """Take one job as far as it goes."""
-        record = await asyncio.to_thread(self._store.job, number)
+        record = await until_stored(lambda: self._store.job(number))
         failures = 0
         while record.state in ACTIONABLE and not (self._stopping and record.state in _TO_BE_RUN):
             self._states[number] = record.state
@@ -141,18 +189,20 @@ class Operator:
             except ChainUnavailable as error:
                 failures += 1
                 await self._pause(record, error, failures)
-            except InsufficientResources as error:
+            except (InsufficientResources, DatabaseUnavailable) as error:
                 failures += 1
                 await self._pause(record, error, failures)
-                record = await asyncio.to_thread(self._store.job, number)
+                record = await until_stored(lambda: self._store.job(number))
             except StaleRecord:
                 log.info("job starts again", extra=about(record.call))
                 return
 
     async def _pause(self, record: JobRecord, error: TransientError, failures: int) -> None:
         pause = self._backoff.pause(failures)
-        what = "chain unavailable" if isinstance(error, ChainUnavailable) else "no machine can be started"
-        log.warning(what, extra=about(record.call, error=error, pause=pause))
+        log.warning(
+            _WHAT.get(type(error), "no machine can be started"),
+            extra=about(record.call, error=error, pause=pause),
+        )
         await asyncio.sleep(pause)
 
     async def _wait(self, seconds: float) -> None:

@@ -21,6 +21,7 @@ from faas_blueprint.job import Mode
 from faas_microvm.snapshot_record import SnapshotRecord
 from faas_operator.execution_record import Conflict
 from faas_operator.tables import BranchRow, SessionRow, SnapshotRow
+from faas_operator.transactions import lock
 
 Details = Mapping[str, object]
 Row = TypeVar("Row", bound=SQLModel)
@@ -128,6 +129,7 @@ class SnapshotCatalog:
             created_at=self._clock(),
         )
         with Session(self._engine) as session:
+            lock(session, _tree(account))
             session.add(row)
             session.flush()
             entry = _snapshot_of(row)
@@ -168,6 +170,7 @@ class SnapshotCatalog:
         Raises NotFound, and Conflict while snapshots or branches of the account need it.
         """
         with Session(self._engine) as session:
+            lock(session, _tree(account))
             doomed = [_snapshot_row(session, account, snapshot_id)]
             below = _descendants(session, account, snapshot_id)
             gone = {snapshot_id, *(row.id for row in below)} if cascade else {snapshot_id}
@@ -226,6 +229,7 @@ class SnapshotCatalog:
             updated_at=now,
         )
         with Session(self._engine) as session:
+            lock(session, _tree(account))
             session.add(row)
             session.flush()
             entry = _branch_of(row)
@@ -254,6 +258,7 @@ class SnapshotCatalog:
     def advance(self, account: str, branch_id: str, head_id: str) -> None:
         """Move a branch's head. Raises NotFound."""
         with Session(self._engine) as session:
+            lock(session, _tree(account))
             row = _branch_row(session, account, branch_id)
             row.head_id, row.updated_at = head_id, self._clock()
             session.add(row)
@@ -262,6 +267,7 @@ class SnapshotCatalog:
     def remove_branch(self, account: str, branch_id: str) -> None:
         """Forget a branch; its snapshots stay. Raises NotFound."""
         with Session(self._engine) as session:
+            lock(session, _tree(account))
             session.delete(_branch_row(session, account, branch_id))
             session.commit()
 
@@ -274,6 +280,7 @@ class SnapshotCatalog:
         """
         now = self._clock()
         with Session(self._engine) as session:
+            lock(session, f"session {account} {name}")
             row = session.get(SessionRow, (account, name))
             new = row is None
             if row is None:
@@ -299,11 +306,17 @@ class SnapshotCatalog:
     def remove_session(self, account: str, name: str) -> None:
         """Raises NotFound."""
         with Session(self._engine) as session:
+            lock(session, f"session {account} {name}")
             row = session.get(SessionRow, (account, name))
             if row is None:
                 raise NotFound(f"no session {name!r}")
             session.delete(row)
             session.commit()
+
+
+def _tree(account: str) -> str:
+    """The lock of an account's snapshots and branches, which hang together."""
+    return f"snapshots of {account}"
 
 
 def _page(

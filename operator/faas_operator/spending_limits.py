@@ -25,6 +25,7 @@ from faas_operator import payers
 from faas_operator.credit_events import EventState, purse_account
 from faas_operator.ledger import available, balance, held
 from faas_operator.ledger_tables import CreditEventRow, SpendingLimitRow
+from faas_operator.transactions import lock
 
 _LARGEST_TOTAL = (1 << 128) - 1
 
@@ -62,6 +63,7 @@ class SpendingLimits:
                 f"the signature is not {limit.purse.payer}'s for this limit", {"field": "signature"}
             )
         with Session(self._engine) as session:
+            lock(session, f"spending limits of {limit.purse.payer}")
             row = session.exec(select(SpendingLimitRow).filter_by(**self._key(limit))).one_or_none()
             if row is None or int(row.total) <= limit.total:
                 row = row or SpendingLimitRow.model_validate(

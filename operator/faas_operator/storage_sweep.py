@@ -18,6 +18,7 @@ from faas_operator.charging import Terms
 from faas_operator.ledger import REVENUE, Cause, Posting, available, post
 from faas_operator.ledger_tables import StorageSweepRow, StorageUsageRow
 from faas_operator.tables import SnapshotRow
+from faas_operator.transactions import lock
 
 _ONLY = 1
 
@@ -35,6 +36,7 @@ class StorageSweep:
         seconds ago. The first sweep only notes the time. Answers how many accounts had something."""
         now = self._clock()
         with Session(self._engine) as session:
+            lock(session, "storage sweep")
             last = session.get(StorageSweepRow, _ONLY)
             if last is None:
                 session.add(StorageSweepRow(id=_ONLY, swept_at=now))

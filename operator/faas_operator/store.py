@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Self, cast
 
+import sqlalchemy
 from sqlalchemy import CursorResult, Engine, func, update
 from sqlmodel import Session, col, select
 
 from faas_blueprint.digests import Digest
-from faas_blueprint.errors import FaaSError, NotFound
+from faas_blueprint.errors import DatabaseUnavailable, FaaSError, NotFound
 from faas_blueprint.outcome import Outcome
 from faas_blueprint.receipt import Address, CallReference
 from faas_operator.accounts import AccountStore
@@ -26,7 +28,7 @@ from faas_operator.challenges import ChallengeStore
 from faas_operator.charging import Charging, Terms
 from faas_operator.credit_events import CreditEventStore
 from faas_operator.cursors import move_cursor, read_cursor
-from faas_operator.database import open_database
+from faas_operator.database import let_go, open_database
 from faas_operator.execution_store import ExecutionStore
 from faas_operator.happenings import ANSWER_SECONDS, STAGE_SECONDS
 from faas_operator.job_record import (
@@ -42,11 +44,13 @@ from faas_operator.job_record import (
 )
 from faas_operator.ledger import Ledger
 from faas_operator.pipeline import Event, State, next_state
+from faas_operator.processes import Processes
 from faas_operator.snapshot_catalog import SnapshotCatalog
 from faas_operator.spending_limits import SpendingLimits
 from faas_operator.storage_sweep import StorageSweep
 from faas_operator.stored_outcomes import keep_outputs, read_blob, whole_outcome
 from faas_operator.tables import JobRow
+from faas_operator.transactions import lock
 from faas_operator.usage import UsageBook
 
 
@@ -60,13 +64,20 @@ class Store:
     def __init__(
         self, engine: Engine, clock: Callable[[], float] = time.time, terms: Terms | None = None
     ) -> None:
-        """Without terms nothing is charged. Raises FatalError, see `Charging.keep_prices`."""
+        """Without terms nothing is charged. Raises FatalError, see `Charging.keep_prices`, and lets go
+        of the engine then."""
         self._engine = engine
         self._clock = clock
         self._charging = Charging(terms or Terms(), clock)
-        with Session(engine) as session:
-            self._charging.keep_prices(session)
-            session.commit()
+        self.processes = Processes(engine)
+        """This process among those that share the database."""
+        try:
+            with Session(engine) as session:
+                self._charging.keep_prices(session)
+                session.commit()
+        except BaseException:
+            let_go(engine)
+            raise
 
     @classmethod
     def open(cls, url: str, terms: Terms | None = None) -> Self:
@@ -76,7 +87,7 @@ class Store:
     @property
     def executions(self) -> ExecutionStore:
         """The runs that were asked for over HTTP, in the same database."""
-        return ExecutionStore(self._engine, self._clock, self._charging)
+        return ExecutionStore(self._engine, self._clock, self._charging, self.processes)
 
     @property
     def ledger(self) -> Ledger:
@@ -128,8 +139,10 @@ class Store:
         return AuditLog(self._engine)
 
     def close(self) -> None:
-        """Let go of the database."""
-        self._engine.dispose()
+        """Let go of the database, and of what this process does for all."""
+        with suppress(DatabaseUnavailable):  # then the others find out by themselves
+            self.processes.leave()
+        let_go(self._engine)
 
     # -- the cursor
 
@@ -145,6 +158,7 @@ class Store:
         again. Answers the calls that are new or start again.
         """
         with Session(self._engine) as session:
+            lock(session, f"blocks {deployment}")
             rows = [row for job in jobs if (row := self._record(session, job)) is not None]
             move_cursor(session, deployment, last)
             session.flush()
@@ -198,19 +212,38 @@ class Store:
         """All jobs in these states, oldest first."""
         return [self.job(number) for number in self.numbers_in(states)]
 
-    def numbers_in(
-        self, states: Collection[State], but: Collection[int] = (), limit: int | None = None
-    ) -> list[int]:
+    def numbers_in(self, states: Collection[State]) -> list[int]:
         """Numbers of the jobs in these states, oldest first."""
         query = (
             select(JobRow.id)
             .where(col(JobRow.state).in_([state.value for state in states]))
-            .where(col(JobRow.id).not_in(list(but)))
             .order_by(col(JobRow.id))
-            .limit(limit)
         )
         with Session(self._engine) as session:
             return [number for number in session.exec(query) if number is not None]
+
+    def turns_in(self, states: Collection[State], but: Collection[int], limit: int) -> list[int]:
+        """Numbers of the jobs in these states whose turn it is: services take turns, and in each its
+        customers; a customer's own jobs are in order of age. Jobs in hand (`but`) have had theirs."""
+        customer = (col(JobRow.service_id), col(JobRow.caller))
+        age = func.row_number().over(partition_by=customer, order_by=col(JobRow.id)).label("age")
+        waiting = (
+            select(JobRow.id, JobRow.service_id, age)
+            .where(col(JobRow.state).in_([state.value for state in states]))
+            .subquery()
+        )
+        within_service = func.row_number().over(
+            partition_by=waiting.c.service_id, order_by=(waiting.c.age, waiting.c.id)
+        )
+        turns = select(waiting.c.id, within_service.label("turn")).subquery()
+        query = (
+            sqlalchemy.select(turns.c.id)
+            .where(turns.c.id.not_in(list(but)))
+            .order_by(turns.c.turn, turns.c.id)
+            .limit(limit)
+        )
+        with Session(self._engine) as session:
+            return [int(number) for number in session.execute(query).scalars()]
 
     def count_by_state(self) -> dict[State, int]:
         """How many jobs are in each state."""
@@ -235,7 +268,7 @@ class Store:
     # -- parts
 
     def _record(self, session: Session, job: SubmittedJob) -> JobRow | None:
-        row = _row_of_call(session, job.call)
+        row = _row_of_call(session, job.call, for_update=True)
         now = self._clock()
         if row is None:
             row = JobRow(**call_columns(job.call), **submitted_columns(job), state=State.SEEN.value,
@@ -260,5 +293,6 @@ class Store:
             raise StaleRecord(f"job {record.number} is no longer at revision {record.revision}")
 
 
-def _row_of_call(session: Session, call: CallReference) -> JobRow | None:
-    return session.exec(select(JobRow).filter_by(**call_columns(call))).one_or_none()
+def _row_of_call(session: Session, call: CallReference, for_update: bool = False) -> JobRow | None:
+    query = select(JobRow).filter_by(**call_columns(call))
+    return session.exec(query.with_for_update() if for_update else query).one_or_none()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
+from faas_operator.row_number import RowNumber
+
 
 class CursorRow(SQLModel, table=True):
     """How far the logs of one deployment have been read."""
@@ -22,7 +24,7 @@ class JobRow(SQLModel, table=True):
     __tablename__ = "job"
     __table_args__ = (UniqueConstraint("chain_id", "tangle", "service_id", "call_id"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     chain_id: int = Field(sa_type=BigInteger)
     tangle: str
     service_id: int = Field(sa_type=BigInteger)
@@ -80,7 +82,7 @@ class ExecutionRow(SQLModel, table=True):
     __tablename__ = "execution"
     __table_args__ = (UniqueConstraint("account", "id"), UniqueConstraint("account", "idempotency_key"))
 
-    number: int | None = Field(default=None, primary_key=True)
+    number: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     """The call id of its receipt."""
     id: str = Field(index=True)
     account: str = Field(index=True)
@@ -103,6 +105,10 @@ class ExecutionRow(SQLModel, table=True):
     signature: bytes | None = Field(default=None, sa_type=LargeBinary)
     wall_ms: float | None = None
     error: str | None = Field(default=None, sa_column=Column(Text))
+    process: str | None = Field(default=None, index=True)
+    """Which process has it in hand."""
+    cancel_reason: str | None = Field(default=None, sa_column=Column(Text))
+    """Another process was asked to stop it."""
     created_at: float
     updated_at: float
 
@@ -112,7 +118,7 @@ class SnapshotRow(SQLModel, table=True):
 
     __tablename__ = "snapshot"
 
-    number: int | None = Field(default=None, primary_key=True)
+    number: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     id: str = Field(unique=True)
     account: str = Field(index=True)
     measurement: bytes = Field(sa_type=LargeBinary, index=True)
@@ -137,7 +143,7 @@ class BranchRow(SQLModel, table=True):
 
     __tablename__ = "branch"
 
-    number: int | None = Field(default=None, primary_key=True)
+    number: int | None = Field(default=None, primary_key=True, sa_type=RowNumber)
     id: str = Field(unique=True)
     account: str = Field(index=True)
     snapshot_id: str

@@ -21,7 +21,7 @@ from faas_operator.account_tables import AddressRow
 from faas_operator.charging import BY_CHAIN, BY_LEDGER, Charging
 from faas_operator.execution_record import UNFINISHED, ExecutionStatus
 from faas_operator.ledger import available, balance, held
-from faas_operator.ledger_tables import PriceTableRow, StorageUsageRow, UsageRow
+from faas_operator.ledger_tables import LedgerBalanceRow, PriceTableRow, StorageUsageRow, UsageRow
 from faas_operator.payers import PAYING_NETWORK
 from faas_operator.tables import ExecutionRow, SnapshotRow
 
@@ -231,7 +231,8 @@ def _owned(account: str) -> ColumnElement[bool]:
 
 
 def _whole_balance(session: Session, account: str) -> int:
-    return balance(session, available(account)) + balance(session, held(account))
+    both = col(LedgerBalanceRow.account).in_((available(account), held(account)))
+    return int(session.exec(select(func.coalesce(func.sum(LedgerBalanceRow.amount), 0)).where(both)).one())
 
 
 def _line(row: UsageRow) -> UsageLine:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
-import subprocess
 import time
-from collections.abc import Iterator
 from datetime import datetime
 
 import httpx
@@ -160,39 +157,6 @@ async def test_so_many_executions_at_once_and_no_more(limited, faulty_engine):
 
 
 # -- several processes
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
-@pytest.fixture
-def redis_server(tmp_path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A real Redis of the test's own, on loopback, in memory only."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("shared limits are not tested without Redis: run scripts/setup-test-programs")
-    port = free_port()
-    server = subprocess.Popen(
-        [program, "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(tmp_path)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                assert server.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
-        yield server, f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.kill()
-        server.wait(10)
 
 
 async def test_processes_that_share_a_redis_count_together(redis_server):

@@ -23,6 +23,7 @@ class UnreachableChain:
     def __init__(self) -> None:
         self.follows = True
         self.stopping = False
+        self.stands_by = False
         self.asked = 0
 
     def seconds_since_look(self):

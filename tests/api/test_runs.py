@@ -239,6 +239,7 @@ async def test_what_a_dead_node_left_is_found_and_may_be_asked_for_again(store, 
     key = IdempotencyKey("k", b"\x01" * 32)
     number = store.executions.begin("exec_lost", ALICE, make_job("python", "1"), None, key)
     store.executions.started(number)
+    store.processes.leave()
     service = ExecutionService(faulty_engine, Signer(b"\x01" * 32), store)
     create_app(service, Settings(home=tmp_path), Secrets.with_api_keys("alice"))
     record = await service.record("exec_lost", ALICE)

@@ -39,12 +39,12 @@ def client_of(app, key="alice") -> httpx.AsyncClient:
 
 
 @pytest.fixture
-def open_app(tmp_path):
+def open_app(database, tmp_path):
     """An application over an engine, on terms."""
     opened = []
 
     def open_(engine, starting=CREDIT, charged=True):
-        store = Store.open(f"sqlite:///{tmp_path / 'usage.sqlite'}", Terms(PRICES, charged, starting))
+        store = Store.open(database, Terms(PRICES, charged, starting))
         opened.append(store)
         service = ExecutionService(engine, SIGNER, store)
         settings = Settings(
@@ -231,13 +231,12 @@ async def test_on_a_node_that_does_not_charge_there_is_no_balance(open_app, engi
         assert (await client.get("/pricing")).json()["charged"] is False
 
 
-async def test_the_starting_credit_is_given_once(open_app, faulty_engine, tmp_path):
+async def test_the_starting_credit_is_given_once(open_app, faulty_engine, database):
     """Also when the node starts again, with another one."""
     app, *_ = open_app(faulty_engine)
     async with client_of(app) as client:
         await client.get("/usage/current")
-    url = f"sqlite:///{tmp_path / 'usage.sqlite'}"
-    with closing(Store.open(url, Terms(PRICES, True, 5 * CREDIT))) as again:
+    with closing(Store.open(database, Terms(PRICES, True, 5 * CREDIT))) as again:
         assert again.usage.current(account_of("alice")).balance == CREDIT
 
 

@@ -179,7 +179,7 @@ def outcome_of(job: Job) -> Outcome:
 class Node:
     """One life of an operator after another over the same store and chain."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: str) -> None:
         self.chain = FaultyChain()
         self.engine = ScriptedEngine()
         self.signer = Signer(b"\x01" * 32)
@@ -191,7 +191,7 @@ class Node:
             drain_seconds=2,
             rewind_blocks=8,
         )
-        self.store = Store.open(f"sqlite:///{folder / 'operator.sqlite'}")
+        self.store = Store.open(database)
 
     def set(self, **settings: object) -> None:
         self.settings = self.settings.model_copy(update=settings)
@@ -237,7 +237,7 @@ class Node:
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
-    made = Node(tmp_path)
+def node(tmp_path: Path, database: str) -> Iterator[Node]:
+    made = Node(tmp_path, database)
     yield made
     made.store.close()

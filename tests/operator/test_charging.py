@@ -78,13 +78,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def open_store(tmp_path, clock):
+def open_store(database, clock):
     """Opens the same database on any terms."""
     opened = []
 
     def open_(starting=CREDIT, charged=True, prices=PRICES) -> Store:
         terms = Terms(prices, charged, starting)
-        store = Store(open_database(f"sqlite:///{tmp_path / 'store.sqlite'}"), clock, terms)
+        store = Store(open_database(database), clock, terms)
         opened.append(store)
         return store
 
@@ -167,6 +167,7 @@ def test_what_a_dead_node_held_is_given_back_by_the_next(open_store, charged):
     store.executions.begin("exec_1", ACCOUNT, JOB)
     store.executions.begin("exec_2", ACCOUNT, JOB)
     assert balances(store) == (CREDIT - 2 * MOST, 2 * MOST)
+    store.close()
     again = open_store(charged=charged)
     assert again.executions.end_interrupted() == 2
     assert again.executions.end_interrupted() == 0

@@ -94,8 +94,8 @@ def chain() -> FaultyChain:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as made:
+def store(database):
+    with closing(Store.open(database)) as made:
         yield made
 
 
@@ -193,10 +193,10 @@ async def test_a_block_that_comes_back_counts_again_but_once(chain, store, follo
     store.ledger.check()
 
 
-async def test_a_chain_that_fails_between_any_two_answers(tmp_path, settings):
+async def test_a_chain_that_fails_between_any_two_answers(new_database, settings):
     """And the whole again from what is stored, with a deposit, a reorganisation and a deposit that moved."""
     for answers in range(40):
-        with closing(Store.open(f"sqlite:///{tmp_path / f'{answers}.sqlite'}")) as store:
+        with closing(Store.open(new_database(str(answers)))) as store:
             chain = FaultyChain()
             follower = DepositFollower(chain, store.credit_events, settings, RATES, "test")
             steps = [

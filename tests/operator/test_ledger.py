@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sqlite3
 import subprocess
 import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,8 +33,8 @@ OWN = available("acct_1")
 
 
 @pytest.fixture
-def url(tmp_path) -> str:
-    return f"sqlite:///{tmp_path / 'store.sqlite'}"
+def url(database) -> str:
+    return database
 
 
 @pytest.fixture
@@ -142,15 +140,15 @@ def test_the_database_refuses_to_change_the_past(store, table, change):
     [
         ("UPDATE ledger_balance SET amount = amount + 1 WHERE account = 'available:acct_1'", "has 71"),
         ("INSERT INTO ledger_posting (entry_id, account, amount) VALUES (1, 'grants', -1)", "entry 1 add up"),
-        ("DELETE FROM ledger_balance WHERE account LIKE 'held:%'", "has 0, its postings say 30"),
+        ("DELETE FROM ledger_balance WHERE account LIKE 'held:%%'", "has 0, its postings say 30"),
     ],
 )
-def test_books_that_do_not_add_up_are_noticed(store, tmp_path, change, said):
+def test_books_that_do_not_add_up_are_noticed(store, change, said):
     grant(store.ledger, "acct_1", 100)
     spend(store.ledger, "acct_1", 30, "a")
     store.ledger.check()
-    with closing(sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)) as behind_its_back:
-        behind_its_back.execute(change)
+    with store._engine.begin() as behind_its_back:
+        behind_its_back.exec_driver_sql(change)
     with pytest.raises(LedgerBroken, match=said):
         store.ledger.check()
 
@@ -289,8 +287,7 @@ LedgerMachine.TestCase.settings = settings(
 TestLedgerMachine = LedgerMachine.TestCase
 
 
-def test_a_ledger_in_a_file_survives(tmp_path: Path):
-    url = f"sqlite:///{tmp_path / 'a.sqlite'}"
+def test_a_ledger_survives(url):
     with closing(Store.open(url)) as store:
         grant(store.ledger, "acct_1", 5)
     with closing(Store.open(url)) as store:

@@ -314,13 +314,13 @@ async def test_a_shorter_chain_is_read_again(node):
     assert checked_result(node, again).output.stdout == b"after"
 
 
-async def test_a_node_that_forgot_everything_answers_nothing_twice(node):
+async def test_a_node_that_forgot_everything_answers_nothing_twice(node, new_database):
     """An empty store over a chain that holds this operator's results already."""
     call = node.submit(0)
     await node.live_until_states({call: State.FINAL})
     posts = node.chain.attempted_posts
     node.store.close()
-    node.store = type(node.store).open(f"sqlite:///{node.settings.home / 'new.sqlite'}")
+    node.store = type(node.store).open(new_database("new"))
     await node.live_until_states({call: State.FINAL})
     assert node.chain.attempted_posts == posts
     assert node.store.job_of_call(call).signed is not None
@@ -409,8 +409,11 @@ fault = st.sampled_from(
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(faults=st.lists(fault, min_size=1, max_size=25))
-async def test_whatever_happens_every_call_on_the_chain_is_answered_once(tmp_path_factory, node, faults):
-    fresh = type(node)(tmp_path_factory.mktemp("node"))
+async def test_whatever_happens_every_call_on_the_chain_is_answered_once(
+    tmp_path_factory, new_database, node, faults
+):
+    folder = tmp_path_factory.mktemp("node")
+    fresh = type(node)(folder, new_database(folder.name))
     with closing(fresh.store):
         await suffer(fresh, faults)
 

@@ -101,7 +101,10 @@ def test_commands_that_fail_keep_them(tmp_path, arguments, trace):
     assert secrets_in(text) == []
 
 
-@pytest.mark.parametrize("database", ["no url at all {}", "sqlite:////proc/{}/x", "nosuch://u:{}@h/d"])
+@pytest.mark.parametrize(
+    "database",
+    ["no url at all {}", "sqlite:////proc/{}/x", "nosuch://u:{}@h/d", "postgresql://u:{}@127.0.0.1:1/d"],
+)
 def test_databases_that_do_not_open_keep_them(tmp_path, database):
     code, text = faas(environment(tmp_path, database=database), "operator", "status")
     assert code != 0

@@ -76,8 +76,8 @@ class Books:
 
 
 @pytest.fixture
-def books(fresh_chain, tmp_path):
-    with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
+def books(fresh_chain, database, tmp_path):
+    with closing(Store.open(database)) as store:
         yield Books(fresh_chain, store, tmp_path)
 
 

@@ -105,8 +105,8 @@ def clock():
 
 
 @pytest.fixture
-def store(tmp_path, clock):
-    made = Store(open_database(f"sqlite:///{tmp_path / 'store.sqlite'}"), clock)
+def store(database, clock):
+    made = Store(open_database(database), clock)
     yield made
     made.close()
 

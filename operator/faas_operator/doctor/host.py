@@ -7,16 +7,17 @@ import os
 import shutil
 import subprocess
 import time
-from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from faas_blueprint.errors import DatabaseUnavailable, MissingPrerequisite
 from faas_microvm.emulator import choose_emulator, emulators_folder
 from faas_microvm.sandbox import Cgroup, HostLimits, sandbox_command
+from faas_operator import schema
+from faas_operator.database import connect, let_go
 from faas_operator.doctor.finding import Finding, failed, ok, skipped, warning
 from faas_operator.settings import Secrets, Settings, database_url
-from faas_operator.store import Store
 
 DISK_LEAST = 2 << 30
 """An image and its base snapshot need about half of it."""
@@ -125,15 +126,26 @@ def _look_at_database(settings: Settings, secrets: Secrets) -> Finding:
     default = settings.home / "operator.sqlite"
     if secrets.database_url is None and not default.exists():
         return skipped("database", f"there is none yet; the first start makes {default}")
+    mend = "check FAAS_DATABASE_URL, and that the server runs"
     try:
-        counts = _count(database_url(settings, secrets))
+        engine = connect(database_url(settings, secrets))
+        try:
+            found = schema.state(engine)
+        finally:
+            let_go(engine)
+    except (DatabaseUnavailable, MissingPrerequisite) as error:
+        return failed("database", error.message, mend)
     except (SQLAlchemyError, ImportError) as error:
         # the error's text may hold what FAAS_DATABASE_URL holds
-        mend = "check FAAS_DATABASE_URL, and that the server runs"
         return failed("database", f"it does not answer: {type(error).__name__}", mend)
-    return ok("database", f"it answers; it holds {sum(counts.values())} job calls")
-
-
-def _count(url: str) -> dict[str, int]:
-    with closing(Store.open(url)) as store:
-        return {str(state): count for state, count in store.count_by_state().items()}
+    match found.standing:
+        case schema.Standing.CURRENT:
+            return ok("database", f"it answers; its tables are at revision {found.revision}")
+        case schema.Standing.EMPTY:
+            return ok("database", "it answers; the first start makes its tables")
+        case schema.Standing.OLDER:
+            return ok("database", "it answers; back it up: the next start changes its tables")
+        case schema.Standing.NEWER:
+            return failed("database", "its tables are a newer version's", "start the version that made them")
+        case schema.Standing.FOREIGN:
+            return failed("database", f"its tables are an earlier version's: {found.sign}", "see the runbook")

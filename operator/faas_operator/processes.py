@@ -1,0 +1,121 @@
+"""The processes that share one database: which of them are alive, and which does what only one may do.
+
+A process says from time to time that it is there. One that has not for LEASE_SECONDS, by the database's
+clock, is dead for the others, as is one that they can see to be gone, being of the same host. What it had in
+hand is ended (`execution_store`), and what it did for all is taken over.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+
+from sqlalchemy import Engine
+from sqlmodel import Session, col, select
+
+from faas_operator.process_tables import DutyRow, ProcessRow
+from faas_operator.transactions import database_time, lock
+
+LEASE_SECONDS = 30.0
+"""How long a process that says nothing is taken to be alive."""
+
+BEAT_SECONDS = 5.0
+"""How often it says that it is."""
+
+
+OPERATOR_DUTY = "operator"
+"""Whatever uses the operator's key on a chain: following it, posting results, settling; and the books."""
+
+
+class Processes:
+    """This process among those of its database. May be used from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.own = f"process_{secrets.token_hex(8)}"
+        """This process's id. There is a row for it once it has something in hand."""
+        self._host, self._pid = _host(), os.getpid()
+        self._started = _started(self._pid) or ""
+        self._said: float | None = None
+        self._saying = threading.Lock()
+
+    def beat(self) -> None:
+        """Say that this process is there, unless it was said a moment ago. A transaction of its own."""
+        with self._saying:
+            if self._said is not None and time.monotonic() - self._said < BEAT_SECONDS:
+                return
+            said = time.monotonic()
+            with Session(self._engine) as session:
+                row = session.get(ProcessRow, self.own) or ProcessRow(
+                    id=self.own, host=self._host, pid=self._pid, started=self._started, seen_at=0.0
+                )
+                row.seen_at = database_time(session)
+                session.add(row)
+                session.commit()
+            self._said = said
+
+    def alive(self, session: Session) -> set[str]:
+        """The ids of the processes that have something in hand and are alive."""
+        now = database_time(session)
+        return {row.id for row in session.exec(select(ProcessRow)) if self._is_alive(row, now)}
+
+    def take(self, duty: str) -> bool:
+        """Whether this process is the one that does something for all; it is from now on if no other is.
+
+        To be asked again before each round, and at least every LEASE_SECONDS.
+        """
+        self.beat()
+        with Session(self._engine) as session:
+            lock(session, f"duty {duty}")
+            row = session.get(DutyRow, duty)
+            if row is not None and row.process != self.own and row.process in self.alive(session):
+                return False
+            if row is None:
+                session.add(DutyRow(name=duty, process=self.own))
+            elif row.process != self.own:
+                row.process = self.own
+                session.add(row)
+            session.commit()
+        return True
+
+    def leave(self) -> None:
+        """This process has nothing in hand any more: others need not wait to take over."""
+        if self._said is None:
+            return
+        with Session(self._engine) as session:
+            for duty in session.exec(select(DutyRow).where(col(DutyRow.process) == self.own)):
+                session.delete(duty)
+            row = session.get(ProcessRow, self.own)
+            if row is not None:
+                session.delete(row)
+            session.commit()
+        self._said = None
+
+    def forget(self, session: Session, alive: set[str]) -> None:
+        """Drop the rows of the processes that are dead."""
+        for row in session.exec(select(ProcessRow)):
+            if row.id not in alive:
+                session.delete(row)
+
+    def _is_alive(self, row: ProcessRow, now: float) -> bool:
+        if now - row.seen_at > LEASE_SECONDS:
+            return False
+        return row.host != self._host or _started(row.pid) == row.started
+
+
+def _host() -> str:
+    """Names a kernel since it was booted, and a namespace of process numbers in it."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
+
+
+def _started(pid: int) -> str | None:
+    """When a process began, in the kernel's ticks; None when there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,31 @@
+"""Storing what must not be lost, however long the database is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from faas_blueprint.errors import DatabaseUnavailable
+from faas_operator.backoff import Backoff
+from faas_operator.logs import about
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_BACKOFF = Backoff(0.2, 5.0)
+
+
+async def until_stored(work: Callable[[], Result]) -> Result:
+    """Do it in a thread until the database answers. When the connection broke at the end of a transaction,
+    that may be twice."""
+    failures = 0
+    while True:
+        try:
+            return await asyncio.to_thread(work)
+        except DatabaseUnavailable as error:
+            failures += 1
+            log.warning("database unavailable, what is to be stored waits", extra=about(error=error))
+            await asyncio.sleep(_BACKOFF.pause(failures))
