@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from faas_api.allowed_methods import allowed_methods
 from faas_blueprint.errors import FaaSError, RequestError
 from faas_operator.executions import told
 
@@ -129,11 +130,14 @@ def _field(place: Sequence[object]) -> str:
     return ".".join(str(part) for part in place[1:] if part not in FORMS) or "body"
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = error.headers
+    if error.status_code == 405 and (methods := allowed_methods(request.app, request.url.path)):
+        headers = {"Allow": methods}
     fallback = "INVALID_REQUEST" if error.status_code < 500 else "INTERNAL_ERROR"
     code = "INVALID_REQUEST" if error.status_code == 408 else _CODES.get(error.status_code, fallback)
-    return error_response(error.status_code, code, str(error.detail), headers=error.headers)
+    return error_response(error.status_code, code, str(error.detail), headers=headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -129,3 +134,51 @@ async def real_client(real_app) -> AsyncIterator[httpx.AsyncClient]:
         headers={"Authorization": "Bearer alice"},
     ) as made:  # fmt: skip
         yield made
+
+
+@dataclass(frozen=True)
+class ServedNode:
+    """`served_node.py`, a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+    """Of the API, with `/api/v1`."""
+    log: Path
+
+    def await_idle(self, client: httpx.Client, seconds: float = 60) -> None:
+        """Until no run of the client's account is under way."""
+        until = time.monotonic() + seconds
+        while client.get("/usage/current").json()["active_executions"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    def complaints(self) -> str:
+        """What it said of things that must not happen."""
+        said = self.log.read_text()
+        return said if "Traceback" in said or "ERROR" in said else ""
+
+
+@pytest.fixture
+def start_node(tmp_path):
+    """Starts nodes on a database of their own; settings as environment variables. They end with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**environment: str) -> ServedNode:
+        log = tmp_path / f"node{len(started)}.log"
+        command = [sys.executable, Path(__file__).with_name("served_node.py"), f"sqlite:///{log}.sqlite"]
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **environment}
+            )
+        started.append(process)
+        assert process.stdout is not None
+        port = process.stdout.readline()
+        assert port, log.read_text()
+        return ServedNode(process, f"http://127.0.0.1:{int(port)}/api/v1", log)
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()

@@ -1,6 +1,6 @@
 """A node without a chain, to be killed: `served_node.py DATABASE`. Prints its port once it listens.
 
-Every account has one credit to begin with."""
+Every account has one credit to begin with; `root` is an administrator's key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ async def main(database: str) -> None:
             await Engine.open() as engine,
             ExecutionService(engine, Signer(b"\x01" * 32), store) as executions,
         ):
-            app = create_app(executions, Settings(api_open_sign_in=True), Secrets.with_api_keys("alice"))
+            app = create_app(
+                executions, Settings(api_open_sign_in=True), Secrets.with_api_keys("alice", admin=["root"])
+            )
             print(listener.getsockname()[1], flush=True)
             await serve(app, listener)
 
