@@ -95,11 +95,12 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
 def refusal(error: RequestError) -> JSONResponse:
     """What the caller is told of a request that cannot be served as it stands."""
     return error_response(
-        error.http_status, documented_code(error), error.message, error.details, _request_headers(error)
+        error.http_status, documented_code(error), error.message, error.details, request_headers(error)
     )
 
 
-def _request_headers(error: RequestError) -> Mapping[str, str]:
+def request_headers(error: RequestError) -> Mapping[str, str]:
+    """The headers that go with an error of the caller's."""
     if error.http_status == 401:
         return {"WWW-Authenticate": "Bearer"}
     wait = error.details.get("retry_after")
