@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from faas_api.app import create_app
+from faas_api.serve import listen, serve
 from faas_blueprint.digests import sha256
 from faas_blueprint.job import Job
 from faas_microvm.engine import Engine
@@ -134,6 +136,16 @@ async def real_client(real_app) -> AsyncIterator[httpx.AsyncClient]:
         headers={"Authorization": "Bearer alice"},
     ) as made:  # fmt: skip
         yield made
+
+
+@pytest.fixture
+async def served_app(real_app) -> AsyncIterator[str]:
+    """The real application behind a socket of its own: host, port and `/api/v1`."""
+    with closing(listen("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(serve(real_app, listener))
+        yield f"127.0.0.1:{listener.getsockname()[1]}/api/v1"
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 @dataclass(frozen=True)
