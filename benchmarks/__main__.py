@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import compiling, cpu, fork, hashing, jobs, keeping, ledger, machine
+from benchmarks import api, compiling, cpu, fork, hashing, jobs, keeping, ledger, machine
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.plot import percentile_plot
@@ -45,6 +45,7 @@ class Group(StrEnum):
     COMPILE = "compile"
     KEEP = "keep"
     LEDGER = "ledger"
+    API = "api"
     MEMORY = "memory"
     FORK = "fork"
     PAGES = "pages"
@@ -64,6 +65,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.COMPILE: compiling.compiling,
     Group.KEEP: keeping.keeping,
     Group.LEDGER: ledger.ledger,
+    Group.API: api.api,
     Group.MEMORY: machine.memory,
     Group.FORK: fork.fork,
     Group.PAGES: machine.pages,
