@@ -18,6 +18,11 @@ from faas_operator.signer import Signer
 from faas_operator.store import Store
 
 
+async def tasks() -> int:
+    """How many there are, for tests that look for what is left."""
+    return len(asyncio.all_tasks())
+
+
 async def main(database: str) -> None:
     terms = Terms(charged=True, starting_credit=10**9)
     with closing(Store.open(database, terms)) as store, closing(listen("127.0.0.1", 0)) as listener:
@@ -28,6 +33,7 @@ async def main(database: str) -> None:
             app = create_app(
                 executions, Settings(api_open_sign_in=True), Secrets.with_api_keys("alice", admin=["root"])
             )
+            app.add_api_route("/tasks", tasks, include_in_schema=False)
             print(listener.getsockname()[1], flush=True)
             await serve(app, listener)
 
