@@ -40,10 +40,12 @@ async def api(setting: Setting) -> list[Figure]:
     async with _served(setting) as port:
         async with _connection(port) as connection:
             await connection.execute(CACHED)
-            engine, served = [], []
+            engine, served, processor = [], [], 0.0
             for _ in range(setting.runs):
                 engine.append(await milliseconds(setting.engine.run_cached(hello_job("python"))))
+                begun = time.process_time()
                 served.append(await milliseconds(connection.execute(CACHED)))
+                processor += time.process_time() - begun
         overhead = statistics.median(served) - statistics.median(engine)
         rates = [await _rate(port) for _ in range(setting.few)]
         replayed = [await _replayed_ms(port) for _ in range(setting.runs)]
@@ -54,6 +56,9 @@ async def api(setting: Setting) -> list[Figure]:
         ),
         Figure(
             "api_overhead_ms", "of that beside the engine's own call: difference of the medians", overhead
+        ),
+        Figure(
+            "api_processor_ms", "processor time of one, the client's too", processor / setting.runs * 1000
         ),
         single("api_cached_per_second", f"the same from {CLIENTS} clients at once", rates),
         spread(
