@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import answering, compiling, cpu, fork, hashing, jobs, keeping, ledger, machine
+from benchmarks import answering, api, compiling, cpu, fork, hashing, jobs, keeping, ledger, machine
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.plot import percentile_plot
@@ -46,6 +46,7 @@ class Group(StrEnum):
     KEEP = "keep"
     LEDGER = "ledger"
     OPERATOR = "operator"
+    API = "api"
     MEMORY = "memory"
     FORK = "fork"
     PAGES = "pages"
@@ -66,6 +67,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.KEEP: keeping.keeping,
     Group.LEDGER: ledger.ledger,
     Group.OPERATOR: answering.answering,
+    Group.API: api.api,
     Group.MEMORY: machine.memory,
     Group.FORK: fork.fork,
     Group.PAGES: machine.pages,

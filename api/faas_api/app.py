@@ -70,7 +70,7 @@ def create_app(
         lifespan=lifespan,
     )
     handle_errors(app)
-    app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes)
+    app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes, require_key=access.require_key)
     app.add_middleware(RateHeaders)
     app.include_router(health.router(executions))
     app.include_router(observing.router(executions, operator))

@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import logging
 from dataclasses import dataclass
-from typing import Any, NewType
+from typing import Any, NewType, NoReturn
 
 from fastapi import Security
 from fastapi.requests import HTTPConnection
@@ -77,6 +77,12 @@ class Access:
         """A dependency of routes that need no key: counts requests by where they come from."""
         await self._count(connection, _place(connection), None)
 
+    async def require_key(self, connection: HTTPConnection) -> None:
+        """Ahead of a large body. Raises Unauthorized, RateLimitExceeded; counts only who is refused."""
+        key = presented_key(connection)
+        if key is None or await asyncio.to_thread(self._recognise, key) is None:
+            await self._refuse(connection, key)
+
     async def stream_account(self, connection: HTTPConnection, scope: Scope) -> AccountId:
         """For a WebSocket. Raises Unauthorized, Forbidden, RateLimitExceeded."""
         in_query = next((connection.query_params[name] for name in QUERY_NAMES
@@ -118,16 +124,19 @@ class Access:
     async def _admit(self, connection: HTTPConnection, key: bytes | None, required: list[str]) -> Caller:
         caller = None if key is None else await asyncio.to_thread(self._recognise, key)
         if caller is None:
-            await self._count(connection, _place(connection), None)
-            if key is None:
-                raise Unauthorized("send an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
-            log.info("an invalid API key was presented")
-            raise Unauthorized("the API key is not valid")
+            await self._refuse(connection, key)
         await self._count(connection, caller.account, caller.limits)
         missing = sorted(set(required) - caller.scopes)
         if missing:
             raise Forbidden(f"this key has no scope {missing[0]!r}", {"scope": missing[0]})
         return caller
+
+    async def _refuse(self, connection: HTTPConnection, key: bytes | None) -> NoReturn:
+        await self._count(connection, _place(connection), None)
+        if key is None:
+            raise Unauthorized("send an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'")
+        log.info("an invalid API key was presented")
+        raise Unauthorized("the API key is not valid")
 
     def _recognise(self, key: bytes) -> Caller | None:
         presented = hash_api_key(key)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from faas_api.allowed_methods import allowed_methods
 from faas_blueprint.errors import FaaSError, RequestError
 from faas_operator.executions import told
 
@@ -94,11 +95,12 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
 def refusal(error: RequestError) -> JSONResponse:
     """What the caller is told of a request that cannot be served as it stands."""
     return error_response(
-        error.http_status, documented_code(error), error.message, error.details, _request_headers(error)
+        error.http_status, documented_code(error), error.message, error.details, request_headers(error)
     )
 
 
-def _request_headers(error: RequestError) -> Mapping[str, str]:
+def request_headers(error: RequestError) -> Mapping[str, str]:
+    """The headers that go with an error of the caller's."""
     if error.http_status == 401:
         return {"WWW-Authenticate": "Bearer"}
     wait = error.details.get("retry_after")
@@ -129,11 +131,14 @@ def _field(place: Sequence[object]) -> str:
     return ".".join(str(part) for part in place[1:] if part not in FORMS) or "body"
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    headers = error.headers
+    if error.status_code == 405 and (methods := allowed_methods(request.app, request.url.path)):
+        headers = {"Allow": methods}
     fallback = "INVALID_REQUEST" if error.status_code < 500 else "INTERNAL_ERROR"
     code = "INVALID_REQUEST" if error.status_code == 408 else _CODES.get(error.status_code, fallback)
-    return error_response(error.status_code, code, str(error.detail), headers=error.headers)
+    return error_response(error.status_code, code, str(error.detail), headers=headers)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

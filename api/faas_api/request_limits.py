@@ -1,30 +1,45 @@
 """Refuses requests that are too large or too slow to arrive, before they are in memory.
 
 Headers over 16 KiB are 431, a body over the settings' limit 413, whether its length was declared or not, and
-one that is not there after a minute 408. Frames of the protocol below are `http_protocol`'s to bound.
+one that is not there after a minute 408. Of a caller without a valid key no more than 64 KiB are read.
+Frames of the protocol below are `http_protocol`'s to bound.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from faas_api.errors import error_response
+from faas_api.errors import error_response, request_headers
+from faas_blueprint.errors import RequestError
 
 HEADER_BYTES = 16 << 10
 """Of all names and values together."""
 
 BODY_SECONDS = 60.0
 
+STRANGERS_BYTES = 64 << 10
+"""Of a body, before it is looked at who sends it: routes ask for a key only once they have all of it."""
+
 
 class RequestLimits:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, body_bytes: int, body_seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        body_bytes: int,
+        require_key: Callable[[HTTPConnection], Awaitable[None]],
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        """`require_key` raises RequestError for a caller without a valid key."""
         self._app = app
+        self._require_key = require_key
         self._body_bytes = body_bytes
         self._body_seconds = body_seconds
 
@@ -41,16 +56,19 @@ class RequestLimits:
         elif _declared_length(scope) > self._body_bytes:
             await _refuse(413, self._message(), self._body_bytes)(scope, receive, send)
         else:
-            await self._app(scope, self._bounded(receive), send)
+            await self._app(scope, self._bounded(scope, receive), send)
 
-    def _bounded(self, receive: Receive) -> Receive:
-        seen, whole = 0, False
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        seen, whole, known = 0, False, False
         until = time.monotonic() + self._body_seconds
 
         async def bounded() -> Message:
-            nonlocal seen, whole
+            nonlocal seen, whole, known
             if whole:  # waiting for the caller to go away
                 return await receive()
+            if not known and max(seen, _declared_length(scope)) > STRANGERS_BYTES:
+                await self._know(scope)
+                known = True
             try:
                 async with asyncio.timeout(until - time.monotonic()):
                     message = await receive()
@@ -65,6 +83,12 @@ class RequestLimits:
             return message
 
         return bounded
+
+    async def _know(self, scope: Scope) -> None:
+        try:
+            await self._require_key(HTTPConnection(scope))
+        except RequestError as error:  # as what FastAPI lets pass out of reading a body
+            raise HTTPException(error.http_status, error.message, dict(request_headers(error))) from error
 
     def _message(self) -> str:
         return f"the request body is over {self._body_bytes} bytes"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from faas_api.app import create_app
+from faas_api.serve import listen, serve
 from faas_blueprint.digests import sha256
 from faas_blueprint.job import Job
 from faas_microvm.engine import Engine
@@ -166,3 +171,61 @@ def redis_server(tmp_path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     finally:
         server.kill()
         server.wait(10)
+
+
+@pytest.fixture
+async def served_app(real_app) -> AsyncIterator[str]:
+    """The real application behind a socket of its own: host, port and `/api/v1`."""
+    with closing(listen("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(serve(real_app, listener))
+        yield f"127.0.0.1:{listener.getsockname()[1]}/api/v1"
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+@dataclass(frozen=True)
+class ServedNode:
+    """`served_node.py`, a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+    """Of the API, with `/api/v1`."""
+    log: Path
+
+    def await_idle(self, client: httpx.Client, seconds: float = 60) -> None:
+        """Until no run of the client's account is under way."""
+        until = time.monotonic() + seconds
+        while client.get("/usage/current").json()["active_executions"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    def complaints(self) -> str:
+        """What it said of things that must not happen."""
+        said = self.log.read_text()
+        return said if "Traceback" in said or "ERROR" in said else ""
+
+
+@pytest.fixture
+def start_node(tmp_path):
+    """Starts nodes on a database of their own; settings as environment variables. They end with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(**environment: str) -> ServedNode:
+        log = tmp_path / f"node{len(started)}.log"
+        command = [sys.executable, Path(__file__).with_name("served_node.py"), f"sqlite:///{log}.sqlite"]
+        with log.open("w") as stderr:
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=stderr, text=True, env={**os.environ, **environment}
+            )
+        started.append(process)
+        assert process.stdout is not None
+        port = process.stdout.readline()
+        assert port, log.read_text()
+        return ServedNode(process, f"http://127.0.0.1:{int(port)}/api/v1", log)
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()

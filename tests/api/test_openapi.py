@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from faas_api.openapi import document
+from faas_api.reference import reference
 from faas_operator.account_record import Scope
 
 CHECKOUT_FILE = "api/openapi.json"
@@ -20,6 +22,18 @@ def described():
 def test_it_is_committed(request):
     committed = (request.config.rootpath / CHECKOUT_FILE).read_text()
     assert committed == document(), "run scripts/openapi and commit api/openapi.json"
+
+
+def test_so_is_the_reference_made_of_it(request, described):
+    committed = (request.config.rootpath / "docs/api-reference.md").read_text()
+    assert committed == reference(described), "run scripts/openapi and commit docs/api-reference.md"
+    for path, method, _ in operations(described):
+        assert f"### `{method.upper()} {path}`" in committed
+    links = set(re.findall(r"\(#([a-z-]+)\)", committed))
+    headings = {
+        line.strip("# ").lower().replace(" ", "-") for line in committed.splitlines() if line[:2] == "##"
+    }
+    assert links <= headings
 
 
 def operations(described):

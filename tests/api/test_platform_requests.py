@@ -166,6 +166,8 @@ async def test_unknown_paths_and_methods_have_the_shape_too(client):
     response = await client.get("/api/v1/execute")
     error_of(response, 405, "INVALID_REQUEST")
     assert response.headers["Allow"] == "POST"
+    for path, allowed in (("keys/x", "DELETE"), ("executions/x", "DELETE, GET"), ("branches/merge", "POST")):
+        assert (await client.put(f"/api/v1/{path}")).headers["Allow"] == allowed
 
 
 async def test_a_body_that_is_too_large_is_refused_whether_declared_or_not(client, faulty_engine):

@@ -11,10 +11,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from faas_api import request_limits
+from faas_api.app import create_app
 from faas_api.http_protocol import HttpProtocol
 from faas_api.platform import stream_socket
-from faas_api.request_limits import HEADER_BYTES, RequestLimits
+from faas_api.request_limits import HEADER_BYTES, STRANGERS_BYTES, RequestLimits
 from faas_api.serve import HEAD_BYTES, listen, serve
+from faas_operator.settings import Secrets, Settings
 
 KEY = {"X-API-Key": "key-of-alice"}
 
@@ -233,3 +235,25 @@ async def test_but_not_one_that_waits_for_a_run(port, monkeypatch, faulty_engine
         await answer(port, request(path="/api/v1/executions/exec_long", method="DELETE"))
         async with asyncio.timeout(5):
             assert json.loads(await socket.recv())["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("key", ["", "X-API-Key: wrong\r\n"])
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_large_body_is_not_read_of_who_has_no_key(port, key, chunked):
+    length = "Transfer-Encoding: chunked" if chunked else "Content-Length: 1000000"
+    head = f"POST /api/v1/execute HTTP/1.1\r\nHost: here\r\n{key}Content-Type: application/json\r\n"
+    piece = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+    sent = piece * (STRANGERS_BYTES // 0x8000 + 1) if chunked else b""
+    status, body = await answer(port, f"{head}{length}\r\n\r\n".encode() + sent)  # the rest never comes
+    assert status == 401
+    error_of(body, "UNAUTHORIZED")
+
+
+async def test_a_stranger_that_sends_large_bodies_is_counted(app_service, tmp_path):
+    settings = Settings(home=tmp_path, requests_per_minute=1)
+    head = b"POST /api/v1/execute HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\n"
+    async with served(create_app(app_service, settings, Secrets.with_api_keys("key-of-alice"))) as port:
+        assert (await answer(port, head))[0] == 401
+        status, body = await answer(port, head)
+    assert status == 429
+    error_of(body, "RATE_LIMIT_EXCEEDED")

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from eth_account import Account
+from eth_keys.backends import CoinCurveECCBackend, get_backend
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,3 +83,8 @@ def test_the_key_is_not_shown():
     for leak in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError):
             leak(signer)
+
+
+def test_signing_is_done_by_the_library_that_is_fast():
+    """Pure Python takes milliseconds, in which a node does nothing else."""
+    assert isinstance(get_backend(), CoinCurveECCBackend)

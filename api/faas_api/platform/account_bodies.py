@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
+from faas_api.platform.describing import matching, one_of
 from faas_api.platform.requests import Strict, Text
 from faas_api.platform.times import timestamp
 from faas_operator import account_record
@@ -19,8 +20,6 @@ from faas_operator.wallets import MESSAGE_BYTES, Scheme
 
 _SIGNATURE = re.compile(r"0x([0-9a-fA-F]{128}|[0-9a-fA-F]{130})")
 
-SCOPES = "One or more of " + ", ".join(Scope)
-
 
 def _check_signature(text: str) -> str:
     if not _SIGNATURE.fullmatch(text):
@@ -30,7 +29,10 @@ def _check_signature(text: str) -> str:
 
 Name = Annotated[Text, Field(max_length=NAME_CHARACTERS, description="For people")]
 Limit = Annotated[int | None, Field(ge=1, le=LARGEST_LIMIT, description="Null: as the node's settings say")]
-Signature = Annotated[Text, AfterValidator(_check_signature)]
+ScopeName = Annotated[Text, one_of(Scope)]
+CustomerScopeName = Annotated[Text, one_of(sorted(CUSTOMER_SCOPES))]
+SchemeName = Annotated[Text, one_of(Scheme)]
+Signature = Annotated[Text, AfterValidator(_check_signature), matching(f"^{_SIGNATURE.pattern}$")]
 Lifetime = Annotated[int | None, Field(ge=1, le=LONGEST_SECONDS)]
 
 
@@ -65,14 +67,14 @@ class KeyRequest(Strict):
     """Make an API key."""
 
     name: Name = ""
-    scopes: list[Text] = Field(sorted(CUSTOMER_SCOPES), description=SCOPES)
+    scopes: list[ScopeName] = Field(sorted(CUSTOMER_SCOPES), json_schema_extra={"minItems": 1})
     expires_in_seconds: Lifetime = Field(None, description="Null: it does not expire")
 
 
 class ChallengeRequest(Strict):
     """Who wants to sign in."""
 
-    scheme: Text = Field(description="How the wallet signs: " + ", ".join(Scheme))
+    scheme: SchemeName = Field(description="How the wallet signs")
     address: Text = Field(max_length=100, description="`0x…` on Ethereum, SS58 on Substrate")
 
 
@@ -94,7 +96,7 @@ class SignInRequest(ProofRequest):
     """A signed challenge, and the key that is wanted for it."""
 
     name: Name = ""
-    scopes: list[Text] = Field(sorted(CUSTOMER_SCOPES), description=f"{SCOPES}, but not admin")
+    scopes: list[CustomerScopeName] = Field(sorted(CUSTOMER_SCOPES), json_schema_extra={"minItems": 1})
     expires_in_seconds: Lifetime = Field(None, description="Null: 30 days")
 
 

@@ -12,7 +12,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Discriminator, Field, Tag
 
 from faas_api.errors import FORMS
-from faas_api.platform.requests import Asked, ExecuteRequest, Text
+from faas_api.platform.describing import matching
+from faas_api.platform.requests import Asked, ExecuteRequest, Text, limit
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import Job, Limits, make_job
 
@@ -22,6 +23,7 @@ IMAGES = ("alpine", "bash", "busybox", "debian", "node", "python", "ubuntu")
 _IMAGE_NAME = re.compile(r"(?:.*/)?([a-z0-9._-]+)(?::[^/]*)?")
 
 
+ImageName = Annotated[Text, matching(f"^(.*/)?({'|'.join(IMAGES)})(:[^/]*)?$")]
 Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]
 
 
@@ -29,13 +31,13 @@ class CommandRequest(Asked):
     """Run a command with the machine's shell, Python 3 and Node. Answers in the fields of both forms."""
 
     command: Text | list[Text] = Field(description="For `bash`, or its words")
-    image: Text = Field(
+    image: ImageName = Field(
         "debian", description=f"One of {', '.join(IMAGES)}, with any tag; all are one machine"
     )
     runtime: Literal["auto", "docker", "firecracker", "microvm"] = Field(
         "auto", description="Every run is in a microVM"
     )
-    timeout_ms: int = Field(Limits().timeout_ms, description="Virtual milliseconds")
+    timeout_ms: int = limit("timeout_ms", "Virtual milliseconds")
     env_vars: list[Pair] | dict[Text, Text] | None = Field(None, description="Pairs, or a map")
     working_dir: Text | None = Field(None, description="Relative; made if it is not there")
     payload: Text | list[int] | None = Field(

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from faas_api.authentication import Access, AccountId
 from faas_api.cut_off import while_connected
 from faas_api.platform.command_request import AnyExecuteRequest, CommandRequest
+from faas_api.platform.describing import matching
 from faas_api.platform.multipart import DOCUMENTED_BODY, MultipartRoute
 from faas_api.platform.requests import Asked
 from faas_api.platform.responses import CommandExecution, Execution, command_answer, execution_answer
@@ -22,7 +23,7 @@ CLIENT_CLOSED_REQUEST = 499
 """What the log says of a caller who went away; nobody receives it."""
 
 IdempotencyHeader = Annotated[
-    str | None,
+    Annotated[str, matching("^[ -~]+$", minLength=1, maxLength=255)] | None,
     Header(
         alias="Idempotency-Key",
         description="For 24 hours, the same request under the same key has the same answer and runs once; "

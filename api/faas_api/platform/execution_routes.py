@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import JSONResponse
 
 from faas_api.authentication import Access, AccountId
+from faas_api.platform.describing import matching
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
 from faas_api.platform.responses import (
     Artifacts,
@@ -112,7 +113,7 @@ def router(executions: ExecutionService, access: Access) -> APIRouter:
         tags=["chain"],
         dependencies=[Depends(access.anyone)],
     )
-    async def get_blob(sha256: str) -> Response:
+    async def get_blob(sha256: Annotated[str, matching("^(0x)?[0-9a-fA-F]{64}$")]) -> Response:
         """Output that a result on-chain refers to by its hash: a stream, a file, or the manifest of all
         files. Open to everyone who knows the hash."""
         content = await executions.blob(_digest(sha256))

@@ -11,9 +11,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
+from faas_api.platform.describing import matching, one_of
 from faas_blueprint.digests import sha256
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import DEFAULT_EPOCH, LIMIT_RANGES, U64_MAX, Job, Limits, Mode, make_job
+from faas_blueprint.job import DEFAULT_EPOCH, LIMIT_RANGES, U64_MAX, Job, Language, Limits, Mode, make_job
 from faas_operator.execution_record import IdempotencyKey, Placement
 from faas_operator.executions import RunRequest
 
@@ -31,6 +32,9 @@ def _check_text(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
+ModeName = Annotated[Text, one_of(Mode)]
+LanguageName = Annotated[Text, one_of(Language)]
+ExecutionId = Annotated[Text, matching(f"^{_EXECUTION_ID.pattern}$")]
 Unsigned64 = Annotated[int, Field(ge=0, le=U64_MAX)]
 
 _DEFAULTS = Limits()
@@ -42,23 +46,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def _limit(name: str, unit: str) -> Any:
+def limit(name: str, unit: str) -> Any:
+    """The field of a limit, whose range the job checks."""
     low, high = LIMIT_RANGES[name]
-    return Field(getattr(_DEFAULTS, name), description=f"{unit}, {low} to {high}")
+    return Field(
+        getattr(_DEFAULTS, name),
+        description=f"{unit}, {low} to {high}",
+        json_schema_extra={"minimum": low, "maximum": high},
+    )
 
 
 class Resources(Strict):
     """What a run may use; going over is an answer, not an error."""
 
     cpu_cores: int | float = Field(
-        1, description="0.01 to 1: a deterministic machine has one processor; less is a share of it"
+        1,
+        description="0.01 to 1: a deterministic machine has one processor; less is a share of it",
+        json_schema_extra={"minimum": 0.01, "maximum": 1},
     )
-    memory_mb: int = _limit("memory_mb", "MiB")
-    timeout_ms: int = _limit("timeout_ms", "Virtual milliseconds")
-    output_bytes: int = _limit("output_bytes", "Of stdout and of stderr")
-    processes: int = _limit("processes", "At once, beside 16 threads of an interpreter")
-    disk_mb: int = _limit("disk_mb", "MiB")
-    gpu_count: int = Field(0, description="0: there are none")
+    memory_mb: int = limit("memory_mb", "MiB")
+    timeout_ms: int = limit("timeout_ms", "Virtual milliseconds")
+    output_bytes: int = limit("output_bytes", "Of stdout and of stderr")
+    processes: int = limit("processes", "At once, beside 16 threads of an interpreter")
+    disk_mb: int = limit("disk_mb", "MiB")
+    gpu_count: int = Field(0, description="0: there are none", json_schema_extra={"enum": [0]})
 
     def limits(self) -> Limits:
         """Raises InvalidRequest."""
@@ -94,7 +105,7 @@ class Base64Content(Strict):
 class Asked(Strict):
     """What both forms have."""
 
-    mode: Text | None = Field(
+    mode: ModeName | None = Field(
         None, description=f"One of {', '.join(Mode)}; default: ephemeral, persistent where a session is named"
     )
     snapshot_id: Text | None = Field(
@@ -111,7 +122,9 @@ class Asked(Strict):
         validation_alias=AliasChoices("session", "session_id"),
         description="Mode persistent: the session to go on in; a new one where it is left out",
     )
-    execution_id: Text | None = Field(None, description="`exec_…` of your own choice; default: a new one")
+    execution_id: ExecutionId | None = Field(
+        None, description="`exec_…` of your own choice; default: a new one"
+    )
     asynchronous: bool = Field(
         False, alias="async", description="Answer 202 at once, like `Prefer: respond-async`"
     )
@@ -171,7 +184,7 @@ class ExecuteRequest(Asked):
     """Run code. All of it, stdin too, is the job that a receipt answers for: nothing is added on the way."""
 
     code: Text
-    language: Text = Field(description="python, javascript, typescript, bash, rust or go")
+    language: LanguageName
     resources: Resources = Resources()
     env_vars: dict[Text, Text] = Field(default_factory=dict)
     files: dict[Text, Text | TextContent | Base64Content] = Field(

@@ -6,12 +6,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
+from faas_api.platform.describing import one_of
 from faas_api.platform.requests import Strict, Text
 from faas_api.platform.times import timestamp
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import LIMIT_RANGES
 from faas_microvm.merge import Strategy
+from faas_operator.branches import MERGED_AT_MOST
 from faas_operator.snapshot_catalog import BranchEntry, SessionEntry, SnapshotEntry
 
 METADATA_BYTES = 16 << 10
@@ -70,8 +72,10 @@ class BranchRequest(Strict):
 class MergeRequest(Strict):
     """Merge the files of branches into a new snapshot."""
 
-    branch_ids: list[Text]
-    strategy: Text = Field("three_way", description=f"One of {', '.join(Strategy)}")
+    branch_ids: list[Text] = Field(
+        json_schema_extra={"minItems": 2, "maxItems": MERGED_AT_MOST, "uniqueItems": True}
+    )
+    strategy: Annotated[Text, one_of(Strategy)] = "three_way"
     metadata: BoundedMetadata = Metadata()
 
     def chosen(self) -> Strategy:

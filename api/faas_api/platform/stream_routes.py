@@ -88,8 +88,22 @@ def router(executions: ExecutionService, access: Access) -> APIRouter:
     return routes
 
 
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["output", "progress", "dropped", "completed", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "id": {"const": END_ID},
+    },
+}
+"""`itemSchema` is OpenAPI 3.2's; readers of earlier ones pass over it."""
+
 _EVENTS = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "The events"},
+    200: {
+        "content": {"text/event-stream": {"itemSchema": _EVENT}},
+        "description": "The events",
+    },
     204: {"description": "`Last-Event-ID` says that nothing is missing"},
 }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from contextlib import aclosing
 
@@ -36,6 +37,9 @@ IDLE_SECONDS = 300.0
 MESSAGES_PER_MINUTE = 600
 """A client that says more is let go."""
 
+NAME_CHARACTERS = 100
+"""Of an execution's id, at the most."""
+
 POLICY_VIOLATION = 1008
 """RFC 6455's code for that."""
 
@@ -45,6 +49,7 @@ REFUSED = {
     "resize": "a verified run has no terminal, so there is nothing to resize",
 }
 
+log = logging.getLogger(__name__)
 
 _GONE = (WebSocketDisconnect, TimeoutError, RuntimeError)
 """What sending to a client that is not there any more raises."""
@@ -117,7 +122,7 @@ class StreamSocket:
             await self._refuse(None, "a message is a JSON object, sent as text")
             return
         kind, execution_id = message.get("type"), message.get("execution_id")
-        if not isinstance(execution_id, str):
+        if not isinstance(execution_id, str) or not _is_name(execution_id):
             await self._refuse(None, "a message names its execution_id")
         elif kind == "subscribe":
             if self._crowded(execution_id):
@@ -152,6 +157,9 @@ class StreamSocket:
             await self._send(_failure(execution_id, error))
         except _GONE:
             self._over.set()
+        except Exception as error:
+            log.error("following %s failed", execution_id, exc_info=error)
+            await self._send(_failure(execution_id, FaaSError("internal error")))
         finally:
             ours = asyncio.current_task()
             others = [task for task in self._following.values() if task is not ours]
@@ -172,6 +180,11 @@ class StreamSocket:
     async def _send(self, message: Message) -> None:
         async with self._sending, asyncio.timeout(SEND_SECONDS):
             await self._socket.send_text(json.dumps(message))
+
+
+def _is_name(text: str) -> bool:
+    """JSON can spell lone surrogates, which no store takes."""
+    return len(text) <= NAME_CHARACTERS and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _failure(execution_id: str, error: FaaSError) -> Message:

@@ -29,9 +29,18 @@ from faas_operator.store import Store
 from faas_operator.usage import Period
 
 StartDate = Annotated[
-    str | None, Query(description="ISO 8601, UTC unless it says otherwise; default: the first of the month")
+    str | None,
+    Query(
+        description="ISO 8601, UTC unless it says otherwise; default: the first of the month",
+        json_schema_extra={"format": "date-time"},
+    ),
 ]
-EndDate = Annotated[str | None, Query(description="Likewise, not included itself; default: now")]
+EndDate = Annotated[
+    str | None,
+    Query(
+        description="Likewise, not included itself; default: now", json_schema_extra={"format": "date-time"}
+    ),
+]
 
 
 def router(store: Store, access: Access) -> APIRouter:
