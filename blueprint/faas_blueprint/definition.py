@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 from faas_blueprint import tlv
-from faas_blueprint.job import EXECUTE_PARAMETERS
+from faas_blueprint.operation import JobKind
+from faas_blueprint.operation_payload import PARAMETERS
 from faas_blueprint.result import EXECUTE_RESULT
-
-EXECUTE_JOB = 0
-"""Index of the `execute` job."""
 
 DEFAULT_EVENT_RATE_WEI = 1_000_000_000_000_000
 """Price of one job on an event-driven service: 0.001 of the native token."""
@@ -69,12 +68,24 @@ def faas_blueprint_definition(event_rate_wei: int = DEFAULT_EVENT_RATE_WEI) -> B
         membership=Membership.DYNAMIC,
         pricing=Pricing.EVENT_DRIVEN,
         event_rate_wei=event_rate_wei,
-        jobs=(
-            JobDefinition(
-                "execute",
-                "Run a program from the base snapshot and return its output with a receipt",
-                EXECUTE_PARAMETERS,
-                EXECUTE_RESULT,
-            ),
+        jobs=tuple(
+            JobDefinition(kind.name.lower(), _DESCRIPTIONS[kind], PARAMETERS[kind], EXECUTE_RESULT)
+            for kind in JobKind
         ),
     )
+
+
+_DESCRIPTIONS: Mapping[JobKind, str] = {
+    JobKind.EXECUTE: "Run a program from the base snapshot and return its output with a receipt",
+    JobKind.EXECUTE_WITH_OPTIONS: "Run a program on a snapshot or in a fork of it, and keep it if asked to",
+    JobKind.CREATE_SNAPSHOT: "Run a program and keep the machine that it leaves",
+    JobKind.RESTORE_SNAPSHOT: "Prove that a snapshot is held and can be run",
+    JobKind.CREATE_BRANCH: "Fork a snapshot with a declared record",
+    JobKind.MERGE_BRANCHES: "Merge the files of several snapshots",
+    JobKind.START_INSTANCE: "Start a machine that stays up; not served yet",
+    JobKind.STOP_INSTANCE: "Stop an instance; not served yet",
+    JobKind.PAUSE_INSTANCE: "Keep an instance as a snapshot; not served yet",
+    JobKind.RESUME_INSTANCE: "Start an instance from a snapshot; not served yet",
+    JobKind.EXPOSE_PORT: "Make a port of an instance reachable; not served yet",
+    JobKind.UPLOAD_FILES: "Lay files into an instance; not served yet",
+}

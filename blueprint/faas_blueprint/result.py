@@ -1,4 +1,4 @@
-"""What an operator posts on-chain for job 0: outcome, receipt fields, signature, short output.
+"""What an operator posts on-chain, for every job: outcome, receipt fields, signature, short output.
 
 The receipt's place (chain, contract, service, call) and operator are those of the transaction that
 posted it, so a result copied to another call or sent by someone else does not check.
@@ -38,7 +38,7 @@ EXECUTE_RESULT: tuple[tlv.Field, ...] = (
     ),
     tlv.Field(tlv.Kind.BYTES, "signature"),
 )
-"""Schema of job 0's result on-chain."""
+"""Schema of every job's result on-chain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import SQLModel, create_engine
 
 from faas_blueprint.errors import FatalError
-from faas_operator import account_tables, ledger_tables, tables
+from faas_operator import account_tables, blob_tables, ledger_tables, tables
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000")
 
@@ -40,6 +40,7 @@ _ROWS: tuple[type[SQLModel], ...] = (
     tables.CursorRow,
     tables.JobRow,
     tables.BlobRow,
+    blob_tables.UploadedBlobRow,
     tables.ExecutionRow,
     tables.SnapshotRow,
     tables.BranchRow,

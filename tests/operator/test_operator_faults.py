@@ -45,7 +45,7 @@ async def test_large_output_is_posted_by_hash_and_kept(node):
     await node.live_until_states({call: State.FINAL})
     result = checked_result(node, call)
     assert result.output is None
-    assert node.store.blob(result.outcome.stdout.sha256) == b"x" * 5000
+    assert node.store.blobs.read(result.outcome.stdout.sha256) == b"x" * 5000
 
 
 async def test_output_files_are_posted_by_hash_and_kept(node):
@@ -54,8 +54,8 @@ async def test_output_files_are_posted_by_hash_and_kept(node):
     await node.live_until_states({call: State.FINAL})
     result = checked_result(node, call)
     assert (result.outcome.files.count, result.outcome.files.size) == (2, 5003)
-    listed = decode_manifest(node.store.blob(result.outcome.files.sha256))
-    assert {line.path: node.store.blob(line.sha256) for line in listed} == files
+    listed = decode_manifest(node.store.blobs.read(result.outcome.files.sha256))
+    assert {line.path: node.store.blobs.read(line.sha256) for line in listed} == files
 
 
 async def test_a_compiled_jobs_receipt_names_the_toolchain(node):
@@ -101,10 +101,10 @@ async def test_another_job_index_is_left_alone_and_said_so(node, caplog):
         )
 
     with caplog.at_level(logging.INFO):
-        call = node.chain.submit(0, b"", job_index=3).call
+        call = node.chain.submit(0, b"", job_index=12).call
         await node.live_until(said_so)
     assert node.state(call) is State.ABANDONED
-    assert node.store.job_of_call(call).error == "job index 3 is not served"
+    assert node.store.job_of_call(call).error == "job index 12 is not served"
     assert node.chain.attempted_posts == 0
 
 
