@@ -9,7 +9,7 @@ from enum import IntEnum
 from faas_blueprint import tlv
 from faas_blueprint.operation import JobKind
 from faas_blueprint.operation_payload import PARAMETERS
-from faas_blueprint.result import EXECUTE_RESULT
+from faas_blueprint.result import COMPACT_RESULT, EXECUTE_RESULT
 
 DEFAULT_EVENT_RATE_WEI = 1_000_000_000_000_000
 """Price of one job on an event-driven service: 0.001 of the native token."""
@@ -69,23 +69,23 @@ def faas_blueprint_definition(event_rate_wei: int = DEFAULT_EVENT_RATE_WEI) -> B
         pricing=Pricing.EVENT_DRIVEN,
         event_rate_wei=event_rate_wei,
         jobs=tuple(
-            JobDefinition(kind.name.lower(), _DESCRIPTIONS[kind], PARAMETERS[kind], EXECUTE_RESULT)
+            JobDefinition(
+                kind.name.lower(),
+                _DESCRIPTIONS.get(kind, ""),
+                PARAMETERS[kind],
+                EXECUTE_RESULT if kind is JobKind.EXECUTE else COMPACT_RESULT,
+            )
             for kind in JobKind
         ),
     )
 
 
 _DESCRIPTIONS: Mapping[JobKind, str] = {
-    JobKind.EXECUTE: "Run a program from the base snapshot and return its output with a receipt",
-    JobKind.EXECUTE_WITH_OPTIONS: "Run a program on a snapshot or in a fork of it, and keep it if asked to",
-    JobKind.CREATE_SNAPSHOT: "Run a program and keep the machine that it leaves",
-    JobKind.RESTORE_SNAPSHOT: "Prove that a snapshot is held and can be run",
-    JobKind.CREATE_BRANCH: "Fork a snapshot with a declared record",
-    JobKind.MERGE_BRANCHES: "Merge the files of several snapshots",
-    JobKind.START_INSTANCE: "Start a machine that stays up; not served yet",
-    JobKind.STOP_INSTANCE: "Stop an instance; not served yet",
-    JobKind.PAUSE_INSTANCE: "Keep an instance as a snapshot; not served yet",
-    JobKind.RESUME_INSTANCE: "Start an instance from a snapshot; not served yet",
-    JobKind.EXPOSE_PORT: "Make a port of an instance reachable; not served yet",
-    JobKind.UPLOAD_FILES: "Lay files into an instance; not served yet",
+    JobKind.EXECUTE: "Run a program on the base",
+    JobKind.EXECUTE_WITH_OPTIONS: "Run one on a snapshot or fork",
+    JobKind.CREATE_SNAPSHOT: "Run one and keep the machine",
+    JobKind.RESTORE_SNAPSHOT: "Prove that a snapshot is held",
+    JobKind.CREATE_BRANCH: "Fork a snapshot",
+    JobKind.MERGE_BRANCHES: "Merge the files of snapshots",
 }
+"""Up to 31 bytes each, which the chain keeps in one word; what is not served yet has none."""
