@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -26,10 +27,12 @@ from faas_blueprint.operation import (
 from faas_blueprint.operation_payload import PARAMETERS, encode_operation, tag_of
 from faas_blueprint.outcome import Status
 from faas_blueprint.result import decode_result
+from faas_sdk import Fork, SubmissionRefused, TangleFaaSClient
 from faas_verifier.verdict import Conclusion
 
 pytestmark = [pytest.mark.machine, pytest.mark.chain, pytest.mark.asyncio(loop_scope="session")]
 
+API_KEY = "key-of-a-customer"
 UNKNOWN = Digest(b"\x77" * 32)
 
 
@@ -272,3 +275,70 @@ async def test_code_and_input_may_be_blobs(place):
     assert result.output.stdout == b"a line from a blob\n"
     assert result.job_digest == keccak256((await place.read(call)).job.inputs)
     assert decode_result((await place.read(call)).results[0].payload) == result
+
+
+# -- the Python client
+
+
+def client(place, **more: object) -> TangleFaaSClient:
+    deployment = place.deployment
+    return TangleFaaSClient(
+        deployment.rpc_url,
+        service_id=deployment.service_id,
+        private_key=deployment.customer_key,
+        tangle=deployment.tangle,
+        endpoint=place.endpoint,
+        poll_interval=0.1,
+        **more,
+    )
+
+
+def snapshots_by_client(place) -> None:
+    with client(place) as tangle:
+        made = tangle.wait_for_result(tangle.create_snapshot(code="echo 1 > n", language="bash"))
+        forks = [
+            tangle.wait_for_result(tangle.create_branch(made.state_root, Fork(identity=name)))
+            for name in (b"left", b"right")
+        ]
+        heads = [
+            tangle.wait_for_result(
+                tangle.submit_job(
+                    code=f"echo {number} > file{number}",
+                    language="bash",
+                    mode="checkpointed",
+                    snapshot=fork.state_root,
+                )
+            ).state_root
+            for number, fork in enumerate(forks)
+        ]
+        merged = tangle.wait_for_result(tangle.merge_branches(heads, base=made.state_root))
+        assert merged.exit_code == 0
+        job = tangle.submit_job(code="cat n file0 file1", language="bash", snapshot=merged.state_root)
+        assert tangle.wait_for_result(job).stdout == "1\n0\n1\n"
+        assert tangle.verify(job).passed
+        shown = tangle.wait_for_result(tangle.restore_snapshot(merged.state_root, challenge=4))
+        assert (shown.status, shown.receipt["snapshot"]) == ("exited", merged.state_root)
+
+
+async def test_the_python_client_makes_forks_and_merges(place):
+    await asyncio.to_thread(snapshots_by_client, place)
+
+
+def five_megabytes_by_client(place) -> None:
+    content = bytes(range(256)) * (5 << 12)
+    code = "mkdir -p output; cp data.bin output/copy"
+    with client(place, api_key=API_KEY) as tangle:
+        told: list[str] = []
+        job = tangle.submit_job(
+            code=code, language="bash", files={"data.bin": content}, on_progress=told.append
+        )
+        assert len(job.inputs) < 500
+        assert told[0] == f"uploading {len(content)} bytes, which go by their hash"
+        result = tangle.wait_for_result(job)
+        assert tangle.output_file(result, "copy") == content
+    with client(place) as keyless, pytest.raises(SubmissionRefused, match="large parts go by their hash"):
+        keyless.submit_job(code=code, language="bash", files={"data.bin": content})
+
+
+async def test_the_python_client_brings_large_inputs_and_fetches_large_outputs(place):
+    await asyncio.to_thread(five_megabytes_by_client, place)

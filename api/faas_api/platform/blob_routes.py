@@ -7,9 +7,8 @@ its account.
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from faas_api.authentication import Access, AccountId
@@ -22,6 +21,10 @@ from faas_operator.settings import Settings
 from faas_operator.store import Store
 
 _BYTES = {200: {"content": {"application/octet-stream": {}}, "description": "The bytes"}}
+_BODY = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
 _HEADERS = {
     "Cache-Control": "public, max-age=31536000, immutable",
     "X-Content-Type-Options": "nosniff",
@@ -54,14 +57,11 @@ def router(store: Store, settings: Settings, access: Access) -> APIRouter:
         content = await asyncio.to_thread(store.blobs.read, _digest(sha256))
         return Response(content, media_type="application/octet-stream", headers=_HEADERS)
 
-    @routes.put("/blobs/{sha256}")
-    async def put_blob(
-        sha256: str,
-        content: Annotated[bytes, Body(media_type="application/octet-stream")],
-        account: AccountId = uploader,
-    ) -> UploadedBlob:
+    @routes.put("/blobs/{sha256}", openapi_extra={"requestBody": _BODY})
+    async def put_blob(sha256: str, request: Request, account: AccountId = uploader) -> UploadedBlob:
         """Bring bytes that a job on-chain is about to name by their hash. Repeating it holds them for longer;
         a job that names them in time keeps them."""
+        content = await request.body()
         _require_content(_digest(sha256), content)
         seconds = settings.blob_days * 86_400
         held = await asyncio.to_thread(
