@@ -63,10 +63,10 @@ class Chain:
         """A transaction to Tangle, or to another contract."""
         return await self.sender(account).send(to or self.deployment.tangle, data, value)
 
-    async def submit(self, inputs: bytes, value: int | None = None) -> CallReference:
-        """Submit job 0 as the customer, for its price unless told otherwise."""
+    async def submit(self, inputs: bytes, value: int | None = None, job_index: int = 0) -> CallReference:
+        """Submit a job as the customer, for its price unless told otherwise."""
         price = self.deployment.event_rate_wei if value is None else value
-        receipt = await self.send(protocol.submit_job(self.deployment.service_id, 0, inputs), price)
+        receipt = await self.send(protocol.submit_job(self.deployment.service_id, job_index, inputs), price)
         job = next(
             protocol.decode_job_submitted(log) for log in receipt.logs if protocol.JOB_SUBMITTED.matches(log)
         )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 from faas_blueprint import tlv
-from faas_blueprint.job import EXECUTE_PARAMETERS
-from faas_blueprint.result import EXECUTE_RESULT
-
-EXECUTE_JOB = 0
-"""Index of the `execute` job."""
+from faas_blueprint.operation import JobKind
+from faas_blueprint.operation_payload import PARAMETERS
+from faas_blueprint.result import COMPACT_RESULT, EXECUTE_RESULT
 
 DEFAULT_EVENT_RATE_WEI = 1_000_000_000_000_000
 """Price of one job on an event-driven service: 0.001 of the native token."""
@@ -69,12 +68,24 @@ def faas_blueprint_definition(event_rate_wei: int = DEFAULT_EVENT_RATE_WEI) -> B
         membership=Membership.DYNAMIC,
         pricing=Pricing.EVENT_DRIVEN,
         event_rate_wei=event_rate_wei,
-        jobs=(
+        jobs=tuple(
             JobDefinition(
-                "execute",
-                "Run a program from the base snapshot and return its output with a receipt",
-                EXECUTE_PARAMETERS,
-                EXECUTE_RESULT,
-            ),
+                kind.name.lower(),
+                _DESCRIPTIONS.get(kind, ""),
+                PARAMETERS[kind],
+                EXECUTE_RESULT if kind is JobKind.EXECUTE else COMPACT_RESULT,
+            )
+            for kind in JobKind
         ),
     )
+
+
+_DESCRIPTIONS: Mapping[JobKind, str] = {
+    JobKind.EXECUTE: "Run a program on the base",
+    JobKind.EXECUTE_WITH_OPTIONS: "Run one on a snapshot or fork",
+    JobKind.CREATE_SNAPSHOT: "Run one and keep the machine",
+    JobKind.RESTORE_SNAPSHOT: "Prove that a snapshot is held",
+    JobKind.CREATE_BRANCH: "Fork a snapshot",
+    JobKind.MERGE_BRANCHES: "Merge the files of snapshots",
+}
+"""Up to 31 bytes each, which the chain keeps in one word; what is not served yet has none."""

@@ -7,6 +7,8 @@
     │   ├── PaymentRequired     402 PAYMENT_REQUIRED
     │   ├── Forbidden           403 FORBIDDEN
     │   ├── NotFound            404 NOT_FOUND
+    │   ├── BlobUnavailable     404 BLOB_UNAVAILABLE
+    │   ├── NotServed           501 NOT_SERVED
     │   ├── ExecutionTimeout    408 EXECUTION_TIMEOUT
     │   ├── ResultRefused       400: the chain will not take a result; final
     │   └── RateLimitExceeded   429 RATE_LIMIT_EXCEEDED
@@ -79,6 +81,20 @@ class NotFound(RequestError):
 
     code = "NOT_FOUND"
     http_status = 404
+
+
+class BlobUnavailable(RequestError):
+    """Bytes that a job names by their hash are not held here, and nobody who was asked gave them."""
+
+    code = "BLOB_UNAVAILABLE"
+    http_status = 404
+
+
+class NotServed(RequestError):
+    """A job of the blueprint that this operator does not do."""
+
+    code = "NOT_SERVED"
+    http_status = 501
 
 
 class ExecutionTimeout(RequestError):

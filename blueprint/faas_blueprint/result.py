@@ -1,4 +1,4 @@
-"""What an operator posts on-chain for job 0: outcome, receipt fields, signature, short output.
+"""What an operator posts on-chain, for every job: outcome, receipt fields, signature, short output.
 
 The receipt's place (chain, contract, service, call) and operator are those of the transaction that
 posted it, so a result copied to another call or sent by someone else does not check.
@@ -38,7 +38,16 @@ EXECUTE_RESULT: tuple[tlv.Field, ...] = (
     ),
     tlv.Field(tlv.Kind.BYTES, "signature"),
 )
-"""Schema of job 0's result on-chain."""
+"""Layout of every job's result, and its schema on-chain for job 0."""
+
+COMPACT_RESULT: tuple[tlv.Field, ...] = (
+    tlv.Field(tlv.Kind.ARRAY, "words", (tlv.Field(tlv.Kind.BYTES32),), array_length=9),
+    tlv.Field(tlv.Kind.FIXED_BYTES, "rest", array_length=19),
+    *EXECUTE_RESULT[-2:],
+)
+"""The same layout told in fewer fields: the schema of the other jobs' results. The 307 bytes before the
+output stand there without their names. With the long one twelve times, creating the blueprint would take
+more than 2^24 gas, the most that many chains allow a transaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
-"""`faas job submit | wait | show`."""
+"""`faas job submit | snapshot | restore | branch | merge | wait | show`."""
 
 from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from faas_cli.place import BlueprintOption, RpcOption, TangleOption, find_place
 from faas_cli.run import LANGUAGES, read_bytes, read_language, read_text
 
 if TYPE_CHECKING:
-    from faas_sdk import TangleFaaSClient, TangleResult
+    from faas_sdk import JobCall, TangleFaaSClient, TangleResult
 
 app = typer.Typer(help="Jobs on-chain, as a customer.", no_args_is_help=True)
 
@@ -31,6 +32,19 @@ KeyOption = Annotated[
 TimeoutOption = Annotated[float, typer.Option(help="Seconds to wait for a result.")]
 ReceiptOption = Annotated[Path | None, typer.Option(help="Write a receipt file for `faas verify` here.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait for the result.")]
+InputFileOption = Annotated[
+    list[Path] | None, typer.Option("--file", help="A file for the program, under its own name.")
+]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option("--endpoint", envvar="FAAS_ENDPOINT", help="An operator's API, for what is too large."),
+]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option("--api-key", envvar="FAAS_API_KEY", help="A key there: large inputs are uploaded."),
+]
+SnapshotArgument = Annotated[str, typer.Argument(help="Its measurement, 0x and 64 digits.")]
 CallArgument = Annotated[int, typer.Argument(min=0, help="Call id, as `submit` printed it.")]
 
 
@@ -45,7 +59,83 @@ def submit(
     stdin: Annotated[Path | None, typer.Option(help="File to give as standard input.")] = None,
     timeout_ms: Annotated[int | None, typer.Option(help="Virtual milliseconds.")] = None,
     memory_mb: Annotated[int | None, typer.Option(help="Memory in MiB.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for the result.")] = False,
+    input_file: InputFileOption = None,
+    mode: Annotated[
+        str | None, typer.Option(help="ephemeral, cached, checkpointed or branched; makes it job 1.")
+    ] = None,
+    snapshot: Annotated[str | None, typer.Option(help="Measurement of the snapshot to start on.")] = None,
+    identity: Annotated[str | None, typer.Option(help="Of the fork in mode branched.")] = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600.0,
+    receipt: ReceiptOption = None,
+    rpc: RpcOption = None,
+    tangle: TangleOption = None,
+    blueprint: BlueprintOption = None,
+    service: ServiceOption = None,
+    key: KeyOption = None,
+    endpoint: EndpointOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit a job and pay for it; prints the call id."""
+    from faas_sdk import Fork
+
+    program = _program(file, code, language)
+    with _client(rpc, tangle, blueprint, service, key, endpoint, api_key) as client, _sdk_errors():
+        job = client.submit_job(
+            code=program.code,
+            language=program.language,
+            stdin=read_bytes(stdin) if stdin else b"",
+            arguments=tuple(argument or ()),
+            files=_files(input_file),
+            timeout_ms=timeout_ms,
+            memory_mb=memory_mb,
+            mode=mode,
+            snapshot=snapshot,
+            fork=None if identity is None else Fork(identity=identity.encode()),
+            on_progress=note,
+        )
+        _conclude(client, job, wait, timeout, receipt, as_json)
+
+
+@app.command("snapshot")
+def create_snapshot(
+    file: Annotated[Path | None, typer.Argument(help="The program; - reads it from stdin.")] = None,
+    code: Annotated[str | None, typer.Option("--code", help="The program itself.")] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", "-l", help=f"{LANGUAGES}; default: by extension.")
+    ] = None,
+    snapshot: Annotated[str | None, typer.Option(help="Measurement to start on; default: the base.")] = None,
+    input_file: InputFileOption = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600.0,
+    receipt: ReceiptOption = None,
+    rpc: RpcOption = None,
+    tangle: TangleOption = None,
+    blueprint: BlueprintOption = None,
+    service: ServiceOption = None,
+    key: KeyOption = None,
+    endpoint: EndpointOption = None,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Job 2: run a program and keep its machine; the snapshot is the result's state root."""
+    program = _program(file, code, language)
+    with _client(rpc, tangle, blueprint, service, key, endpoint, api_key) as client, _sdk_errors():
+        job = client.create_snapshot(
+            code=program.code,
+            language=program.language,
+            snapshot=snapshot,
+            files=_files(input_file),
+            on_progress=note,
+        )
+        _conclude(client, job, wait, timeout, receipt, as_json)
+
+
+@app.command()
+def restore(
+    snapshot: SnapshotArgument,
+    wait: WaitOption = False,
     timeout: TimeoutOption = 600.0,
     receipt: ReceiptOption = None,
     rpc: RpcOption = None,
@@ -55,24 +145,87 @@ def submit(
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Submit a job and pay for it; prints the call id."""
+    """Job 3: have the operators show that they hold a snapshot."""
+    with _client(rpc, tangle, blueprint, service, key) as client, _sdk_errors():
+        job = client.restore_snapshot(snapshot, on_progress=note)
+        _conclude(client, job, wait, timeout, receipt, as_json)
+
+
+@app.command()
+def branch(
+    snapshot: SnapshotArgument,
+    identity: Annotated[str, typer.Option(help="Up to 32 bytes that tell it from other forks.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Of its randomness.")] = 0,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600.0,
+    receipt: ReceiptOption = None,
+    rpc: RpcOption = None,
+    tangle: TangleOption = None,
+    blueprint: BlueprintOption = None,
+    service: ServiceOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Job 4: fork a snapshot; the fork is the result's state root."""
+    from faas_sdk import Fork
+
+    with _client(rpc, tangle, blueprint, service, key) as client, _sdk_errors():
+        job = client.create_branch(snapshot, Fork(seed, 0, identity.encode()), on_progress=note)
+        _conclude(client, job, wait, timeout, receipt, as_json)
+
+
+@app.command()
+def merge(
+    branches: Annotated[list[str], typer.Argument(help="Measurements; the first one is merged into.")],
+    base: Annotated[str | None, typer.Option(help="What they were made from; default: the base.")] = None,
+    strategy: Annotated[str, typer.Option(help="three_way, ours, theirs or union.")] = "three_way",
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 600.0,
+    receipt: ReceiptOption = None,
+    rpc: RpcOption = None,
+    tangle: TangleOption = None,
+    blueprint: BlueprintOption = None,
+    service: ServiceOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Job 5: merge the files of snapshots; the merged one is the result's state root."""
+    with _client(rpc, tangle, blueprint, service, key) as client, _sdk_errors():
+        job = client.merge_branches(branches, base=base, strategy=strategy, on_progress=note)
+        _conclude(client, job, wait, timeout, receipt, as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    code: str
+    language: str
+
+
+def _program(file: Path | None, code: str | None, language: str | None) -> _Program:
     if (file is None) == (code is None):
         raise InvalidRequest("give a file or --code")
     if language is None and file is None:
         raise InvalidRequest("--code needs --language")
-    with _client(rpc, tangle, blueprint, service, key) as client, _sdk_errors():
-        job = client.submit_job(
-            code=code if code is not None else read_text(file or Path("-")),
-            language=language or read_language(file or Path("-")),
-            stdin=read_bytes(stdin) if stdin else b"",
-            arguments=tuple(argument or ()),
-            timeout_ms=timeout_ms,
-            memory_mb=memory_mb,
-            on_progress=note,
-        )
-        if wait:
-            _print_result(client.wait_for_result(job, timeout=timeout, on_progress=note), receipt, as_json)
-            return
+    path = file or Path("-")
+    return _Program(read_text(path) if code is None else code, language or read_language(path))
+
+
+def _files(paths: list[Path] | None) -> dict[str, bytes]:
+    return {path.name: read_bytes(path) for path in paths or ()}
+
+
+def _conclude(
+    client: TangleFaaSClient,
+    job: JobCall,
+    wait: bool,
+    timeout: float,
+    receipt: Path | None,
+    as_json: bool,
+) -> None:
+    """Print the result if it is to be waited for, else where the job stands."""
+    if wait:
+        _print_result(client.wait_for_result(job, timeout=timeout, on_progress=note), receipt, as_json)
+        return
     facts = {"service_id": job.service_id, "call_id": job.call_id, "transaction": job.transaction_hash}
     if as_json:
         print_json(facts)
@@ -129,7 +282,13 @@ def show(
 
 
 def _client(
-    rpc: str | None, tangle: str | None, blueprint: int | None, service: int | None, key: str | None
+    rpc: str | None,
+    tangle: str | None,
+    blueprint: int | None,
+    service: int | None,
+    key: str | None,
+    endpoint: str | None = None,
+    api_key: str | None = None,
 ) -> TangleFaaSClient:
     from faas_sdk import TangleFaaSClient
 
@@ -141,6 +300,8 @@ def _client(
             blueprint_id=place.blueprint_id,
             private_key=place.key,
             tangle=place.tangle,
+            endpoint=endpoint,
+            api_key=api_key,
         )
 
 
@@ -175,6 +336,7 @@ def _print_result(result: TangleResult, receipt: Path | None, as_json: bool) -> 
         listed = f"manifest 0x{files.sha256.hex()}"
         console.print(f"{files.count} output files{cut}, {files.size} bytes, {listed}")
     console.print(f"{result.status}, exit code {result.exit_code}; posted by {result.operator}")
+    console.print(f"state root {result.state_root}")
 
 
 def _result(result: TangleResult) -> dict[str, object]:

@@ -49,8 +49,8 @@ async def running_devnet(
 
 
 @asynccontextmanager
-async def running_node(deployment: Deployment, engine: Engine) -> AsyncIterator[Node]:
-    """The devnet's operator, opened; its store is gone afterwards, as the chain is."""
+async def running_node(deployment: Deployment, engine: Engine, **more: object) -> AsyncIterator[Node]:
+    """The devnet's operator, opened; its store is gone afterwards, as the chain is. `more` are settings."""
     with tempfile.TemporaryDirectory(prefix="faas-") as folder:
         settings = Settings(
             keystore=Path(deployment.operator_keystore),
@@ -62,7 +62,7 @@ async def running_node(deployment: Deployment, engine: Engine) -> AsyncIterator[
             billing=True,
             starting_credits=STARTING_CREDITS,
             credits=deployment.credits,
-        )
+        ).model_copy(update=more)
         secrets = Secrets(
             keystore_password=SecretStr(deployment.operator_password),
             rpc_url=SecretStr(deployment.rpc_url),

@@ -251,8 +251,8 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Merge the files of THEIRS into OURS; conflicts are listed, and then nothing is merged (exit code 1)."""
+    from faas_blueprint.operation import Strategy
     from faas_microvm.comparing import Merged, merge_snapshots
-    from faas_microvm.merge import Strategy
 
     if strategy not in list(Strategy):
         raise InvalidRequest(f"--strategy is one of {', '.join(Strategy)}, got {strategy!r}")

@@ -12,6 +12,7 @@ from faas_blueprint.errors import Divergence, InvalidRequest
 from faas_blueprint.file_manifest import FileEntry, FileKind
 from faas_blueprint.job import ENTRY_FILES, PROGRAM_FILES
 from faas_blueprint.measurement import MachineState
+from faas_blueprint.operation import Strategy
 from faas_blueprint.proof import FileProof, PageProof, prove_file, prove_pages
 from faas_microvm.disk import change_files, manifest_bytes, read_files, read_manifest
 from faas_microvm.file_diff import FileDiff, diff_files, diff_to_json
@@ -21,7 +22,6 @@ from faas_microvm.merge import (
     Files,
     FileWrite,
     MergeResult,
-    Strategy,
     common_ancestor,
     files_of,
     merge_files,
@@ -134,14 +134,16 @@ async def merge_snapshots(
     theirs: Digest,
     strategy: Strategy = Strategy.THREE_WAY,
     label: str | None = None,
+    ancestor: Digest | None = None,
 ) -> Merged:
-    """Merge the files of `theirs` into `ours`, against the nearest snapshot that both descend from.
+    """Merge the files of `theirs` into `ours`, against `ancestor`, or the nearest that both descend from.
 
     The programs that jobs ran (`main.py` and the like) stay those of `ours`.
 
     The result is the machine of `ours` with other files: the same one whoever merges.
     """
-    ancestor = await _ancestor(engine, ours, theirs)
+    if ancestor is None:
+        ancestor = await _ancestor(engine, ours, theirs)
     sides = [await engine.library.get(measurement) for measurement in (ancestor, ours, theirs)]
     base, our_files, their_files = [
         _without_programs(files_of(await read_manifest(engine, snapshot))) for snapshot in sides

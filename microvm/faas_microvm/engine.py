@@ -4,6 +4,7 @@
     run       one job, one fresh machine; kept as a snapshot where the job says so, else gone
     stream    the same, with output and progress as they come
     run_cached    the same, or what an earlier run of the same job gave
+    perform   what a call on-chain asks for
     fork      a snapshot that differs from another by a declared record
     snapshot_at   the machine amid or after a run, by running it again
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from types import TracebackType
 from faas_blueprint.digests import ZERO_DIGEST, Digest, sha256, to_hex
 from faas_blueprint.errors import InvalidRequest, MachineFailure, NotFound
 from faas_blueprint.job import COMPILED_LANGUAGES, MAX_EPOCH, U64_MAX, Job, Language, job_digest
+from faas_blueprint.operation import Operation
 from faas_blueprint.outcome import Outcome
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.byte_cache import DEFAULT_BYTES
@@ -48,6 +50,7 @@ from faas_microvm.mailbox import (
 )
 from faas_microvm.outcome_cache import OutcomeCache, cache_key
 from faas_microvm.paused_machine import PausedMachine
+from faas_microvm.performing import perform
 from faas_microvm.pool import MachinePool
 from faas_microvm.program_cache import ProgramCache
 from faas_microvm.running import Stopped, origin_of, run_to_end, run_to_outcome, run_to_stop
@@ -273,6 +276,12 @@ class Engine:
         wall_ms = (time.perf_counter() - started) * 1000
         kept = outcome.state_root if job.keep else None
         return Execution(outcome, self.profile_id, measurement, wall_ms, True, kept, toolchain)
+
+    async def perform(
+        self, operation: Operation, contents: Mapping[Digest, bytes], keeper: str | None = None
+    ) -> Execution:
+        """Do what a call on-chain asks for; see `performing.perform`."""
+        return await perform(self, operation, contents, keeper)
 
     async def _toolchain(self, job: Job) -> Digest:
         if job.language not in COMPILED_LANGUAGES:

@@ -29,6 +29,7 @@ from enum import StrEnum
 from faas_blueprint.digests import Digest, sha256, to_hex
 from faas_blueprint.errors import Divergence, InvalidRequest, NotFound
 from faas_blueprint.file_manifest import FileEntry, FileKind, FileManifest, folders_above
+from faas_blueprint.operation import Strategy
 from faas_microvm.line_merge import Favour, merge_lines
 
 Files = Mapping[str, FileEntry]
@@ -36,15 +37,6 @@ Files = Mapping[str, FileEntry]
 
 Loader = Callable[[FileEntry], bytes]
 """The content of a file or the target of a link with this SHA-256, from whichever snapshot has it."""
-
-
-class Strategy(StrEnum):
-    """What becomes of what both sides changed."""
-
-    THREE_WAY = "three_way"
-    OURS = "ours"
-    THEIRS = "theirs"
-    UNION = "union"
 
 
 class ConflictKind(StrEnum):

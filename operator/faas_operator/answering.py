@@ -11,23 +11,27 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from faas_blueprint.definition import EXECUTE_JOB
 from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import (
+    BlobUnavailable,
     ChainUnavailable,
     FaaSError,
     InsufficientResources,
     InvalidRequest,
     MachineFailure,
+    NotFound,
+    RequestError,
     ResultRefused,
     TransientError,
 )
-from faas_blueprint.job import Job, decode_job
+from faas_blueprint.operation import JobKind, Operation, blobs_of
+from faas_blueprint.operation_payload import operation_of_call
 from faas_blueprint.outcome import failed_outcome
-from faas_blueprint.receipt import Address
+from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.result import encode_result, make_result
 from faas_microvm.execution import Execution
 from faas_operator.backoff import Backoff
+from faas_operator.blob_fetching import BlobFetcher
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, SubmittedJob
 from faas_operator.engine import JobEngine
 from faas_operator.job_record import NOTHING_NEW, Change, JobRecord, SignedResult
@@ -53,6 +57,7 @@ class Answering:
         self._engine = engine
         self._signer = signer
         self._store = store
+        self._blobs = BlobFetcher(store, settings)
         self._attempts = settings.machine_attempts
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         self._slots = asyncio.Semaphore(settings.parallel_jobs)
@@ -81,26 +86,34 @@ class Answering:
         if reason is not None:
             return await self._apply(record, Event.FOREIGN, Change(error=reason))
         try:
-            decode_job(record.submitted.inputs)
+            _operation(record)
         except InvalidRequest as error:
             return await self._fail(record, Event.REJECT, error)
         return await self._apply(record, Event.ACCEPT)
 
     async def _run(self, record: JobRecord) -> JobRecord:
         await asyncio.sleep(self._backoff.pause(record.attempts))
-        job = decode_job(record.submitted.inputs)
+        operation = _operation(record)
+        try:
+            await self._blobs.bring(blobs_of(operation))
+        except BlobUnavailable as error:
+            running = await self._apply(record, Event.START)
+            return await self._fail(running, Event.REJECT, error)
         async with self._slots:
             running = await self._apply(record, Event.START)
             self.on_machines.add(record.number)
             try:
-                return await self._run_on_machine(running, job)
+                return await self._run_on_machine(running, operation)
             finally:
                 self.on_machines.discard(record.number)
 
-    async def _run_on_machine(self, record: JobRecord, job: Job) -> JobRecord:
+    async def _run_on_machine(self, record: JobRecord, operation: Operation) -> JobRecord:
         try:
-            execution = await self._engine.run(job)
-        except InvalidRequest as error:
+            contents = await asyncio.to_thread(self._blobs.contents, blobs_of(operation))
+            execution = await self._engine.perform(operation, contents, keeper_of(record.call))
+        except NotFound as error:
+            return await self._miss(record, error)
+        except RequestError as error:
             return await self._fail(record, Event.REJECT, error)
         except InsufficientResources:
             # the host's trouble, not the job's: it is not counted against the job
@@ -112,6 +125,13 @@ class Answering:
             self._store.apply(record, Event.INTERRUPT)
             raise
         return await self._apply(record, Event.FINISH, Change(execution=execution))
+
+    async def _miss(self, record: JobRecord, error: NotFound) -> JobRecord:
+        """A snapshot is not here. An earlier call of the service that is under way may be making it."""
+        if await asyncio.to_thread(self._store.has_earlier_unrun, record):
+            self._store.apply(record, Event.INTERRUPT)
+            raise InsufficientResources(f"{error.message}; earlier calls are awaited") from error
+        return await self._fail(record, Event.REJECT, error)
 
     async def _pick_up(self, record: JobRecord) -> JobRecord:
         """The node died while this job was running, perhaps because of it."""
@@ -186,9 +206,18 @@ class Answering:
         return moved
 
 
+def keeper_of(call: CallReference) -> str:
+    """The name under which the store holds what a service's calls have kept."""
+    return f"{call.chain_id}.{call.service_id}"
+
+
+def _operation(record: JobRecord) -> Operation:
+    return operation_of_call(record.submitted.job_index, record.submitted.inputs)
+
+
 def why_not_ours(submitted: SubmittedJob, operator: Address) -> str | None:
     """Why this operator has nothing to do with a job, if so."""
-    if submitted.job_index != EXECUTE_JOB:
+    if submitted.job_index not in JobKind._value2member_map_:
         return f"job index {submitted.job_index} is not served"
     if submitted.quoted_operators is not None and operator not in submitted.quoted_operators:
         return "the job was bought from other operators"

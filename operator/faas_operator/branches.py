@@ -10,15 +10,13 @@ from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.file_manifest import FileEntry
 from faas_blueprint.job import Mode
+from faas_blueprint.operation import MERGED_AT_MOST, Strategy
 from faas_microvm.comparing import merge_snapshots
 from faas_microvm.merge import Conflict as FileConflict
-from faas_microvm.merge import Strategy
 from faas_operator.execution_record import Conflict
 from faas_operator.executions import ExecutionService
 from faas_operator.snapshot_catalog import BASE, BranchEntry, Details, SnapshotEntry, SnapshotOrigin
 from faas_operator.snapshot_keeping import store_branch
-
-MERGED_AT_MOST = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from sqlmodel import Session, select
 
 from faas_blueprint.errors import FatalError, InvalidRequest, PaymentRequired
 from faas_blueprint.job import Job, Mode, decode_job
+from faas_blueprint.operation import Run
+from faas_blueprint.operation_payload import operation_of_call
 from faas_blueprint.outcome import OutcomeDigest, Status
 from faas_blueprint.prices import (
     NOTHING,
@@ -143,10 +145,12 @@ class Charging:
         assert row.outcome is not None
         outcome = decode_outcome(row.outcome)
         try:
-            job: Job | None = decode_job(row.inputs)
+            operation = operation_of_call(row.job_index, row.inputs)
         except InvalidRequest:
-            job = None
-        mode = Mode.CHECKPOINTED if job is not None and job.keep else Mode.EPHEMERAL
+            operation = None
+        run = operation if isinstance(operation, Run) else None
+        job = None if run is None else run.program.job
+        mode = Mode.EPHEMERAL if run is None else run.mode
         use = Use(0, 0, 0, 0) if job is None else use_of(job, outcome)
         reference = f"call/{row.chain_id}/{row.tangle}/{row.service_id}/{row.call_id}"
         known = _usage(session, reference)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from faas_blueprint.digests import Digest
-from faas_blueprint.job import Job
+from faas_blueprint.operation import Operation
 from faas_microvm.execution import Execution
 
 
 class JobEngine(Protocol):
-    """Runs jobs from one measured snapshot; safe for concurrent calls."""
+    """Does what calls ask for, from one measured base; safe for concurrent calls."""
 
     @property
     def profile_id(self) -> Digest:
@@ -19,13 +20,16 @@ class JobEngine(Protocol):
 
     @property
     def measurement(self) -> Digest:
-        """The snapshot that every job starts from."""
+        """The base snapshot."""
         ...
 
-    async def run(self, job: Job) -> Execution:
-        """Run one job; cancelling the call stops its machine.
+    async def perform(
+        self, operation: Operation, contents: Mapping[Digest, bytes], keeper: str | None = None
+    ) -> Execution:
+        """Do what a call asks for; cancelling it stops its machine. `contents` holds its blobs by SHA-256,
+        checked; what it keeps is held under the name `keeper`.
 
-        Raises InvalidRequest for a job that cannot be run, MachineFailure or InsufficientResources
-        where another try may succeed, MissingPrerequisite where none can.
+        Raises NotFound for a snapshot that is not here, RequestError for what cannot be done, MachineFailure
+        or InsufficientResources where another try may succeed, MissingPrerequisite where none can.
         """
         ...

@@ -298,10 +298,6 @@ class ExecutionService:
         """An output file of a run of this account. Raises NotFound."""
         return await asyncio.to_thread(self._executions.file, execution_id, account, path)
 
-    async def blob(self, digest: Digest) -> bytes:
-        """The bytes with this SHA-256. Raises NotFound."""
-        return await asyncio.to_thread(self.store.blob, digest)
-
     # -- ending
 
     async def drain(self, seconds: float) -> None:

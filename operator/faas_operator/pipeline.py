@@ -102,6 +102,9 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
 }
 """What may happen in each state. `REINCLUDE` may happen in every state, and leads to `SEEN`."""
 
+UNRUN = frozenset({State.SEEN, State.CONFIRMED, State.ACCEPTED, State.RUNNING})
+"""States in which a job may still leave something behind."""
+
 WAITING = frozenset({State.SEEN, State.POSTED})
 """States that only the passing of blocks ends."""
 

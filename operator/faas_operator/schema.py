@@ -14,12 +14,13 @@ from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlmodel import SQLModel
 
 from faas_blueprint.errors import FatalError
-from faas_operator import account_tables, ledger_tables, migrations, process_tables, tables
+from faas_operator import account_tables, blob_tables, ledger_tables, migrations, process_tables, tables
 
 ROWS: tuple[type[SQLModel], ...] = (
     tables.CursorRow,
     tables.JobRow,
     tables.BlobRow,
+    blob_tables.UploadedBlobRow,
     tables.ExecutionRow,
     tables.SnapshotRow,
     tables.BranchRow,

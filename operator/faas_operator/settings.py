@@ -64,6 +64,14 @@ def _origin_or_none(value: object) -> str | None:
     return origin
 
 
+def _origins(value: object) -> tuple[str, ...]:
+    origins = value.split(",") if isinstance(value, str) else value
+    if not isinstance(origins, list | tuple):
+        raise ValueError("expected origins as a list, or separated by commas")
+    found = (_origin_or_none(str(origin).strip()) for origin in origins if str(origin).strip())
+    return tuple(origin for origin in found if origin is not None)
+
+
 def settings_file() -> Path:
     """The TOML file that is read, if it is there."""
     return Path(os.environ.get("FAAS_SETTINGS") or default_home() / "settings.toml")
@@ -136,6 +144,15 @@ class Settings(_Sourced):
     requests_per_hour: int = Field(1_000, ge=1)
     concurrent_executions: int = Field(10, ge=1)
     """Unfinished ones of an account, likewise."""
+
+    blob_peers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
+    """Origins of other operators' APIs, separated by commas, that are asked for a blob that is not here."""
+    blob_seconds: float = Field(10.0, ge=0)
+    """How long to look for a blob before the job that names it is answered without."""
+    blob_account_bytes: int = Field(256 << 20, ge=1)
+    """What an account may have uploaded at once."""
+    blob_days: float = Field(7.0, gt=0)
+    """How long an upload is held that no job names."""
 
     billing: bool = False
     """Whether runs over HTTP are paid for with credits."""

@@ -1,4 +1,4 @@
-"""What a node remembers: the cursor, every job call with its state, blobs.
+"""What a node remembers: the cursor, every job call with its state.
 
 Every change of a job's state goes through `apply`, which asks the pipeline's table and commits before
 it returns; effects come after. Calls block for a few milliseconds, so asynchronous callers put them in
@@ -16,13 +16,13 @@ import sqlalchemy
 from sqlalchemy import CursorResult, Engine, func, update
 from sqlmodel import Session, col, select
 
-from faas_blueprint.digests import Digest
 from faas_blueprint.errors import DatabaseUnavailable, FaaSError, NotFound
 from faas_blueprint.outcome import Outcome
 from faas_blueprint.receipt import Address, CallReference
 from faas_operator.accounts import AccountStore
 from faas_operator.api_keys import KeyStore
 from faas_operator.audit import AuditLog
+from faas_operator.blob_store import BlobStore
 from faas_operator.chain.interface import Block, SubmittedJob
 from faas_operator.challenges import ChallengeStore
 from faas_operator.charging import Charging, Terms
@@ -43,12 +43,12 @@ from faas_operator.job_record import (
     submitted_columns,
 )
 from faas_operator.ledger import Ledger
-from faas_operator.pipeline import Event, State, next_state
+from faas_operator.pipeline import UNRUN, Event, State, next_state
 from faas_operator.processes import Processes
 from faas_operator.snapshot_catalog import SnapshotCatalog
 from faas_operator.spending_limits import SpendingLimits
 from faas_operator.storage_sweep import StorageSweep
-from faas_operator.stored_outcomes import keep_outputs, read_blob, whole_outcome
+from faas_operator.stored_outcomes import keep_outputs, whole_outcome
 from faas_operator.tables import JobRow
 from faas_operator.transactions import lock
 from faas_operator.usage import UsageBook
@@ -127,6 +127,11 @@ class Store:
     def keys(self) -> KeyStore:
         """The accounts' API keys, in the same database."""
         return KeyStore(self._engine, self._clock)
+
+    @property
+    def blobs(self) -> BlobStore:
+        """Bytes by their hash, uploaded or put out by runs, in the same database."""
+        return BlobStore(self._engine, self._clock)
 
     @property
     def challenges(self) -> ChallengeStore:
@@ -245,6 +250,19 @@ class Store:
         with Session(self._engine) as session:
             return [int(number) for number in session.execute(query).scalars()]
 
+    def has_earlier_unrun(self, record: JobRecord) -> bool:
+        """Whether a call of the same service, submitted before, is still to be run."""
+        call = record.call
+        query = select(JobRow.id).where(
+            col(JobRow.chain_id) == call.chain_id,
+            col(JobRow.tangle) == call.tangle,
+            col(JobRow.service_id) == call.service_id,
+            col(JobRow.call_id) < call.call_id,
+            col(JobRow.state).in_([state.value for state in UNRUN]),
+        )
+        with Session(self._engine) as session:
+            return session.exec(query.limit(1)).first() is not None
+
     def count_by_state(self) -> dict[State, int]:
         """How many jobs are in each state."""
         query = select(JobRow.state, func.count()).group_by(JobRow.state)
@@ -257,13 +275,6 @@ class Store:
             raise NotFound(f"job {record.number} has no outcome yet")
         with Session(self._engine) as session:
             return whole_outcome(session, record.executed.outcome, record.executed.state_root)
-
-    # -- blobs
-
-    def blob(self, digest: Digest) -> bytes:
-        """The bytes with this SHA-256. Raises NotFound."""
-        with Session(self._engine) as session:
-            return read_blob(session, digest)
 
     # -- parts
 

@@ -47,8 +47,13 @@ def keep_outputs(session: Session, outcome: Outcome, now: float) -> None:
         *(file.content for file in outcome.files),
     )
     for content in contents:
-        values = {"key": sha256(content).hex(), "content": content, "now": now}
-        session.connection().execute(_KEEP_BLOB, values)
+        keep_blob(session, content, now)
+
+
+def keep_blob(session: Session, content: bytes, now: float) -> None:
+    """Store bytes under their SHA-256, within the session's transaction."""
+    values = {"key": sha256(content).hex(), "content": content, "now": now}
+    session.connection().execute(_KEEP_BLOB, values)
 
 
 def read_file(session: Session, summary: OutcomeDigest, path: str) -> bytes:

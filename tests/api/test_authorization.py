@@ -33,6 +33,9 @@ from faas_operator.signer import Signer
 from faas_operator.snapshot_catalog import SnapshotOrigin
 from faas_operator.store import Store
 
+UPLOAD = "a blob"
+UPLOADED = b'"a blob"'
+"""As JSON."""
 RUN = {"code": "1", "language": "python", "async": True}
 
 
@@ -66,6 +69,7 @@ ACCOUNT = "/admin/accounts/{account}"
 CASES = {
     ("GET", "/api/v1/health"): Case(None, "/health"),
     ("GET", "/blobs/{sha256}"): Case(None, "/blobs/{blob}"),
+    ("PUT", "/blobs/{sha256}"): execute(f"/blobs/{sha256(UPLOADED).hex()}", body=UPLOAD),
     ("POST", "/sign-in/challenges"): Case(
         None, "/sign-in/challenges", {"scheme": "ethereum", "address": "0x" + "1" * 40}
     ),

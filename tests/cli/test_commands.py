@@ -34,7 +34,8 @@ COMMANDS = {
     "snapshot prove",
     "accounts create", "accounts list", "accounts show", "accounts limit", "accounts close", "accounts open",
     "accounts audit", "keys create", "keys list", "keys revoke",
-    "job submit", "job wait", "job show", "operator doctor", "operator register", "operator run",
+    "job submit", "job snapshot", "job restore", "job branch",
+    "job merge", "job wait", "job show", "operator doctor", "operator register", "operator run",
     "operator show-config", "operator status",
 }  # fmt: skip
 

@@ -1,7 +1,8 @@
-"""The command line as processes of their own, watched for what they leave behind."""
+"""The command line as processes of their own, watched for what they leave behind; and a whole node."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
@@ -9,10 +10,38 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx
 import pytest
+import pytest_asyncio
+from eth_account import Account
+
+from faas_api.app import create_app
+from faas_api.serve import listen, serve
+from faas_blueprint.digests import sha256
+from faas_blueprint.operation import Operation, kind_of
+from faas_blueprint.operation_payload import encode_operation
+from faas_blueprint.receipt import CallReference
+from faas_blueprint.result import Result, decode_result
+from faas_blueprint.tangle import protocol
+from faas_cli.running import in_background, running_node
+from faas_microvm.engine import Engine, EngineSettings
+from faas_operator.chain.rpc import Rpc
+from faas_operator.chain.sender import TransactionSender
+from faas_operator.devnet.deployment import Deployment
+from faas_operator.devnet.devnet import Devnet
+from faas_operator.node import Node
+from faas_operator.settings import Secrets
+from faas_verifier.blobs import blob_source
+from faas_verifier.chain import CallOnChain, read_call
+from faas_verifier.rpc import Rpc as VerifierRpc
+from faas_verifier.verdict import Verdict
+from faas_verifier.verify import verify_posted
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -133,3 +162,117 @@ def own_home(faas_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if (faas_home / "base.json").exists():
         (home / "base.json").write_bytes((faas_home / "base.json").read_bytes())
     return home
+
+
+API_KEY = "key-of-a-customer"
+
+
+@dataclass
+class Served:
+    """What runs."""
+
+    deployment: Deployment
+    rpc: Rpc
+    node: Node
+    endpoint: str
+    verifier: Engine
+
+    async def submit(self, job_index: int, payload: bytes) -> CallReference:
+        """A call by the customer, paid for."""
+        deployment = self.deployment
+        sender = TransactionSender(self.rpc, Account.from_key(deployment.customer_key), deployment.chain_id)
+        data = protocol.submit_job(deployment.service_id, job_index, payload)
+        receipt = await sender.send(deployment.tangle, data, deployment.event_rate_wei)
+        job = next(
+            protocol.decode_job_submitted(log) for log in receipt.logs if protocol.JOB_SUBMITTED.matches(log)
+        )
+        return CallReference(deployment.chain_id, deployment.tangle, job.service_id, job.call_id)
+
+    async def read(self, call: CallReference, seconds: float = 60) -> CallOnChain:
+        """The call with its result, once it is there."""
+        async with asyncio.timeout(seconds), VerifierRpc(self.deployment.rpc_url) as rpc:
+            while not (found := await read_call(rpc, call.tangle, call.service_id, call.call_id)).results:
+                await asyncio.sleep(0.1)
+        return found
+
+    async def answer(self, job_index: int, payload: bytes) -> tuple[CallReference, Result]:
+        """Submit, and wait for what is posted."""
+        call = await self.submit(job_index, payload)
+        found = await self.read(call)
+        return call, decode_result(found.results[0].payload)
+
+    async def perform(self, operation: Operation) -> tuple[CallReference, Result]:
+        """The same for an operation."""
+        return await self.answer(kind_of(operation), encode_operation(operation))
+
+    async def verify(self, call: CallReference, *blobs: str) -> Verdict:
+        """What a verifier with a store of its own makes of the call's result."""
+        found = await self.read(call)
+
+        @asynccontextmanager
+        async def machine() -> AsyncIterator[Engine]:
+            yield self.verifier
+
+        return await verify_posted(found.results[0], machine, blobs=blob_source(blobs))
+
+    async def upload(self, content: bytes) -> None:
+        """Bring a blob to the node."""
+        async with httpx.AsyncClient(timeout=60) as http:
+            answer = await http.put(
+                f"{self.endpoint}/api/v1/blobs/0x{sha256(content).hex()}",
+                content=content,
+                headers={
+                    "Authorization": f"Bearer {API_KEY}",
+                    "Content-Type": "application/octet-stream",
+                },
+            )
+        assert answer.status_code == 200, answer.text
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def place(
+    faas_home: Path, tmp_path_factory: pytest.TempPathFactory, lying_peer: str
+) -> AsyncIterator[Served]:
+    """A node with its chain and API, whose only peer lies, and a verifier."""
+    home, folder = faas_home, tmp_path_factory.mktemp("place")
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        engine = await enter(await Engine.open(home, settings=EngineSettings(store=str(folder / "operator"))))
+        verifier = await enter(
+            await Engine.open(home, settings=EngineSettings(store=str(folder / "verifier")))
+        )
+        deployment = await enter(Devnet(home))
+        rpc = await enter(Rpc(deployment.rpc_url))
+        node = await enter(running_node(deployment, engine, blob_peers=(lying_peer,), blob_seconds=0.5))
+        executions = await enter(node.executions())
+        listener = stack.enter_context(listen("127.0.0.1", 0))
+        app = create_app(executions, node.settings, Secrets.with_api_keys(API_KEY))
+        await enter(in_background(node.operator().run()))
+        await enter(in_background(serve(app, listener, node.settings.api_message_bytes)))
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Served(deployment, rpc, node, endpoint, verifier)
+
+
+@pytest.fixture(scope="session")
+def lying_peer() -> Iterator[str]:
+    """Serves other bytes, of the same number, for every blob. For this fault only."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "5")
+            self.end_headers()
+            self.wfile.write(b"false")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

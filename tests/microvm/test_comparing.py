@@ -9,10 +9,11 @@ import pytest
 from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import make_job
+from faas_blueprint.operation import Strategy
 from faas_blueprint.proof import ProofRefuted, verify_file_proof, verify_page_proof
 from faas_microvm.comparing import diff_snapshots, merge_snapshots, prove_page, prove_path
 from faas_microvm.engine import Engine
-from faas_microvm.merge import ConflictKind, Strategy
+from faas_microvm.merge import ConflictKind
 
 pytestmark = [pytest.mark.machine, pytest.mark.asyncio(loop_scope="session")]
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from faas_blueprint.digests import ZERO_DIGEST, Digest, sha256
 from faas_blueprint.errors import Divergence, InvalidRequest, MissingPrerequisite, NotFound
 from faas_blueprint.file_manifest import FileEntry, FileKind, FileManifest, folders_above
+from faas_blueprint.operation import Strategy
 from faas_microvm.line_merge import merge_lines
 from faas_microvm.merge import (
     ConflictKind,
     FileWrite,
     MergeResult,
-    Strategy,
     common_ancestor,
     files_of,
     merge_files,

@@ -150,7 +150,8 @@ class ScriptedEngine:
         async with self._changed:
             await self._changed.wait_for(lambda: self.at_once >= jobs)
 
-    async def run(self, job: Job) -> Execution:
+    async def perform(self, operation, contents, keeper=None) -> Execution:
+        job = operation.program.whole(contents)
         self.runs.append(job)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

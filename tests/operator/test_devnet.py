@@ -17,7 +17,8 @@ from eth_abi.abi import encode
 from faas_blueprint.definition import faas_blueprint_definition
 from faas_blueprint.errors import Divergence, FatalError, InvalidRequest, MissingPrerequisite
 from faas_blueprint.job import encode_job, make_job
-from faas_blueprint.receipt import address
+from faas_blueprint.operation import JobKind
+from faas_blueprint.receipt import ZERO_ADDRESS, address
 from faas_blueprint.tangle import protocol, staking
 from faas_blueprint.tangle.abi import Function
 from faas_blueprint.tangle.probe import EPOCHS
@@ -76,8 +77,14 @@ async def test_inputs_must_fit_the_schema(chain) -> None:
         assert await refusal(chain.submit(inputs)) == "SchemaValidationFailed"
 
 
-async def test_there_is_one_job(chain) -> None:
-    call = protocol.submit_job(chain.deployment.service_id, 1, INPUTS)
+@pytest.mark.parametrize("kind", JobKind)
+async def test_inputs_of_every_job_must_fit_its_schema(kind, chain) -> None:
+    for inputs in (b"", b"\xff", INPUTS[:-1]):
+        assert await refusal(chain.submit(inputs, job_index=kind)) == "SchemaValidationFailed"
+
+
+async def test_there_are_twelve_jobs(chain) -> None:
+    call = protocol.submit_job(chain.deployment.service_id, 12, INPUTS)
     assert await refusal(chain.send(call)) in ("InvalidJobIndex", "InvalidMsgValue")
 
 
@@ -96,6 +103,15 @@ async def test_the_epoch_and_the_definition(chain) -> None:
         await probe_epoch(chain.rpc, deployment.manager)
     with pytest.raises(FatalError):
         await probe_epoch(chain.rpc, deployment.customer)
+
+
+async def test_the_blueprint_fits_into_one_transaction(chain) -> None:
+    deployment, definition = chain.deployment, faas_blueprint_definition()
+    epoch = await probe_epoch(chain.rpc, deployment.tangle)
+    call = epoch.create_blueprint(definition, ZERO_ADDRESS, b"\1" * 32)
+    query = {"from": deployment.owner, "to": deployment.tangle, "data": "0x" + call.hex()}
+    gas = int(await chain.rpc.request("eth_estimateGas", query), 16)
+    assert gas < 1 << 24, "the most that chains with EIP-7825 allow"
 
 
 async def test_the_other_epochs_calls_are_not_taken(chain) -> None:

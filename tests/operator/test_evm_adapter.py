@@ -12,6 +12,8 @@ from eth_account import Account
 from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import ChainUnavailable, FatalError, ResultRefused
 from faas_blueprint.job import encode_job, make_job
+from faas_blueprint.operation import JobKind, MergeBranches, Strategy
+from faas_blueprint.operation_payload import encode_operation
 from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_blueprint.receipt import CallReference, address, make_receipt
 from faas_blueprint.result import encode_result, make_result
@@ -25,6 +27,7 @@ from faas_operator.devnet.devnet import Devnet
 
 pytestmark = pytest.mark.chain
 
+MERGE = encode_operation(MergeBranches(None, (b"\1" * 32, b"\2" * 32), Strategy.OURS))
 INPUTS = encode_job(make_job("python", "print(1)"))
 
 
@@ -86,12 +89,16 @@ async def test_results_at_once_each_get_their_nonce(chain, adapter: EvmAdapter) 
     assert {await adapter.standing(call) for call in calls} == {CallStanding.ANSWERED}
 
 
-async def test_a_result_must_fit_the_schema(chain, adapter: EvmAdapter) -> None:
-    call = await chain.submit(INPUTS)
+@pytest.mark.parametrize("job_index", [0, JobKind.MERGE_BRANCHES, JobKind.STOP_INSTANCE])
+async def test_a_result_must_fit_the_schema(job_index, chain, adapter: EvmAdapter) -> None:
+    inputs = {0: INPUTS, JobKind.MERGE_BRANCHES: MERGE, JobKind.STOP_INSTANCE: b"\0" + bytes(8)}[job_index]
+    call = await chain.submit(inputs, job_index=job_index)
     with pytest.raises(ResultRefused) as caught:
         await adapter.post_result(call, b"not a result")
     assert caught.value.details["reason"] == "SchemaValidationFailed"
     assert await adapter.standing(call) is CallStanding.OPEN
+    await adapter.post_result(call, result_payload(call))
+    assert await adapter.standing(call) is CallStanding.ANSWERED
 
 
 async def test_the_protocol_takes_one_result(chain, adapter: EvmAdapter) -> None:

@@ -16,6 +16,7 @@ from faas_blueprint.errors import (
     InvalidRequest,
     MachineFailure,
     MissingPrerequisite,
+    NotFound,
 )
 from faas_blueprint.job import encode_job, make_job
 from faas_blueprint.outcome import Status, decode_manifest
@@ -45,7 +46,7 @@ async def test_large_output_is_posted_by_hash_and_kept(node):
     await node.live_until_states({call: State.FINAL})
     result = checked_result(node, call)
     assert result.output is None
-    assert node.store.blob(result.outcome.stdout.sha256) == b"x" * 5000
+    assert node.store.blobs.read(result.outcome.stdout.sha256) == b"x" * 5000
 
 
 async def test_output_files_are_posted_by_hash_and_kept(node):
@@ -54,8 +55,8 @@ async def test_output_files_are_posted_by_hash_and_kept(node):
     await node.live_until_states({call: State.FINAL})
     result = checked_result(node, call)
     assert (result.outcome.files.count, result.outcome.files.size) == (2, 5003)
-    listed = decode_manifest(node.store.blob(result.outcome.files.sha256))
-    assert {line.path: node.store.blob(line.sha256) for line in listed} == files
+    listed = decode_manifest(node.store.blobs.read(result.outcome.files.sha256))
+    assert {line.path: node.store.blobs.read(line.sha256) for line in listed} == files
 
 
 async def test_a_compiled_jobs_receipt_names_the_toolchain(node):
@@ -101,10 +102,10 @@ async def test_another_job_index_is_left_alone_and_said_so(node, caplog):
         )
 
     with caplog.at_level(logging.INFO):
-        call = node.chain.submit(0, b"", job_index=3).call
+        call = node.chain.submit(0, b"", job_index=12).call
         await node.live_until(said_so)
     assert node.state(call) is State.ABANDONED
-    assert node.store.job_of_call(call).error == "job index 3 is not served"
+    assert node.store.job_of_call(call).error == "job index 12 is not served"
     assert node.chain.attempted_posts == 0
 
 
@@ -453,3 +454,37 @@ async def suffer(node, faults):
     for call, job in calls.items():
         result = checked_result(node, call)
         assert result.job_digest == keccak256(job.inputs)
+
+
+async def test_a_snapshot_that_an_earlier_call_is_making_is_waited_for(node):
+    """The engine's double finds nothing until the first call has run."""
+    node.set(parallel_jobs=2)
+    first = node.submit(0, "makes it")
+    node.engine.open.clear()
+    perform, made = node.engine.perform, []
+
+    async def misses(operation, contents, keeper=None):
+        if operation.program.job.code == "needs it" and not node.store.job_of_call(first).executed:
+            made.append("missed")
+            raise NotFound("there is no snapshot here")
+        return await perform(operation, contents, keeper)
+
+    node.engine.perform = misses
+    second = node.submit(1, "needs it")
+
+    async def release():
+        while not made:
+            await asyncio.sleep(0.002)
+        node.engine.open.set()
+
+    states = {first: State.FINAL, second: State.FINAL}
+    await node.live_until(lambda: all(node.state(call) is state for call, state in states.items()), release())
+    assert checked_result(node, second).output.stdout == b"needs it"
+    assert made, "it was missed at first"
+
+
+async def test_a_snapshot_that_nobody_makes_gets_an_error_result(node):
+    node.engine.failures = [NotFound("there is no snapshot here")]
+    call = node.submit(0)
+    await node.live_until_states({call: State.FINAL})
+    assert checked_result(node, call).output.stderr == b"NOT_FOUND: there is no snapshot here\n"

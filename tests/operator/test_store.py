@@ -78,9 +78,9 @@ def test_a_job_survives_with_everything_it_was_given(store, url):
     assert found.executed.profile_id == EXECUTION.profile_id
     assert found.executed.toolchain == EXECUTION.toolchain
     assert again.outcome(found) == OUTCOME
-    assert again.blob(sha256(OUTCOME.stdout.content)) == OUTCOME.stdout.content
-    assert again.blob(sha256(FILES[0].content)) == FILES[0].content
-    assert decode_manifest(again.blob(OUTCOME.summary().files.sha256)) == OUTCOME.manifest()
+    assert again.blobs.read(sha256(OUTCOME.stdout.content)) == OUTCOME.stdout.content
+    assert again.blobs.read(sha256(FILES[0].content)) == FILES[0].content
+    assert decode_manifest(again.blobs.read(OUTCOME.summary().files.sha256)) == OUTCOME.manifest()
     assert again.cursor("d") == Block(9, "0x9")
     assert again.cursor("another") is None
     again.close()
@@ -153,7 +153,7 @@ def test_what_is_not_there_is_said_so(store):
     with pytest.raises(NotFound):
         store.job(99)
     with pytest.raises(NotFound):
-        store.blob(sha256(b"?"))
+        store.blobs.read(sha256(b"?"))
     [record] = store.record_blocks("d", [submitted()], Block(7, "0x7"))
     with pytest.raises(NotFound):
         store.outcome(record)

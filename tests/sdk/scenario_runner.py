@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 
-from faas_sdk import ApiError, FaaSClient, TangleFaaSClient
+from faas_sdk import ApiError, FaaSClient, Fork, TangleFaaSClient
 
 
 class RestCalls:
@@ -48,6 +48,9 @@ class TangleCalls(RestCalls):
 
     def verify(self, result):
         return self._client.verify(result)
+
+    def create_branch(self, snapshot, seed, identity):
+        return self._client.create_branch(snapshot, Fork(seed, 0, identity.encode()))
 
 
 def at(value, path):

@@ -17,9 +17,9 @@ from faas_blueprint.outcome import OutputFile, files_manifest
 from faas_sdk import FilesHash, ResultUnreadable, SubmissionRefused
 from faas_sdk import OutputFile as SdkFile
 from faas_sdk.effects import run
-from faas_sdk.inputs import checked_payload
+from faas_sdk.inputs import check, checked
 from faas_sdk.output_files import decode_manifest
-from faas_sdk.payload import JobInputs, decode_posted
+from faas_sdk.payload import JobInputs, decode_posted, encode_inputs
 from faas_sdk.receipt import recover_signer
 from faas_sdk.rest import RestApi
 from faas_sdk.results import Submitted, TangleResult, _files, read_output_file
@@ -41,6 +41,12 @@ def inputs(**changes) -> JobInputs:
         "limits": {},
     }
     return JobInputs(**(values | changes))
+
+
+def checked_payload(made: JobInputs) -> bytes:
+    payload = checked(lambda: encode_inputs(made))
+    check(made)
+    return payload
 
 
 def node_job(made: JobInputs):

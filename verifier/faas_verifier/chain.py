@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faas_blueprint.definition import EXECUTE_JOB
 from faas_blueprint.errors import ChainUnavailable, InvalidRequest, NotFound
+from faas_blueprint.operation import JobKind
 from faas_blueprint.receipt import Address, CallReference, address
 from faas_blueprint.tangle import protocol
 from faas_blueprint.tangle.abi import Event, Function
@@ -54,8 +54,8 @@ async def read_call(rpc: Rpc, tangle: Address, service_id: int, call_id: int) ->
     if not submitted:
         raise ChainUnavailable(f"the endpoint has no log of call {call_id} of service {service_id}")
     job = protocol.decode_job_submitted(submitted[0].log)
-    if job.job_index != EXECUTE_JOB:
-        raise NotFound(f"call {call_id} is for job {job.job_index}; only job {EXECUTE_JOB} has receipts")
+    if job.job_index not in JobKind._value2member_map_:
+        raise NotFound(f"call {call_id} is for job {job.job_index}, which this blueprint does not have")
     call = CallReference(chain_id, tangle, service_id, call_id)
     results = [
         await _posted(rpc, call, job, submitted[0], placed)
@@ -112,6 +112,7 @@ async def _posted(
         serves,
         submitted.transaction_hash,
         placed.transaction_hash,
+        job.job_index,
     )
 
 

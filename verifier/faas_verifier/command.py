@@ -21,6 +21,7 @@ from faas_blueprint.errors import ChainUnavailable, FaaSError, InvalidRequest, N
 from faas_blueprint.job import Mode
 from faas_blueprint.prices import PRICES
 from faas_blueprint.receipt import Address, address
+from faas_verifier.blobs import blob_source
 from faas_verifier.bundle import load_bundle
 from faas_verifier.chain import read_call, tangle_address
 from faas_verifier.evidence import PostedResult
@@ -42,6 +43,8 @@ class Question:
     call_id: int | None
     tangle: Address
     operator: Address | None
+    blobs: tuple[str, ...] = ()
+    """Addresses of operators' APIs."""
 
 
 async def answer(question: Question, open_machine: OpenMachine | None) -> list[Verdict]:
@@ -54,18 +57,20 @@ async def answer(question: Question, open_machine: OpenMachine | None) -> list[V
         posted = await _posted(question, question.tangle, question.service_id, question.call_id)
     except (InvalidRequest, NotFound, ChainUnavailable) as error:
         return [unreadable(error.message)]
-    return [await verify_posted(result, open_machine, question.operator) for result in posted]
+    blobs = blob_source(question.blobs)
+    return [await verify_posted(result, open_machine, question.operator, blobs) for result in posted]
 
 
 async def _answer_file(question: Question, bundle: Bundle, open_machine: OpenMachine | None) -> Verdict:
+    blobs = blob_source(question.blobs)
     if question.rpc_url is None:
-        return await verify_bundle(bundle, open_machine, None, question.operator)
+        return await verify_bundle(bundle, open_machine, None, question.operator, blobs)
     named = bundle.call
     service_id = named.service_id if question.service_id is None else question.service_id
     call_id = named.call_id if question.call_id is None else question.call_id
     results = await _posted(question, question.tangle, service_id, call_id)
     own = [result for result in results if result.operator == bundle.receipt.operator]
-    return await verify_bundle(bundle, open_machine, (own or results)[0], question.operator)
+    return await verify_bundle(bundle, open_machine, (own or results)[0], question.operator, blobs)
 
 
 async def _posted(
@@ -118,13 +123,17 @@ def verify(
         Path | None,
         typer.Option("--prices", help="The price table, as GET /pricing answers it; default: the list."),
     ] = None,
+    blobs: Annotated[
+        list[str] | None,
+        typer.Option("--blobs", metavar="URL", help="An operator's API to fetch a job's large inputs from."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Check a result: who signed it, for which job, and whether running it again gives the same.
 
     Exit code 0: verified. 1: refuted, with what differs. 2: could not be checked.
     """
-    question = _question(receipt, rpc, service, call, tangle, operator)
+    question = _question(receipt, rpc, service, call, tangle, operator, tuple(blobs or ()))
     price = _price_question(mode, charged, prices)
     console = Console(stderr=as_json, highlight=False)
     found = _answered(question, home, signature_only, console)
@@ -156,6 +165,7 @@ def _question(
     call: int | None,
     tangle: str | None,
     operator: str | None,
+    blobs: tuple[str, ...],
 ) -> Question:
     """The arguments, checked together. Raises typer.BadParameter (exit code 2)."""
     if receipt is None and (rpc is None or service is None or call is None):
@@ -167,7 +177,7 @@ def _question(
         expected = None if operator is None else address(operator)
     except FaaSError as error:
         raise typer.BadParameter(error.message) from error
-    return Question(receipt, rpc, service, call, place, expected)
+    return Question(receipt, rpc, service, call, place, expected, blobs)
 
 
 def _price_question(mode: Mode | None, charged: int | None, prices: Path | None) -> PriceQuestion | None:

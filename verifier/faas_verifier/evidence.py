@@ -25,6 +25,8 @@ class PostedResult:
     """Hash of the transaction that asked for the job."""
     posted_in: str
     """Hash of the transaction that answered."""
+    job_index: int = 0
+    """Which of the blueprint's jobs was called."""
 
 
 @dataclass(frozen=True, slots=True)

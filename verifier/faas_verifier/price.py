@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import Mode, decode_job
+from faas_blueprint.job import Mode
+from faas_blueprint.operation import Run
+from faas_blueprint.operation_payload import decode_operation
 from faas_blueprint.prices import (
     PRICES,
     Cost,
@@ -52,7 +54,10 @@ def load_price_table(path: Path) -> PriceTable:
 
 def cost_of(evidence: Evidence, question: PriceQuestion) -> Cost:
     """The cost. Raises InvalidRequest for a job that is none, or another mode's."""
-    job = decode_job(evidence.bundle.job)
+    operation = decode_operation(evidence.bundle.job)
+    if not isinstance(operation, Run):
+        raise InvalidRequest("only jobs that run a program have a price of their own")
+    job = operation.program.job
     require_mode_of(job, question.mode)
     return execution_cost(question.table, question.mode, use_of(job, evidence.bundle.outcome))
 

@@ -5,24 +5,39 @@ in the same words for everyone who decodes it. FAILED for a job that *is* valid 
 an output, for there is none, and cannot be told from an operator's honest trouble: it is left
 unchecked, with that reason. A result other than FAILED for an invalid job is refuted.
 
+A call of jobs 1 to 5 names where it starts, and may name blobs: a snapshot that is not here, or a blob that
+nobody gives, leaves it unchecked. Verifying the call that made a snapshot makes it here too.
+
 A compiled program's toolchain is like the snapshot: another one than ours we cannot check. One that
 is named where nothing is compiled, or not named where something is, is refuted.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from faas_blueprint.bundle import Bundle
 from faas_blueprint.digests import ZERO_DIGEST, Digest, to_hex
-from faas_blueprint.errors import FaaSError, InvalidRequest
-from faas_blueprint.job import COMPILED_LANGUAGES, Job, decode_job
+from faas_blueprint.errors import BlobUnavailable, FaaSError, InvalidRequest
+from faas_blueprint.job import COMPILED_LANGUAGES, Job
+from faas_blueprint.operation import (
+    InstanceRequest,
+    JobKind,
+    Operation,
+    Run,
+    blobs_of,
+    kind_of,
+    not_served,
+    snapshots_of,
+)
+from faas_blueprint.operation_payload import decode_operation, operation_of_call
 from faas_blueprint.outcome import Outcome, OutcomeDigest, StreamDigest, failed_outcome
 from faas_blueprint.outcome import Status as OutcomeStatus
 from faas_microvm.execution import Execution
+from faas_verifier.blobs import BlobSource, blob_source
 from faas_verifier.checks import Judgement, compared, passed, skipped, unchecked
 from faas_verifier.output_files import Pair, digest_pairs, first_difference
 from faas_verifier.verdict import Finding, Status
@@ -49,6 +64,10 @@ class Machine(Protocol):
         """Run a job, on the base by default. Raises MachineFailure when there is no outcome."""
         ...
 
+    async def perform(self, operation: Operation, contents: Mapping[Digest, bytes]) -> Execution:
+        """Do what a call asks for, its blobs given by SHA-256. Raises likewise."""
+        ...
+
 
 OpenMachine = Callable[[], AbstractAsyncContextManager[Machine]]
 
@@ -69,61 +88,106 @@ def own_machine(home: Path | None = None, progress: Callable[[str], None] | None
     return open_machine
 
 
-async def rerun(bundle: Bundle, open_machine: OpenMachine) -> tuple[Finding, Finding]:
-    """Checks 7 and 8."""
+NO_BLOBS = blob_source(())
+"""No operator's API is known."""
+
+
+async def rerun(
+    bundle: Bundle,
+    open_machine: OpenMachine,
+    *,
+    job_index: int | None = None,
+    blobs: BlobSource = NO_BLOBS,
+) -> tuple[Finding, Finding]:
+    """Checks 7 and 8. `job_index` is the called job's where a chain was asked."""
     try:
-        job = decode_job(bundle.job)
+        operation = _operation(bundle, job_index)
     except InvalidRequest as error:
         return _findings(skipped("the job is invalid: no machine runs it"), _compare_failure(bundle, error))
+    if isinstance(operation, InstanceRequest):
+        return _findings(skipped("instances are not run again"), _compare_not_served(bundle))
     if bundle.outcome.status is OutcomeStatus.FAILED:
         reason = "the operator says that it could not run this job, which is valid: nothing to compare with"
         return _findings(skipped("no machine ran"), unchecked(reason))
+    judgement = _named_start(bundle, operation)
+    if judgement.status is Status.FAILED:
+        return _findings(judgement, skipped("needs the snapshot"))
+    try:
+        contents = {blob.sha256: await blobs(blob) for blob in blobs_of(operation)}
+    except BlobUnavailable as error:
+        return _findings(judgement, unchecked(error.message))
     try:
         async with open_machine() as machine:
-            judgement = await snapshot(bundle, machine)
+            judgement = await snapshot(bundle, machine, operation)
             if judgement.status is not Status.PASSED:
                 return _findings(judgement, skipped("needs the snapshot"))
-            return _findings(judgement, await _compare_run(bundle, job, machine))
+            return _findings(judgement, await _compare_run(bundle, operation, contents, machine))
     except FaaSError as error:
         return _findings(unchecked(error.message), skipped("needs the snapshot"))
 
 
-async def snapshot(bundle: Bundle, machine: Machine) -> Judgement:
-    """7. Profile and snapshot are our own."""
+def _operation(bundle: Bundle, job_index: int | None) -> Operation:
+    """What the inputs ask for: by the job that was called, or by themselves."""
+    if job_index is None:
+        return decode_operation(bundle.job)
+    return operation_of_call(job_index, bundle.job)
+
+
+def _named_start(bundle: Bundle, operation: Operation) -> Judgement:
+    """7. The receipt starts from the snapshot that the call names, if it names one."""
+    start, claimed = snapshots_of(operation)[0], to_hex(bundle.receipt.snapshot)
+    return compared(f"snapshot {claimed}", ("snapshot", claimed, claimed if start is None else to_hex(start)))
+
+
+async def snapshot(bundle: Bundle, machine: Machine, operation: Operation) -> Judgement:
+    """7. Profile and snapshots are our own, and the call's."""
     receipt = bundle.receipt
     if receipt.profile_id != machine.profile_id:
         theirs, ours = to_hex(receipt.profile_id), to_hex(machine.profile_id)
         return unchecked(f"the receipt's machine profile is {theirs}, the one here is {ours}")
+    for other in snapshots_of(operation)[1:]:
+        if other is not None and not await machine.has(other):
+            return unchecked(f"there is no snapshot {to_hex(other)} here; {_MADE_BY_A_CALL}")
     if receipt.snapshot == machine.measurement:
         return passed(f"snapshot {to_hex(receipt.snapshot)}, our own")
-    if await machine.has(receipt.snapshot):
+    on_base = kind_of(operation) is not JobKind.EXECUTE and snapshots_of(operation)[0] is None
+    if not on_base and await machine.has(receipt.snapshot):
         return passed(f"snapshot {to_hex(receipt.snapshot)}, kept here and measured anew")
     theirs, ours = to_hex(receipt.snapshot), to_hex(machine.measurement)
-    return unchecked(
-        f"the receipt's snapshot is {theirs}, the one here is {ours}; "
-        "if a job left it that was kept, verify that job's receipt first"
-    )
+    return unchecked(f"the receipt's snapshot is {theirs}, the one here is {ours}; {_MADE_BY_A_CALL}")
 
 
-async def _compare_run(bundle: Bundle, job: Job, machine: Machine) -> Judgement:
+_MADE_BY_A_CALL = "if a job left it that was kept, verify that job's receipt first"
+
+
+async def _compare_run(
+    bundle: Bundle, operation: Operation, contents: Mapping[Digest, bytes], machine: Machine
+) -> Judgement:
     """8. Our own run gives the same outcome and state root.
 
     A run that differs is made once more: the host's QEMU, without our `idle` patch, is off by a few
     nanoseconds of idle time in one job of a thousand (docs/fork-server.md). No lie agrees by such luck.
     """
-    judgement = await _compare_one_run(bundle, job, machine)
+    judgement = await _compare_one_run(bundle, operation, contents, machine)
     if judgement.status is Status.FAILED:
-        return await _compare_one_run(bundle, job, machine)
+        return await _compare_one_run(bundle, operation, contents, machine)
     return judgement
 
 
-async def _compare_one_run(bundle: Bundle, job: Job, machine: Machine) -> Judgement:
+async def _compare_one_run(
+    bundle: Bundle, operation: Operation, contents: Mapping[Digest, bytes], machine: Machine
+) -> Judgement:
+    job = operation.program.job if isinstance(operation, Run) else None
     try:
-        execution = await machine.run(job, bundle.receipt.snapshot)
+        if job is not None and kind_of(operation) is JobKind.EXECUTE:
+            execution = await machine.run(job, bundle.receipt.snapshot)
+        else:
+            execution = await machine.perform(operation, contents)
     except FaaSError as error:
         return unchecked(f"our own run gave no outcome: {error.message}")
     theirs, ours = bundle.receipt.toolchain, execution.toolchain
-    if job.language in COMPILED_LANGUAGES and theirs not in (ZERO_DIGEST, ours):
+    compiled = job is not None and job.language in COMPILED_LANGUAGES
+    if compiled and theirs not in (ZERO_DIGEST, ours):
         return unchecked(f"the receipt's toolchain is {to_hex(theirs)}, the one here is {to_hex(ours)}")
     detail = f"the same in our own run of {execution.wall_ms:.0f} ms"
     return compare_outcome(bundle, execution.outcome, detail, ours)
@@ -131,6 +195,12 @@ async def _compare_one_run(bundle: Bundle, job: Job, machine: Machine) -> Judgem
 
 def _compare_failure(bundle: Bundle, error: InvalidRequest) -> Judgement:
     return compare_outcome(bundle, failed_outcome(error), f"the job is invalid here too: {error.message}")
+
+
+def _compare_not_served(bundle: Bundle) -> Judgement:
+    if bundle.outcome.status is not OutcomeStatus.FAILED:
+        return unchecked("an instance is not run again: nothing to compare with")
+    return compare_outcome(bundle, failed_outcome(not_served()), "instances are not served here either")
 
 
 def compare_outcome(bundle: Bundle, own: Outcome, detail: str, toolchain: Digest = ZERO_DIGEST) -> Judgement:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from faas_blueprint.bundle import Bundle
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import Address
+from faas_verifier.blobs import BlobSource
 from faas_verifier.checks import CHECKS
 from faas_verifier.evidence import Evidence, PostedResult, evidence_from_bundle, evidence_from_chain
-from faas_verifier.rerun import NOT_ASKED, NOT_RUN, OpenMachine, rerun
+from faas_verifier.rerun import NO_BLOBS, NOT_ASKED, NOT_RUN, OpenMachine, rerun
 from faas_verifier.verdict import Finding, Status, Verdict
 
 
-async def verify(evidence: Evidence, open_machine: OpenMachine | None) -> Verdict:
+async def verify(
+    evidence: Evidence, open_machine: OpenMachine | None, blobs: BlobSource = NO_BLOBS
+) -> Verdict:
     """Judge one receipt. Without a machine the best verdict is *unchecked*.
 
     All of checks 1-6 are made, so that a report names everything that is wrong; a machine is
@@ -22,19 +25,27 @@ async def verify(evidence: Evidence, open_machine: OpenMachine | None) -> Verdic
         return Verdict(findings + NOT_RUN, evidence)
     if any(finding.status is Status.UNCHECKED for finding in findings):
         return Verdict(findings, evidence)
-    last = NOT_ASKED if open_machine is None else await rerun(evidence.bundle, open_machine)
+    job_index = None if evidence.posted is None else evidence.posted.job_index
+    last = (
+        NOT_ASKED
+        if open_machine is None
+        else await rerun(evidence.bundle, open_machine, job_index=job_index, blobs=blobs)
+    )
     return Verdict(findings + last, evidence)
 
 
 async def verify_posted(
-    posted: PostedResult, open_machine: OpenMachine | None, expected_operator: Address | None = None
+    posted: PostedResult,
+    open_machine: OpenMachine | None,
+    expected_operator: Address | None = None,
+    blobs: BlobSource = NO_BLOBS,
 ) -> Verdict:
     """Judge a result on-chain; one that cannot even be read is its operator's failure: refuted."""
     try:
         evidence = evidence_from_chain(posted, expected_operator)
     except InvalidRequest as error:
         return unreadable(f"what {posted.operator} posted is not a result: {error.message}", Status.FAILED)
-    return await verify(evidence, open_machine)
+    return await verify(evidence, open_machine, blobs)
 
 
 async def verify_bundle(
@@ -42,13 +53,14 @@ async def verify_bundle(
     open_machine: OpenMachine | None,
     posted: PostedResult | None = None,
     expected_operator: Address | None = None,
+    blobs: BlobSource = NO_BLOBS,
 ) -> Verdict:
     """Judge a receipt file, held against the chain where `posted` is given."""
     try:
         evidence = evidence_from_bundle(bundle, posted, expected_operator)
     except InvalidRequest as error:
         return unreadable(f"what stands on-chain is not a result: {error.message}", Status.FAILED)
-    return await verify(evidence, open_machine)
+    return await verify(evidence, open_machine, blobs)
 
 
 def unreadable(reason: str, status: Status = Status.UNCHECKED) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from faas_api.authentication import Access, AccountId
@@ -20,8 +20,6 @@ from faas_api.platform.responses import (
     list_answer,
     receipt_file,
 )
-from faas_blueprint.digests import Digest, digest_from_hex
-from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import Mode
 from faas_operator.account_record import Scope
 from faas_operator.execution_record import ExecutionStatus
@@ -106,19 +104,6 @@ def router(executions: ExecutionService, access: Access) -> APIRouter:
         content = await executions.file(execution_id, account, path)
         return Response(content, media_type="application/octet-stream", headers=_FILE_HEADERS)
 
-    @routes.get(
-        "/blobs/{sha256}",
-        response_model=None,
-        responses=_BYTES,  # type: ignore[arg-type]
-        tags=["chain"],
-        dependencies=[Depends(access.anyone)],
-    )
-    async def get_blob(sha256: Annotated[str, matching("^(0x)?[0-9a-fA-F]{64}$")]) -> Response:
-        """Output that a result on-chain refers to by its hash: a stream, a file, or the manifest of all
-        files. Open to everyone who knows the hash."""
-        content = await executions.blob(_digest(sha256))
-        return Response(content, media_type="application/octet-stream", headers=_BLOB_HEADERS)
-
     return routes
 
 
@@ -127,7 +112,6 @@ _FILE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Disposition": "attachment",
 }
-_BLOB_HEADERS = {**_FILE_HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
 
 
 def _tail(data: bytes, lines: int | None) -> str:
@@ -136,10 +120,3 @@ def _tail(data: bytes, lines: int | None) -> str:
         return text
     kept = text.splitlines(keepends=True)
     return "".join(kept[max(0, len(kept) - lines) :])
-
-
-def _digest(text: str) -> Digest:
-    try:
-        return digest_from_hex(text if text.startswith("0x") else "0x" + text)
-    except ValueError as error:
-        raise InvalidRequest("expected a SHA-256 as 64 hexadecimal digits", {"field": "sha256"}) from error

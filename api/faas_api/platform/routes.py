@@ -9,6 +9,7 @@ from faas_api.errors import ErrorBody
 from faas_api.platform import (
     account_routes,
     admin_routes,
+    blob_routes,
     branch_routes,
     credit_routes,
     execute_routes,
@@ -33,6 +34,7 @@ def router(executions: ExecutionService, settings: Settings, access: Access, sig
     routes.include_router(stream_routes.router(executions, access))
     routes.include_router(execute_routes.router(executions, access))
     routes.include_router(execution_routes.router(executions, access))
+    routes.include_router(blob_routes.router(executions.store, settings, access))
     routes.include_router(snapshot_routes.router(snapshots, access))
     routes.include_router(branch_routes.router(branches, executions, access))
     routes.include_router(session_routes.router(snapshots, access))

@@ -25,6 +25,7 @@ from faas_sdk.errors import (
     Unauthorized,
 )
 from faas_sdk.execution import Execution, Health
+from faas_sdk.operations import Fork
 from faas_sdk.output_files import FilesHash, OutputFile
 from faas_sdk.results import CallStatus, TangleResult
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
@@ -49,6 +50,7 @@ __all__ = [
     "FaaSError",
     "FilesHash",
     "Forbidden",
+    "Fork",
     "Health",
     "InsufficientResources",
     "InvalidRequest",

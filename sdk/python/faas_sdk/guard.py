@@ -4,7 +4,7 @@
 2. `unknown_service`, `service_ended`: the service exists and is active.
 3. `service_expired`: its time is not over.
 4. `not_permitted`: this account may submit jobs to it.
-5. `schema_mismatch`: its blueprint's job 0 takes the inputs that this client encodes.
+5. `schema_mismatch`: its blueprint's job takes the inputs that this client encodes.
 6. `foreign_asset`, `price_too_high`: only an event-driven service is paid per job, in the native
    token, its exact rate. Elsewhere jobs are free and Tangle *keeps* whatever is sent: nothing is.
 7. `insufficient_funds`: the account holds the price and the gas. (When the transaction is built.)
@@ -21,7 +21,8 @@ from faas_sdk import abi
 from faas_sdk.abi import has, read
 from faas_sdk.effects import Plan
 from faas_sdk.errors import ConnectionFailed, SubmissionRefused
-from faas_sdk.payload import EXECUTE_JOB, PARAMETERS
+from faas_sdk.operations import PARAMETERS
+from faas_sdk.payload import EXECUTE_JOB
 from faas_sdk.rpc import Rpc
 from faas_sdk.tlv import decode_schema
 
@@ -64,7 +65,11 @@ class Terms:
 
 
 def check_submission(
-    at: Deployment, service_id: int, caller: str, maximum_price_wei: int | None
+    at: Deployment,
+    service_id: int,
+    caller: str,
+    maximum_price_wei: int | None,
+    job_index: int = EXECUTE_JOB,
 ) -> Plan[Terms]:
     """All of 1-6. Raises SubmissionRefused and ConnectionFailed."""
     yield from _require_contract(at)
@@ -74,8 +79,8 @@ def check_submission(
             "not_permitted",
             f"{caller} may not submit jobs to service {service_id}; its owner {service.owner} can permit it",
         )
-    yield from _require_schema(at, service.blueprint_id)
-    price = yield from _price(at, service, maximum_price_wei)
+    yield from _require_schema(at, service.blueprint_id, job_index)
+    price = yield from _price(at, service, maximum_price_wei, job_index)
     return Terms(service, price)
 
 
@@ -119,17 +124,17 @@ def _require_open_service(at: Deployment, service_id: int) -> Plan[Service]:
     return service
 
 
-def _require_schema(at: Deployment, blueprint_id: int) -> Plan[None]:
-    """5. Job 0 takes what this client encodes; an empty schema takes anything."""
+def _require_schema(at: Deployment, blueprint_id: int, job_index: int) -> Plan[None]:
+    """5. The job takes what this client encodes; an empty schema takes anything."""
     newer = yield from has(at.rpc, at.tangle, abi.APPROVE_WITH_PARAMETERS)
     function = abi.GET_BLUEPRINT_DEFINITION if newer else abi.GET_BLUEPRINT_DEFINITION_0_10
     definition = cast("tuple[object, ...]", (yield from read(at.rpc, at.tangle, function, blueprint_id)))
     jobs = cast("tuple[tuple[str, str, str, bytes, bytes], ...]", definition[-1])
-    if len(jobs) <= EXECUTE_JOB:
-        raise SubmissionRefused("schema_mismatch", f"blueprint {blueprint_id} has no job {EXECUTE_JOB}")
-    schema = jobs[EXECUTE_JOB][3]
+    if len(jobs) <= job_index:
+        raise SubmissionRefused("schema_mismatch", f"blueprint {blueprint_id} has no job {job_index}")
+    schema = jobs[job_index][3]
     try:
-        matches = not schema or decode_schema(schema) == PARAMETERS
+        matches = not schema or decode_schema(schema) == PARAMETERS[job_index]
     except ValueError:
         matches = False
     if not matches:
@@ -140,13 +145,13 @@ def _require_schema(at: Deployment, blueprint_id: int) -> Plan[None]:
         )
 
 
-def _price(at: Deployment, service: Service, maximum: int | None) -> Plan[int]:
+def _price(at: Deployment, service: Service, maximum: int | None, job_index: int) -> Plan[int]:
     """6. The exact rate of an event-driven service in the native token; 0 of any other."""
     if service.pricing != abi.EVENT_DRIVEN:
         return 0
     price = cast(
         int,
-        (yield from read(at.rpc, at.tangle, abi.GET_JOB_EVENT_RATE, service.blueprint_id, EXECUTE_JOB)),
+        (yield from read(at.rpc, at.tangle, abi.GET_JOB_EVENT_RATE, service.blueprint_id, job_index)),
     )
     if maximum is not None and price > maximum:
         raise SubmissionRefused(

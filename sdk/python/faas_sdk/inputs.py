@@ -6,10 +6,13 @@ are the operators' own rules; the chain's schema knows only the kinds of the fie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from faas_sdk.errors import SubmissionRefused
-from faas_sdk.payload import LIMITS, JobInputs, encode_inputs
+from faas_sdk.payload import LIMITS, JobInputs
+
+Made = TypeVar("Made")
 
 ENTRY_FILES: Mapping[str, str] = {
     "python": "main.py",
@@ -42,15 +45,18 @@ LIMIT_RANGES: Mapping[str, tuple[int, int]] = {
 }
 
 
-def checked_payload(inputs: JobInputs) -> bytes:
-    """The canonical payload. Raises SubmissionRefused `invalid_inputs` with the first thing wrong."""
+def checked(make: Callable[[], Made]) -> Made:
+    """What `make` gives; its ValueError as SubmissionRefused `invalid_inputs`."""
     try:
-        payload = encode_inputs(inputs)
+        return make()
     except ValueError as error:
         raise SubmissionRefused("invalid_inputs", str(error)) from error
+
+
+def check(inputs: JobInputs) -> None:
+    """Raises SubmissionRefused `invalid_inputs` with the first thing that operators refuse."""
     for problem in problems(inputs):
         raise SubmissionRefused("invalid_inputs", problem)
-    return payload
 
 
 def problems(inputs: JobInputs) -> Iterable[str]:

@@ -253,8 +253,14 @@ class RestApi:
     # -- what needs no key
 
     def blob(self, sha256: bytes) -> Plan[bytes]:
-        """`GET /blobs/{sha256}`: output of a result that was posted by hash."""
+        """`GET /blobs/{sha256}`: what a job or result on-chain names by its hash."""
         return (yield from self._content(Request("GET", f"{self.endpoint}{API_PREFIX}/blobs/{sha256.hex()}")))
+
+    def upload_blob(self, sha256: bytes, content: bytes) -> Plan[None]:
+        """`PUT /blobs/{sha256}`: a part of a job that is about to name it. It takes a key."""
+        headers = {**self._headers("application/json"), "Content-Type": "application/octet-stream"}
+        url = f"{self.endpoint}{API_PREFIX}/blobs/{sha256.hex()}"
+        _answer((yield from send_with_retries(Request("PUT", url, headers, content), self.max_retries)))
 
     def health(self) -> Plan[Health]:
         """`GET /health`."""

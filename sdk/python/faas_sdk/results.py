@@ -50,6 +50,11 @@ class TangleResult:
     """What the program left in its output folder; None when no endpoint gave the list."""
 
     @property
+    def state_root(self) -> str:
+        """The machine that was left; where it was kept, later jobs name it as a snapshot."""
+        return str(self.receipt["state_root"])
+
+    @property
     def files_hash(self) -> FilesHash:
         """What stands on-chain of the output files: count, sum of sizes, hash of their list."""
         return self.posted.files

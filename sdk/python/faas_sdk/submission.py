@@ -14,8 +14,11 @@ from faas_sdk.abi import revert_name
 from faas_sdk.effects import Plan, pause
 from faas_sdk.errors import ConnectionFailed, ResultTimeout, SubmissionRefused, TransactionFailed
 from faas_sdk.guard import Deployment, check_submission
+from faas_sdk.operations import INLINE_BYTES
 from faas_sdk.payload import EXECUTE_JOB
 from faas_sdk.rpc import Log, RpcError, log_from_json
+
+_BY_HASH = "with an operator's endpoint and an api_key there, large parts go by their hash"
 
 Progress = Callable[[str], None]
 
@@ -51,13 +54,14 @@ class Submission:
     maximum_price_wei: int | None
     inclusion_timeout: float
     poll_interval: float
+    job_index: int = EXECUTE_JOB
 
 
 def submit(at: Deployment, job: Submission, progress: Progress) -> Plan[JobCall]:
     """Guard, sign, send, wait for the block. Raises SubmissionRefused, TransactionFailed, ResultTimeout."""
     progress("checking the service")
     terms = yield from check_submission(
-        at, job.service_id, job.account.address.lower(), job.maximum_price_wei
+        at, job.service_id, job.account.address.lower(), job.maximum_price_wei, job.job_index
     )
     raw, transaction_hash = yield from _signed(at, job, terms.price_wei)
     progress(f"submitting the job, paying {terms.price_wei} wei")
@@ -81,7 +85,7 @@ def submit(at: Deployment, job: Submission, progress: Progress) -> Plan[JobCall]
 
 def _signed(at: Deployment, job: Submission, value: int) -> Plan[tuple[bytes, str]]:
     """The signed transaction and its hash."""
-    data = abi.SUBMIT_JOB.call_data(job.service_id, EXECUTE_JOB, job.inputs)
+    data = abi.SUBMIT_JOB.call_data(job.service_id, job.job_index, job.inputs)
     sender = job.account.address
     query = {"from": sender, "to": at.tangle, "value": hex(value), "data": "0x" + data.hex()}
     balance = yield from at.rpc.number("eth_getBalance", sender, "latest")
@@ -90,7 +94,9 @@ def _signed(at: Deployment, job: Submission, value: int) -> Plan[tuple[bytes, st
     try:
         gas = yield from at.rpc.number("eth_estimateGas", query)
     except RpcError as error:
-        raise SubmissionRefused("reverts", f"Tangle would refuse the job: {revert_name(error)}") from error
+        hint = f" (inputs of {len(job.inputs)} bytes; {_BY_HASH})" if len(job.inputs) > INLINE_BYTES else ""
+        reason = f"Tangle would refuse the job: {revert_name(error)}{hint}"
+        raise SubmissionRefused("reverts", reason) from error
     fees = yield from _fees(at)
     limit = gas * 5 // 4
     needed = value + limit * fees.get("maxFeePerGas", fees.get("gasPrice", 0))

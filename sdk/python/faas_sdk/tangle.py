@@ -16,7 +16,17 @@ from faas_sdk.discovery import find_service
 from faas_sdk.effects import Plan, run, run_async
 from faas_sdk.errors import SubmissionRefused
 from faas_sdk.guard import Deployment
-from faas_sdk.inputs import checked_payload
+from faas_sdk.inputs import check, checked
+from faas_sdk.operations import (
+    Fork,
+    Inputs,
+    Options,
+    create_branch,
+    create_snapshot,
+    merge_branches,
+    program_inputs,
+    restore_snapshot,
+)
 from faas_sdk.payload import JobInputs
 from faas_sdk.rest import Content, RestApi
 from faas_sdk.results import (
@@ -61,6 +71,7 @@ class _TanglePlans:
         max_price_wei: int | None = None,
         timeout: float = 30.0,
         poll_interval: float = 0.5,
+        api_key: str | None = None,
     ) -> None:
         if not rpc_url.startswith(("http://", "https://")):
             raise ValueError(f"rpc_url must start with http:// or https://, got {rpc_url!r}")
@@ -70,7 +81,7 @@ class _TanglePlans:
         self._service_id = service_id
         self._blueprint_id = blueprint_id
         self._account: LocalAccount | None = Account.from_key(private_key) if private_key else None
-        self._endpoint = None if endpoint is None else RestApi.at(endpoint, None, 1)
+        self._endpoint = None if endpoint is None else RestApi.at(endpoint, api_key, 1)
         self._max_price_wei = max_price_wei
         self._timeout = timeout
         self._poll_interval = poll_interval
@@ -82,13 +93,40 @@ class _TanglePlans:
             self._service_id = yield from find_service(self._at, self._blueprint_id, caller)
         return self._service_id
 
-    def _submit(self, inputs: JobInputs, progress: Progress | None) -> Plan[JobCall]:
+    def _submit_program(
+        self, inputs: JobInputs, options: Options, progress: Progress | None
+    ) -> Plan[JobCall]:
+        made = checked(lambda: program_inputs(inputs, options, self._can_upload))
+        check(inputs)
+        return (yield from self._submit(made, progress))
+
+    def _create_snapshot(
+        self, inputs: JobInputs, snapshot: str | None, progress: Progress | None
+    ) -> Plan[JobCall]:
+        made = checked(lambda: create_snapshot(inputs, snapshot, self._can_upload))
+        check(inputs)
+        return (yield from self._submit(made, progress))
+
+    @property
+    def _can_upload(self) -> bool:
+        return self._endpoint is not None and self._endpoint.api_key is not None
+
+    def _submit(self, inputs: Inputs, progress: Progress | None) -> Plan[JobCall]:
         if self._account is None:
             raise SubmissionRefused("no_key", "submitting a job takes a private_key")
-        payload = checked_payload(inputs)
         service_id = yield from self._find_service()
+        for sha256, content in inputs.blobs.items():
+            assert self._endpoint is not None
+            (progress or _silent)(f"uploading {len(content)} bytes, which go by their hash")
+            yield from self._endpoint.upload_blob(sha256, content)
         submission = Submission(
-            self._account, service_id, payload, self._max_price_wei, 120.0, self._poll_interval
+            self._account,
+            service_id,
+            inputs.payload,
+            self._max_price_wei,
+            120.0,
+            self._poll_interval,
+            inputs.job_index,
         )
         return (yield from submit(self._at, submission, progress or _silent))
 
@@ -162,7 +200,8 @@ class TangleFaaSClient(_TanglePlans):
 
     Names the service by `service_id`, or by `blueprint_id`: then the newest open one that the account
     may use is found. `private_key` pays and is needed to submit only. `endpoint` is an operator's API,
-    asked for output that is too long to stand on-chain. Nothing over `max_price_wei` is paid for a job.
+    asked for output that is too long to stand on-chain; with an `api_key`, inputs that are too long are
+    brought there. Nothing over `max_price_wei` is paid for a job.
     """
 
     def __init__(
@@ -176,6 +215,7 @@ class TangleFaaSClient(_TanglePlans):
         max_price_wei: int | None = None,
         timeout: float = 30.0,
         poll_interval: float = 0.5,
+        api_key: str | None = None,
     ) -> None:
         super().__init__(
             rpc_url,
@@ -187,6 +227,7 @@ class TangleFaaSClient(_TanglePlans):
             max_price_wei,
             timeout,
             poll_interval,
+            api_key,
         )
         self._http = httpx.Client(timeout=timeout)
 
@@ -204,19 +245,80 @@ class TangleFaaSClient(_TanglePlans):
         timeout_ms: int | None = None,
         memory_mb: int | None = None,
         keep: bool = False,
+        mode: str | None = None,
+        snapshot: str | None = None,
+        fork: Fork | None = None,
         on_progress: Progress | None = None,
     ) -> JobCall:
         """Send a job and wait until it is in a block.
 
         `seed` is a random 64-bit number and `epoch` is now, unless given; both are part of the job.
         `keep` asks for the machine to be kept as a snapshot; it changes the run (no exit handlers).
+        With `mode`, `snapshot` (a measurement to start on) or `fork` (of mode branched) it is job 1. So are
+        inputs over 16 KiB where there is an endpoint with a key: larger parts are uploaded, and go by hash.
         Raises SubmissionRefused before anything is paid (see `faas_sdk.guard`), TransactionFailed,
         ConnectionFailed.
         """
         inputs = _inputs(
             code, language, stdin, arguments, env_vars, files, seed, epoch, timeout_ms, memory_mb, keep
         )
-        return run(self._submit(inputs, on_progress), self._http)
+        options = Options(mode, snapshot, fork)
+        return run(self._submit_program(inputs, options, on_progress), self._http)
+
+    def create_snapshot(
+        self,
+        *,
+        code: str,
+        language: str,
+        snapshot: str | None = None,
+        stdin: Content = b"",
+        arguments: Sequence[str] = (),
+        env_vars: Mapping[str, str] | None = None,
+        files: Mapping[str, Content] | None = None,
+        seed: int | None = None,
+        epoch: int | None = None,
+        timeout_ms: int | None = None,
+        memory_mb: int | None = None,
+        on_progress: Progress | None = None,
+    ) -> JobCall:
+        """Job 2: run a program, on the base or a snapshot, and keep its machine, the `state_root`."""
+        inputs = _inputs(
+            code, language, stdin, arguments, env_vars, files, seed, epoch, timeout_ms, memory_mb, True
+        )
+        return run(self._create_snapshot(inputs, snapshot, on_progress), self._http)
+
+    def restore_snapshot(
+        self,
+        snapshot: str,
+        *,
+        challenge: int | None = None,
+        on_progress: Progress | None = None,
+    ) -> JobCall:
+        """Job 3: have the operator show that it holds a snapshot, by a run that it cannot foresee."""
+        number = secrets.randbits(64) if challenge is None else challenge
+        made = checked(lambda: restore_snapshot(snapshot, number))
+        return run(self._submit(made, on_progress), self._http)
+
+    def create_branch(
+        self, snapshot: str | None = None, fork: Fork | None = None, *, on_progress: Progress | None = None
+    ) -> JobCall:
+        """Job 4: fork a snapshot, or the base; the fork is the result's `state_root`."""
+        made = checked(lambda: create_branch(snapshot, fork or Fork()))
+        return run(self._submit(made, on_progress), self._http)
+
+    def merge_branches(
+        self,
+        branches: Sequence[str],
+        *,
+        base: str | None = None,
+        strategy: str = "three_way",
+        on_progress: Progress | None = None,
+    ) -> JobCall:
+        """Job 5: merge the files of snapshots into the first one, against `base`: the result's `state_root`.
+
+        Exit code 1 says that there are conflicts; stdout lists them, and nothing is merged."""
+        made = checked(lambda: merge_branches(branches, base, strategy))
+        return run(self._submit(made, on_progress), self._http)
 
     def wait_for_result(
         self, job: JobCall | int, timeout: float = 120.0, on_progress: Progress | None = None
@@ -273,6 +375,7 @@ class AsyncTangleFaaSClient(_TanglePlans):
         max_price_wei: int | None = None,
         timeout: float = 30.0,
         poll_interval: float = 0.5,
+        api_key: str | None = None,
     ) -> None:
         super().__init__(
             rpc_url,
@@ -284,6 +387,7 @@ class AsyncTangleFaaSClient(_TanglePlans):
             max_price_wei,
             timeout,
             poll_interval,
+            api_key,
         )
         self._http = httpx.AsyncClient(timeout=timeout)
 
@@ -301,13 +405,70 @@ class AsyncTangleFaaSClient(_TanglePlans):
         timeout_ms: int | None = None,
         memory_mb: int | None = None,
         keep: bool = False,
+        mode: str | None = None,
+        snapshot: str | None = None,
+        fork: Fork | None = None,
         on_progress: Progress | None = None,
     ) -> JobCall:
         """See `TangleFaaSClient.submit_job`."""
         inputs = _inputs(
             code, language, stdin, arguments, env_vars, files, seed, epoch, timeout_ms, memory_mb, keep
         )
-        return await run_async(self._submit(inputs, on_progress), self._http)
+        options = Options(mode, snapshot, fork)
+        return await run_async(self._submit_program(inputs, options, on_progress), self._http)
+
+    async def create_snapshot(
+        self,
+        *,
+        code: str,
+        language: str,
+        snapshot: str | None = None,
+        stdin: Content = b"",
+        arguments: Sequence[str] = (),
+        env_vars: Mapping[str, str] | None = None,
+        files: Mapping[str, Content] | None = None,
+        seed: int | None = None,
+        epoch: int | None = None,
+        timeout_ms: int | None = None,
+        memory_mb: int | None = None,
+        on_progress: Progress | None = None,
+    ) -> JobCall:
+        """See `TangleFaaSClient.create_snapshot`."""
+        inputs = _inputs(
+            code, language, stdin, arguments, env_vars, files, seed, epoch, timeout_ms, memory_mb, True
+        )
+        return await run_async(self._create_snapshot(inputs, snapshot, on_progress), self._http)
+
+    async def restore_snapshot(
+        self,
+        snapshot: str,
+        *,
+        challenge: int | None = None,
+        on_progress: Progress | None = None,
+    ) -> JobCall:
+        """See `TangleFaaSClient.restore_snapshot`."""
+        number = secrets.randbits(64) if challenge is None else challenge
+        made = checked(lambda: restore_snapshot(snapshot, number))
+        return await run_async(self._submit(made, on_progress), self._http)
+
+    async def create_branch(
+        self, snapshot: str | None = None, fork: Fork | None = None, *, on_progress: Progress | None = None
+    ) -> JobCall:
+        """See `TangleFaaSClient.create_branch`."""
+        made = checked(lambda: create_branch(snapshot, fork or Fork()))
+        return await run_async(self._submit(made, on_progress), self._http)
+
+    async def merge_branches(
+        self,
+        branches: Sequence[str],
+        *,
+        base: str | None = None,
+        strategy: str = "three_way",
+        on_progress: Progress | None = None,
+    ) -> JobCall:
+        """See `TangleFaaSClient.merge_branches`."""
+        made = checked(lambda: merge_branches(branches, base, strategy))
+        return await run_async(self._submit(made, on_progress), self._http)
 
     async def wait_for_result(
         self,

@@ -5,7 +5,7 @@
  * 2. `unknown_service`, `service_ended`: the service exists and is active.
  * 3. `service_expired`: its time is not over.
  * 4. `not_permitted`: this account may submit jobs to it.
- * 5. `schema_mismatch`: its blueprint's job 0 takes the inputs that this client encodes.
+ * 5. `schema_mismatch`: its blueprint's job takes the inputs that this client encodes.
  * 6. `foreign_asset`, `price_too_high`: only an event-driven service is paid per job, in the native token, its
  *    exact rate. Elsewhere jobs are free and Tangle *keeps* whatever is sent: nothing is.
  * 7. `insufficient_funds`: the account holds the price and the gas. (When the transaction is built.)
@@ -28,7 +28,8 @@ import {
 import { sameBytes } from "./bytes.js";
 import { topic, type Chain } from "./chain.js";
 import { SubmissionRefused } from "./errors.js";
-import { EXECUTE_JOB, PARAMETERS } from "./payload.js";
+import { PARAMETERS } from "./operations.js";
+import { EXECUTE_JOB } from "./payload.js";
 import { encodeSchema } from "./tlv.js";
 
 /** What a caller must know of a service. */
@@ -51,6 +52,7 @@ export async function checkSubmission(
   serviceId: bigint,
   caller: Hex,
   maximumPriceWei: bigint | undefined,
+  jobIndex: number = EXECUTE_JOB,
 ): Promise<bigint> {
   await requireContract(chain);
   const service = await requireOpenService(chain, serviceId);
@@ -60,8 +62,8 @@ export async function checkSubmission(
       `${caller} may not submit jobs to service ${serviceId}; its owner ${service.owner} can permit it`,
     );
   }
-  await requireSchema(chain, service.blueprintId);
-  return priceOf(chain, service, maximumPriceWei);
+  await requireSchema(chain, service.blueprintId, jobIndex);
+  return priceOf(chain, service, maximumPriceWei, jobIndex);
 }
 
 /**
@@ -114,27 +116,28 @@ async function requireOpenService(chain: Chain, serviceId: bigint): Promise<Serv
   return service;
 }
 
-/** 5. Job 0 takes what this client encodes; an empty schema takes anything. */
-async function requireSchema(chain: Chain, blueprintId: bigint): Promise<void> {
+/** 5. The job takes what this client encodes; an empty schema takes anything. */
+async function requireSchema(chain: Chain, blueprintId: bigint, jobIndex: number): Promise<void> {
   const newer = await chain.routes(APPROVE_WITH_PARAMETERS);
   const { jobs } = newer
     ? await chain.read(DEFINITION, "getBlueprintDefinition", [blueprintId])
     : await chain.read(DEFINITION_0_10, "getBlueprintDefinition", [blueprintId]);
-  const job = jobs[EXECUTE_JOB];
-  if (job === undefined) {
-    throw new SubmissionRefused("schema_mismatch", `blueprint ${blueprintId} has no job ${EXECUTE_JOB}`);
+  const job = jobs[jobIndex];
+  const parameters = PARAMETERS[jobIndex];
+  if (job === undefined || parameters === undefined) {
+    throw new SubmissionRefused("schema_mismatch", `blueprint ${blueprintId} has no job ${jobIndex}`);
   }
   const schema = job.paramsSchema;
-  if (schema !== "0x" && !sameBytes(hexToBytes(schema), encodeSchema(PARAMETERS))) {
+  if (schema !== "0x" && !sameBytes(hexToBytes(schema), encodeSchema(parameters))) {
     const message = `blueprint ${blueprintId} wants other inputs than this client makes; is it this blueprint?`;
     throw new SubmissionRefused("schema_mismatch", message, { schema });
   }
 }
 
 /** 6. The exact rate of an event-driven service in the native token; 0 of any other. */
-async function priceOf(chain: Chain, service: Service, maximum: bigint | undefined): Promise<bigint> {
+async function priceOf(chain: Chain, service: Service, maximum: bigint | undefined, jobIndex: number): Promise<bigint> {
   if (service.pricing !== EVENT_DRIVEN) return 0n;
-  const price = await chain.read(TANGLE, "getJobEventRate", [service.blueprintId, EXECUTE_JOB]);
+  const price = await chain.read(TANGLE, "getJobEventRate", [service.blueprintId, jobIndex]);
   if (maximum !== undefined && price > maximum) {
     const message = `a job costs ${price} wei, over the ${maximum} that you allow`;
     throw new SubmissionRefused("price_too_high", message, { priceWei: price, maximumWei: maximum });

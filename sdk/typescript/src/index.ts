@@ -9,6 +9,7 @@ export type { Content } from "./bytes.js";
 export { FaaSClient, type ExecuteOptions, type Health, type Range } from "./client.js";
 export * from "./errors.js";
 export type { ExecuteRequest, Execution, Language, Mode, Resources } from "./execution.js";
+export type { ChainMode, Fork, MergeStrategy, RunOptions } from "./operations.js";
 export type { FilesHash, OutputFile } from "./output-files.js";
 export type { RunStatus } from "./payload.js";
 export { recoverSigner, type Receipt } from "./receipt.js";
@@ -34,6 +35,7 @@ export {
   TangleFaaSClient,
   type JobReference,
   type JobRequest,
+  type SubmitOptions,
   type TangleClientOptions,
   type WaitOptions,
 } from "./tangle.js";

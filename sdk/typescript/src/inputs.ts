@@ -7,7 +7,7 @@
 
 import { bytesOf } from "./bytes.js";
 import { SubmissionRefused } from "./errors.js";
-import { encodeInputs, LIMITS, type JobInputs, type Limits } from "./payload.js";
+import { LIMITS, type JobInputs, type Limits } from "./payload.js";
 
 /** The languages, and the name under which the code stands beside the files. */
 const ENTRY_FILES: ReadonlyMap<string, string> = new Map([
@@ -43,16 +43,18 @@ const LIMIT_RANGES: Readonly<Record<keyof Limits, readonly [number, number]>> = 
   cpu_millicores: [10, 1000],
 };
 
-/** The canonical payload. Throws SubmissionRefused `invalid_inputs` with the first thing wrong. */
-export function checkedPayload(inputs: JobInputs): Uint8Array {
-  let payload: Uint8Array;
+/** What `make` gives; its TypeError as SubmissionRefused `invalid_inputs`. */
+export function checked<T>(make: () => T): T {
   try {
-    payload = encodeInputs(inputs);
+    return make();
   } catch (error) {
     throw new SubmissionRefused("invalid_inputs", (error as Error).message);
   }
+}
+
+/** Throws SubmissionRefused `invalid_inputs` with the first thing that operators refuse. */
+export function check(inputs: JobInputs): void {
   for (const problem of problems(inputs)) throw new SubmissionRefused("invalid_inputs", problem);
-  return payload;
 }
 
 /** Everything that operators refuse in inputs that can be encoded. */

@@ -63,6 +63,18 @@ export class RestApi {
     return response.content;
   }
 
+  /** Whether there is a key. */
+  get hasKey(): boolean {
+    return this.#apiKey !== undefined;
+  }
+
+  /** Brings bytes. Throws likewise. */
+  async put(path: string, content: Uint8Array, options: RequestOptions = {}): Promise<unknown> {
+    const headers = { Accept: "application/json", "Content-Type": "application/octet-stream", ...this.authorization() };
+    const url = this.endpoint + PREFIX + path;
+    return answer(await this.#send({ method: "PUT", url, headers, body: new Uint8Array(content) }, options));
+  }
+
   /** The address of a WebSocket. */
   socketUrl(path: string): string {
     return this.endpoint.replace(/^http/, "ws") + PREFIX + path;

@@ -70,6 +70,11 @@ export class TangleResult {
     this.#bundle = bundle;
   }
 
+  /** The machine that was left; where it was kept, later jobs name it as a snapshot. */
+  get stateRoot(): string {
+    return this.receipt.state_root;
+  }
+
   /** What `faas verify FILE` takes. */
   receiptFile(): ReceiptFile {
     return writeReceiptFile(this.#bundle);

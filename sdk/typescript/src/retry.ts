@@ -17,7 +17,7 @@ export interface HttpRequest {
   method: string;
   url: string;
   headers: Record<string, string>;
-  body?: string;
+  body?: BodyInit;
 }
 
 /** An answer, of whatever status. */

@@ -15,7 +15,10 @@ import { pause } from "./abort.js";
 import { logOf, revertName, RpcError, type Chain, type Log } from "./chain.js";
 import { ConnectionFailed, ResultTimeout, SubmissionRefused, TransactionFailed } from "./errors.js";
 import { checkSubmission } from "./guard.js";
+import { INLINE_BYTES } from "./operations.js";
 import { EXECUTE_JOB } from "./payload.js";
+
+const BY_HASH = "with an operator's endpoint and an apiKey there, large parts go by their hash";
 
 /** Told what is going on, in words. */
 export type OnProgress = (line: string) => void;
@@ -38,6 +41,8 @@ export interface Submission {
   account: LocalAccount;
   serviceId: bigint;
   inputs: Uint8Array;
+  /** Default: job 0. */
+  jobIndex?: number | undefined;
   maximumPriceWei: bigint | undefined;
   /** Milliseconds. */
   inclusionTimeout: number;
@@ -48,7 +53,7 @@ export interface Submission {
 /** Throws SubmissionRefused, TransactionFailed, ResultTimeout, ConnectionFailed. */
 export async function submit(chain: Chain, job: Submission, progress: OnProgress): Promise<JobCall> {
   progress("checking the service");
-  const priceWei = await checkSubmission(chain, job.serviceId, address(job), job.maximumPriceWei);
+  const priceWei = await checkSubmission(chain, job.serviceId, address(job), job.maximumPriceWei, job.jobIndex);
   const raw = await signed(chain, job, priceWei);
   const transactionHash = keccak256(raw);
   job.signal?.throwIfAborted(); // from here on it is paid
@@ -80,11 +85,12 @@ async function send(chain: Chain, raw: Hex, transactionHash: Hex): Promise<void>
 /** The signed transaction. */
 async function signed(chain: Chain, job: Submission, value: bigint): Promise<Hex> {
   const sender = address(job);
-  const args = [job.serviceId, EXECUTE_JOB, bytesToHex(job.inputs)] as const;
+  const args = [job.serviceId, job.jobIndex ?? EXECUTE_JOB, bytesToHex(job.inputs)] as const;
   const data = encodeFunctionData({ abi: TANGLE, functionName: "submitJob", args });
   const balance = await chain.number("eth_getBalance", sender, "latest");
   if (balance < value) throw insufficient(sender, balance, value);
-  const gas = ((await estimatedGas(chain, { from: sender, to: chain.tangle, value: numberToHex(value), data })) * 5n) / 4n;
+  const query = { from: sender, to: chain.tangle, value: numberToHex(value), data };
+  const gas = ((await estimatedGas(chain, query, job.inputs.length)) * 5n) / 4n;
   const fees = await feesOf(chain);
   const needed = value + gas * ("gasPrice" in fees ? fees.gasPrice : fees.maxFeePerGas);
   if (balance < needed) throw insufficient(sender, balance, needed);
@@ -94,12 +100,13 @@ async function signed(chain: Chain, job: Submission, value: bigint): Promise<Hex
   return job.account.signTransaction(transaction as TransactionSerializable);
 }
 
-async function estimatedGas(chain: Chain, query: object): Promise<bigint> {
+async function estimatedGas(chain: Chain, query: object, size: number): Promise<bigint> {
   try {
     return await chain.number("eth_estimateGas", query);
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
-    throw new SubmissionRefused("reverts", `Tangle would refuse the job: ${revertName(error)}`);
+    const hint = size > INLINE_BYTES ? ` (inputs of ${size} bytes; ${BY_HASH})` : "";
+    throw new SubmissionRefused("reverts", `Tangle would refuse the job: ${revertName(error)}${hint}`);
   }
 }
 

@@ -1,6 +1,6 @@
 /** The client of a FaaS service on Tangle. */
 
-import type { Hex, LocalAccount } from "viem";
+import { sha256, type Hex, type LocalAccount } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
 import { pause } from "./abort.js";
@@ -9,7 +9,18 @@ import { Chain } from "./chain.js";
 import { fromEnvironment } from "./environment.js";
 import { ResultTimeout, SubmissionRefused, TangleError } from "./errors.js";
 import { findService } from "./guard.js";
-import { checkedPayload } from "./inputs.js";
+import { checked, check } from "./inputs.js";
+import {
+  branchInputs,
+  mergeInputs,
+  programInputs,
+  restoreInputs,
+  snapshotInputs,
+  type CallInputs,
+  type Fork,
+  type MergeStrategy,
+  type RunOptions,
+} from "./operations.js";
 import { LIMITS, type JobInputs } from "./payload.js";
 import { RestApi } from "./rest.js";
 import {
@@ -43,6 +54,8 @@ export interface TangleClientOptions {
   tangle?: string | undefined;
   /** An operator's API, asked for output that is too long to stand on-chain. */
   endpoint?: string | undefined;
+  /** A key there: inputs that are too long for a chain are brought there. Default: `FAAS_API_KEY`. */
+  apiKey?: string | undefined;
   /** Nothing over it is paid for a job. */
   maxPriceWei?: bigint | undefined;
   /** Milliseconds for a request. */
@@ -79,6 +92,8 @@ export interface WaitOptions {
   onProgress?: OnProgress | undefined;
 }
 
+export type SubmitOptions = Omit<WaitOptions, "timeout">;
+
 /** A job: what `submitJob` gave, or the number of a call. */
 export type JobReference = JobCall | number | bigint;
 
@@ -109,23 +124,80 @@ export class TangleFaaSClient {
     this.#serviceId = exact(options.serviceId);
     this.#blueprintId = exact(options.blueprintId);
     this.#account = options.account ?? (key === undefined ? undefined : accountOf(key));
-    this.#endpoint = options.endpoint === undefined ? undefined : new RestApi({ endpoint: options.endpoint, maxRetries: 1 });
+    const { endpoint, apiKey } = options;
+    this.#endpoint = endpoint === undefined ? undefined : new RestApi({ endpoint, apiKey, maxRetries: 1 });
     this.#maxPriceWei = options.maxPriceWei;
     this.#pollInterval = options.pollInterval ?? 500;
   }
 
   /**
    * Sends a job and waits until it is in a block. Throws SubmissionRefused before anything is paid (see `guard`),
-   * TransactionFailed, ResultTimeout, ConnectionFailed.
+   * TransactionFailed, ResultTimeout, ConnectionFailed. With `mode`, `snapshot` or `fork` it is job 1, and so are inputs
+   * over 16 KiB where there is an endpoint with a key: larger parts are uploaded, and go by their hash.
    */
-  async submitJob(request: JobRequest, options: Omit<WaitOptions, "timeout"> = {}): Promise<JobCall> {
+  async submitJob(request: JobRequest & RunOptions, options: SubmitOptions = {}): Promise<JobCall> {
+    const inputs = inputsOf(request);
+    const made = checked(() => programInputs(inputs, request, this.#canUpload));
+    check(inputs);
+    return this.#submit(made, options);
+  }
+
+  /** Job 2: runs a program, on the base or a snapshot, and keeps its machine: the result's `stateRoot`. */
+  async createSnapshot(request: JobRequest & Pick<RunOptions, "snapshot">, options: SubmitOptions = {}): Promise<JobCall> {
+    const inputs = inputsOf(request);
+    const made = checked(() => snapshotInputs(inputs, request.snapshot, this.#canUpload));
+    check(inputs);
+    return this.#submit(made, options);
+  }
+
+  /** Job 3: has the operators show that they hold a snapshot, by a run that they cannot foresee. */
+  async restoreSnapshot(snapshot: string, options: SubmitOptions & { challenge?: number | bigint } = {}): Promise<JobCall> {
+    const challenge = options.challenge ?? BigInt(`0x${randomHex(8)}`);
+    return this.#submit(
+      checked(() => restoreInputs(snapshot, challenge)),
+      options,
+    );
+  }
+
+  /** Job 4: forks a snapshot; the fork is the result's `stateRoot`. */
+  async createBranch(snapshot: string, fork: Fork = {}, options: SubmitOptions = {}): Promise<JobCall> {
+    return this.#submit(
+      checked(() => branchInputs(snapshot, fork)),
+      options,
+    );
+  }
+
+  /**
+   * Job 5: merges the files of snapshots into the first one, against `base`: the result's `stateRoot`. Exit code 1 says
+   * that there are conflicts; stdout lists them, and nothing is merged.
+   */
+  async mergeBranches(
+    branches: readonly string[],
+    merge: { base?: string; strategy?: MergeStrategy } = {},
+    options: SubmitOptions = {},
+  ): Promise<JobCall> {
+    return this.#submit(
+      checked(() => mergeInputs(branches, merge.base, merge.strategy ?? "three_way")),
+      options,
+    );
+  }
+
+  get #canUpload(): boolean {
+    return this.#endpoint?.hasKey ?? false;
+  }
+
+  async #submit(inputs: CallInputs, options: SubmitOptions): Promise<JobCall> {
     const account = this.#account;
     if (account === undefined) throw new SubmissionRefused("no_key", "submitting a job takes a privateKey");
-    const inputs = checkedPayload(inputsOf(request));
+    for (const blob of inputs.blobs) {
+      options.onProgress?.(`uploading ${blob.length} bytes, which go by their hash`);
+      await this.#endpoint?.put(`/blobs/${sha256(blob).slice(2)}`, blob, { signal: options.signal });
+    }
     return this.#chain.use(async () => {
       const submission = {
         account,
-        inputs,
+        inputs: inputs.payload,
+        jobIndex: inputs.jobIndex,
         serviceId: await this.#service(),
         maximumPriceWei: this.#maxPriceWei,
         inclusionTimeout: 120_000,

@@ -5,8 +5,8 @@ import { test } from "node:test";
 import { bytesToHex, keccak256 } from "viem";
 
 import { SubmissionRefused } from "../dist/esm/errors.js";
-import { checkedPayload } from "../dist/esm/inputs.js";
-import { LIMITS, PARAMETERS, type JobInputs } from "../dist/esm/payload.js";
+import { check, checked } from "../dist/esm/inputs.js";
+import { encodeInputs, LIMITS, PARAMETERS, type JobInputs } from "../dist/esm/payload.js";
 import { decode } from "../dist/esm/tlv.js";
 
 const content = new Uint8Array();
@@ -25,6 +25,12 @@ function inputs(changes: Partial<JobInputs> = {}): JobInputs {
     keep: false,
     ...changes,
   };
+}
+
+function checkedPayload(made: JobInputs): Uint8Array {
+  const payload = checked(() => encodeInputs(made));
+  check(made);
+  return payload;
 }
 
 test("the documented example of a job, and its digest", () => {

@@ -66,6 +66,10 @@ function tangleCalls(client: TangleFaaSClient): Record<string, (given: Json) => 
   return {
     find_service: () => client.findService(),
     submit_job: (given) => client.submitJob(camel(given) as never),
+    create_snapshot: (given) => client.createSnapshot(camel(given) as never),
+    create_branch: ({ snapshot, ...fork }) => client.createBranch(text(snapshot), fork),
+    merge_branches: ({ branches, ...merge }) => client.mergeBranches(branches as string[], merge),
+    restore_snapshot: ({ snapshot, ...options }) => client.restoreSnapshot(text(snapshot), options),
     wait_for_result: (given) => client.waitForResult(given["job"] as JobCall, { timeout: 120_000 }),
     show: (given) => client.show(given["job"] as JobCall),
     verify: (given) => client.verify(given["result"] as TangleResult),

@@ -1,0 +1,89 @@
+"""Blobs: bytes by their SHA-256, for inputs and outputs of jobs that are too large for a chain.
+
+Whoever knows a hash may read: on-chain it stands in the open. Uploading takes a key, and counts against
+its account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, Field
+
+from faas_api.authentication import Access, AccountId
+from faas_api.platform.times import timestamp
+from faas_blueprint.digests import Digest, digest_from_hex, sha256, to_hex
+from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.job import MAX_INPUT_BYTES
+from faas_operator.account_record import Scope
+from faas_operator.settings import Settings
+from faas_operator.store import Store
+
+_BYTES = {200: {"content": {"application/octet-stream": {}}, "description": "The bytes"}}
+_BODY = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+_HEADERS = {
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Disposition": "attachment",
+}
+
+
+class UploadedBlob(BaseModel):
+    """A blob that is held for a job to come."""
+
+    sha256: str = Field(description="`0x` and 64 hexadecimal digits")
+    size: int = Field(description="In bytes")
+    expires_at: str = Field(description="When it is gone, unless a job on-chain has named it by then")
+
+
+def router(store: Store, settings: Settings, access: Access) -> APIRouter:
+    """The routes over one store."""
+    routes = APIRouter(tags=["chain"])
+    uploader = access.account_to(Scope.EXECUTE)
+
+    @routes.get(
+        "/blobs/{sha256}",
+        response_model=None,
+        responses=_BYTES,  # type: ignore[arg-type]
+        dependencies=[Depends(access.anyone)],
+    )
+    async def get_blob(sha256: str) -> Response:
+        """Bytes that a job or result on-chain names by their hash: a part of the inputs, a stream, an output
+        file, or the manifest of all files. Open to everyone who knows the hash."""
+        content = await asyncio.to_thread(store.blobs.read, _digest(sha256))
+        return Response(content, media_type="application/octet-stream", headers=_HEADERS)
+
+    @routes.put("/blobs/{sha256}", openapi_extra={"requestBody": _BODY})
+    async def put_blob(sha256: str, request: Request, account: AccountId = uploader) -> UploadedBlob:
+        """Bring bytes that a job on-chain is about to name by their hash. Repeating it holds them for longer;
+        a job that names them in time keeps them."""
+        content = await request.body()
+        _require_content(_digest(sha256), content)
+        seconds = settings.blob_days * 86_400
+        held = await asyncio.to_thread(
+            store.blobs.upload, account, content, settings.blob_account_bytes, seconds
+        )
+        return UploadedBlob(sha256=to_hex(held.sha256), size=held.size, expires_at=timestamp(held.expires_at))
+
+    return routes
+
+
+def _require_content(digest: Digest, content: bytes) -> None:
+    if len(content) > MAX_INPUT_BYTES:
+        raise InvalidRequest(f"a blob has {MAX_INPUT_BYTES} bytes at the most", {"limit": MAX_INPUT_BYTES})
+    found = sha256(content)
+    if found != digest:
+        raise InvalidRequest(
+            f"the body's SHA-256 is {to_hex(found)}", {"field": "sha256", "sha256": to_hex(found)}
+        )
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return digest_from_hex(text if text.startswith("0x") else "0x" + text)
+    except ValueError as error:
+        raise InvalidRequest("expected a SHA-256 as 64 hexadecimal digits", {"field": "sha256"}) from error
