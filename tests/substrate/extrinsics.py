@@ -143,7 +143,10 @@ def _compact(raw: bytes, at: int) -> tuple[int, int]:
 
 
 def _is_sr25519(signature: bytes, message: bytes, key: bytes) -> bool:
-    return bool(sr25519.verify(signature, message, key))
+    try:
+        return bool(sr25519.verify(signature, message, key))
+    except ValueError:
+        return False  # no point of the curve
 
 
 def _is_ed25519(signature: bytes, message: bytes, key: bytes) -> bool:

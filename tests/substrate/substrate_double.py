@@ -140,9 +140,9 @@ class SubstrateDevnetDouble:
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             self.port = runner.addresses[0][1]
-            self._ready.set()
 
         self._loop.run_until_complete(start())
+        self._loop.call_soon(self._ready.set)  # from within, so that a stop is never before it
         self._loop.run_forever()
         self._loop.run_until_complete(runner.cleanup())
         self._loop.close()

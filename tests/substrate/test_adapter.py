@@ -42,14 +42,17 @@ async def adapter_of(double, person=OPERATOR, **options):
 
 
 async def submit(double, payload, person=CUSTOMER, *, job=0, finalise=True):
-    """Submit a job as a customer, in a block of its own; answers the sender's error or None."""
+    """Submit a job as a customer, in a block of its own."""
     async with SubstrateRpc(double.websocket_url) as rpc:
         runtime = await SubstrateRuntime.connect(rpc)
         sender = ExtrinsicSender(runtime, AccountKey.from_seed(person.seed, person.scheme), poll=0.02)
         index = (await runtime.metadata()).call_index("Services", "call")
         fields = to_fields(EXECUTE_PARAMETERS, payload)
         sending = asyncio.create_task(sender.send(index + compact(SERVICE_ID) + compact(job) + fields))
-        await block_with(double, finalise)
+        while not sending.done():
+            if double.tree.pool:
+                double.make_block(finalise)
+            await asyncio.sleep(0.02)
         return await sending
 
 

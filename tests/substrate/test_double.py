@@ -7,8 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from extrinsics import InvalidTransaction
 from genesis import BLUEPRINT_ID, SERVICE_ID
-from people import CUSTOMER, SECOND_OPERATOR
+from people import CUSTOMER, OTHER_CUSTOMER, SECOND_OPERATOR, STRANGER
+
+from faas_operator.chain.interface import Block
+from faas_operator.chain.substrate.extrinsic import Signing, compact, sign
+from faas_operator.chain.substrate.key import AccountKey
 
 HERE = Path(__file__).parent
 VECTORS = json.loads((HERE.parent / "vectors/fields.json").read_text())
@@ -68,3 +73,94 @@ def test_polkadot_js_drives_it(double):
     assert seen["refused"] == "JobDefinitionNotFound"
     assert seen["header_hash"] is True
     assert seen["nonce"] == 3
+
+
+CALL = b"\x33\x08" + compact(SERVICE_ID) + compact(0) + bytes.fromhex(VECTORS["jobs"][0]["fields"])
+
+
+def signed(double, person=CUSTOMER, nonce=0, call=CALL, **changes):
+    """A customer's extrinsic, signed for this chain but for the changes."""
+    extensions = [
+        entry.value["identifier"] for entry in double.runtime.metadata[1][1]["extrinsic"]["signed_extensions"]
+    ]
+    meant = {
+        "genesis": double.tree.genesis.hash,
+        "spec_version": 1403,
+        "transaction_version": 1,
+        "extensions": tuple(extensions),
+        "birth": Block(double.tree.finalised.number, double.tree.finalised.hash),
+    } | changes
+    return sign(call, AccountKey.from_seed(person.seed, person.scheme), nonce, Signing(**meant)).encoded
+
+
+@pytest.mark.parametrize("person", [CUSTOMER, OTHER_CUSTOMER], ids=lambda person: person.scheme)
+def test_a_good_extrinsic_is_taken_once(double, person):
+    raw = signed(double, person)
+    double.tree.take(raw)
+    with pytest.raises(InvalidTransaction) as known:
+        double.tree.take(raw)
+    assert known.value.code == 1013
+    double.make_block()
+    with pytest.raises(InvalidTransaction) as stale:
+        double.tree.take(raw)
+    assert stale.value.data == "Transaction is outdated"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"genesis": "0x" + "11" * 32},
+        {"spec_version": 1402},
+        {"transaction_version": 2},
+        {"birth": Block(1, "0x" + "22" * 32)},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_signature_for_something_else_is_refused(double, changes):
+    with pytest.raises(InvalidTransaction) as refused:
+        double.tree.take(signed(double, **changes))
+    assert refused.value.data == "Transaction has a bad signature"
+
+
+def test_any_changed_byte_is_refused(double):
+    raw = signed(double)
+    for at in range(0, len(raw), 7):
+        changed = bytearray(raw)
+        changed[at] ^= 1
+        with pytest.raises(InvalidTransaction):
+            double.tree.take(bytes(changed))
+    assert not double.tree.pool
+
+
+def test_an_extrinsic_dies(double):
+    raw = signed(double)
+    for _ in range(64):
+        double.make_block()
+    with pytest.raises(InvalidTransaction) as dead:
+        double.tree.take(raw)
+    assert dead.value.data == "Transaction has a bad signature"
+
+
+def test_nonces_go_one_by_one(double):
+    double.tree.take(signed(double, nonce=1))
+    assert len(double.make_block().extrinsics) == 1
+    double.tree.take(signed(double, nonce=0))
+    assert len(double.make_block().extrinsics) == 3
+
+
+def test_who_cannot_pay_is_refused(double):
+    with pytest.raises(InvalidTransaction) as poor:
+        double.tree.take(signed(double, STRANGER))
+    assert poor.value.data.startswith("Inability to pay some fees")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [b"\x04\x0a" + compact(1025) + bytes(1025), b"\x04\x0d\x02" + compact(1025) + b"\x02\x00" * 1025],
+    ids=["string", "list"],
+)
+def test_fields_over_the_bounds_are_not_even_decoded(double, fields):
+    call = b"\x33\x08" + compact(SERVICE_ID) + compact(0) + fields
+    with pytest.raises(InvalidTransaction) as refused:
+        double.tree.take(signed(double, call=call))
+    assert refused.value.code == 1002

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import subprocess
+import sys
 
 import pytest
 from eth_account import Account
@@ -150,3 +153,45 @@ async def test_what_is_missing_is_said(double, configured, faas_home):
             with pytest.raises(MissingPrerequisite, match=name):
                 async with open_node(*missing, engine):
                     pass
+
+
+async def test_the_command_serves_the_chain(double, configured, faas_home, tmp_path):
+    settings, _ = configured
+    double.produce(0.3)
+    variables = {
+        "FAAS_HOME": str(faas_home),
+        "FAAS_RPC_URL": double.websocket_url,
+        "FAAS_BLUEPRINT_ID": str(BLUEPRINT_ID),
+        "FAAS_KEYSTORE": str(settings.keystore),
+        "FAAS_KEYSTORE_PASSWORD": PASSWORD,
+        "FAAS_ACCOUNT_FILE": str(settings.account_file),
+        "FAAS_ACCOUNT_PASSWORD": PASSWORD,
+        "FAAS_DATABASE_URL": f"sqlite:///{tmp_path}/command.sqlite",
+        "FAAS_API_PORT": "0",
+        "FAAS_POLL_SECONDS": "0.1",
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAAS_")}
+    kept |= {"FAAS_STORE": os.environ["FAAS_STORE"]}
+    with open(tmp_path / "log", "w") as log:
+        node = subprocess.Popen(
+            [sys.executable, "-m", "faas_cli.main", "operator", "run"],
+            env=kept | variables,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        await submit(double, encode_job(make_job("python", "print(6 * 7)")), CUSTOMER)
+        async with asyncio.timeout(240):
+            while not results_on(double):
+                assert node.poll() is None, (tmp_path / "log").read_text()
+                await asyncio.sleep(0.2)
+        node.terminate()
+        assert await asyncio.to_thread(node.wait, 60) == 0
+    finally:
+        node.kill()
+        node.wait()
+    (stored,) = results_on(double)
+    assert decode_result(from_fields(EXECUTE_RESULT, stored[16:])).output.stdout == b"42\n"
+    log = (tmp_path / "log").read_text()
+    assert "job final" in log or "job posted" in log
+    assert PASSWORD not in log
