@@ -153,7 +153,7 @@ def _submitted_of(row: JobRow) -> SubmittedJob:
     return SubmittedJob(
         call=CallReference(row.chain_id, Address(row.tangle), row.service_id, row.call_id),
         job_index=row.job_index,
-        caller=Address(row.caller),
+        caller=row.caller,
         inputs=row.inputs,
         block=Block(row.block_number, row.block_hash),
         transaction_hash=row.transaction_hash,

@@ -17,8 +17,9 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 from eth_account import Account
+from eth_account.signers.local import LocalAccount
 
-from faas_blueprint.errors import InvalidRequest, MissingPrerequisite
+from faas_blueprint.errors import FatalError, InvalidRequest, MissingPrerequisite
 from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, price_table_from_json
 from faas_blueprint.receipt import Address
 from faas_microvm.engine import Engine
@@ -27,6 +28,9 @@ from faas_operator.bookkeeping import Bookkeeping
 from faas_operator.chain.credits import CreditsChain
 from faas_operator.chain.dry import DryAdapter
 from faas_operator.chain.evm import EvmAdapter
+from faas_operator.chain.substrate import key as substrate_key
+from faas_operator.chain.substrate.adapter import SubstrateAdapter
+from faas_operator.chain.substrate.rpc import is_substrate_node
 from faas_operator.charging import Terms
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
@@ -43,7 +47,7 @@ from faas_operator.store import Store
 class Node:
     """What an operator and an API need, opened."""
 
-    chain: EvmAdapter
+    chain: EvmAdapter | SubstrateAdapter
     engine: Engine
     signer: Signer
     store: Store
@@ -84,7 +88,7 @@ class Node:
     def settlement(self) -> Settlement | None:
         """Fetches what was used from the credits contract, if there is one."""
         contract = self.settings.credits
-        if contract is None:
+        if contract is None or not isinstance(self.chain, EvmAdapter):
             return None
         limits = self.store.spending_limits(self.chain.chain_id, contract)
         return Settlement(self.chain.rpc, self.chain.sender, contract, limits)
@@ -93,7 +97,7 @@ class Node:
         contracts = [
             item for item in (self.settings.credits, self.settings.tangle_credits) if item is not None
         ]
-        if not contracts:
+        if not contracts or not isinstance(self.chain, EvmAdapter):
             return None
         chain = CreditsChain(self.chain.rpc, self.chain.chain_id, contracts)
         units = {Address(token): amount for token, amount in self.settings.credit_rates.items()}
@@ -123,24 +127,18 @@ def deployment_name(chain_id: int, tangle: Address, blueprint_id: int) -> str:
 async def open_node(settings: Settings, secrets: Secrets, engine: Engine) -> AsyncIterator[Node]:
     """A node over an engine, which stays the caller's to close.
 
-    Raises MissingPrerequisite when a setting is missing, FatalError when the keystore cannot be opened
-    or the chain is not a Tangle, ChainUnavailable when it does not answer.
+    Without the address of a Tangle contract the endpoint is asked whether it is a Substrate node.
+
+    Raises MissingPrerequisite when a setting is missing, FatalError when the keystore cannot be opened or
+    the chain is not a Tangle, ChainUnavailable when it does not answer.
     """
-    tangle, blueprint_id = _place(settings)
     if secrets.keystore_password is None:
         raise MissingPrerequisite("set FAAS_KEYSTORE_PASSWORD to the password of the operator's keystore")
     account = keystore.load(settings.keystore_path, secrets.keystore_password.get_secret_value())
-    rpc_url = secrets.rpc_url.get_secret_value()
     with closing(Store.open(database_url(settings, secrets), terms_of(settings))) as store:
-        async with await EvmAdapter.connect(
-            rpc_url,
-            tangle,
-            blueprint_id,
-            account,
-            chain_id=settings.chain_id,
-            service_id=settings.service_id,
-        ) as chain:
-            known = settings.model_copy(update={"chain_id": chain.chain_id})
+        async with await _connect(settings, secrets, account) as chain:
+            evm_chain = chain.chain_id if isinstance(chain, EvmAdapter) else None
+            known = settings.model_copy(update={"chain_id": evm_chain})
             yield Node(chain, engine, Signer.from_account(account), store, known)
 
 
@@ -168,6 +166,42 @@ async def open_dry_node(settings: Settings, secrets: Secrets, engine: Engine) ->
             unpaid = {"billing": False, "credits": None, "chain_id": chain.chain_id}
             now = settings.model_copy(update={"start_block": first, **unpaid})
             yield Node(chain, engine, Signer.from_account(account), store, now)
+
+
+async def _connect(
+    settings: Settings, secrets: Secrets, account: LocalAccount
+) -> EvmAdapter | SubstrateAdapter:
+    rpc_url = secrets.rpc_url.get_secret_value()
+    if settings.tangle is None and await is_substrate_node(rpc_url):
+        return await _connect_substrate(settings, secrets, rpc_url, keystore.public_key(account))
+    tangle, blueprint_id = _place(settings)
+    return await EvmAdapter.connect(
+        rpc_url,
+        tangle,
+        blueprint_id,
+        account,
+        chain_id=settings.chain_id,
+        service_id=settings.service_id,
+    )
+
+
+async def _connect_substrate(
+    settings: Settings, secrets: Secrets, rpc_url: str, receipt_key: bytes
+) -> SubstrateAdapter:
+    if settings.blueprint_id is None:
+        raise MissingPrerequisite("set FAAS_BLUEPRINT_ID to the id of the blueprint to serve")
+    if secrets.account_password is None:
+        raise MissingPrerequisite("set FAAS_ACCOUNT_PASSWORD to the password of the Substrate account's file")
+    if settings.credits is not None or settings.tangle_credits is not None:
+        raise MissingPrerequisite("deposits are followed on EVM chains only: unset FAAS_CREDITS")
+    key = substrate_key.load(settings.account_path, secrets.account_password.get_secret_value())
+    chain = await SubstrateAdapter.connect(
+        rpc_url, settings.blueprint_id, key, receipt_key, service_id=settings.service_id
+    )
+    if settings.chain_id not in (None, chain.chain_id):
+        await chain.close()
+        raise FatalError(f"the node serves chain {chain.chain_id}, not {settings.chain_id}")
+    return chain
 
 
 def _place(settings: Settings) -> tuple[Address, int]:

@@ -100,8 +100,11 @@ class Settings(_Sourced):
     home: Path = Field(default_factory=default_home)
     keystore: Path | None = None
     """Encrypted keystore file; default: `keystore.json` in the home folder."""
+    account_file: Path | None = None
+    """Account that posts results on a Substrate chain, as polkadot.js exports it, encrypted; default:
+    `account.json` in the home folder."""
     tangle: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
-    """Address of the Tangle contract."""
+    """Address of the Tangle contract; on a Substrate chain there is none."""
     chain_id: int | None = Field(None, ge=1)
     """Refuse to work on any other chain."""
     blueprint_id: int | None = Field(None, ge=0)
@@ -189,6 +192,11 @@ class Settings(_Sourced):
         return self.keystore or self.home / "keystore.json"
 
     @property
+    def account_path(self) -> Path:
+        """The Substrate account's file that is used."""
+        return self.account_file or self.home / "account.json"
+
+    @property
     def public_url(self) -> str:
         """The API's origin, as clients see it."""
         return self.api_public_url or f"http://{self.api_host}:{self.api_port}"
@@ -198,6 +206,8 @@ class Secrets(_Sourced):
     """What opens doors; prints as nothing but its name."""
 
     keystore_password: SecretStr | None = None
+    account_password: SecretStr | None = None
+    """Of the Substrate account's file."""
     rpc_url: SecretStr = SecretStr("http://127.0.0.1:8545")
     """May hold a provider's key."""
     database_url: SecretStr | None = None

@@ -21,6 +21,7 @@ from faas_operator.settings import Secrets
 
 PLANTED = {
     "keystore_password": "planted-keystore-5d1f",
+    "account_password": "planted-account-77e0",
     "rpc_url": "planted-endpoint-77a0",
     "database_url": "planted-database-c3e9",
     "api_keys": "planted-apikey-09be",
@@ -35,6 +36,7 @@ def environment(tmp_path, rpc="http://127.0.0.1:9", database="postgresql://faas:
     key = PLANTED["rpc_url"]
     planted = {
         "FAAS_KEYSTORE_PASSWORD": PLANTED["keystore_password"],
+        "FAAS_ACCOUNT_PASSWORD": PLANTED["account_password"],
         "FAAS_RPC_URL": f"{rpc}/v3/{key}?key={key}",
         "FAAS_DATABASE_URL": database.format(PLANTED["database_url"]),
         "FAAS_API_KEYS": PLANTED["api_keys"],
@@ -71,6 +73,7 @@ def test_show_config_says_what_is_set(tmp_path):
     told = json.loads(text)
     assert told["secrets"] == {
         "keystore_password": "set",
+        "account_password": "set",
         "rpc_url": "set",
         "database_url": "set",
         "api_keys": "1 set",

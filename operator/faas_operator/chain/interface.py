@@ -23,7 +23,8 @@ class SubmittedJob:
 
     call: CallReference
     job_index: int
-    caller: Address
+    caller: str
+    """Who submitted it: an address on an EVM chain, `0x` and the 32 bytes of an account id on Substrate."""
     inputs: bytes
     block: Block
     transaction_hash: str

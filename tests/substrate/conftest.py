@@ -1,0 +1,54 @@
+"""The double, running."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faas_blueprint.job import EXECUTE_PARAMETERS
+from faas_blueprint.result import EXECUTE_RESULT
+from faas_blueprint.tangle.fields import encode_types
+
+sys.path.insert(0, str(Path(__file__).parent))  # the double's modules import each other by name
+
+from genesis import make_genesis
+from people import CUSTOMER, OPERATOR, OTHER_CUSTOMER, REGISTERED_ONLY, SECOND_OPERATOR, Person
+from runtime_metadata import Runtime, load_runtime
+from substrate_double import SubstrateDevnetDouble
+
+
+@functools.cache
+def _runtime(path: Path) -> Runtime:
+    return load_runtime(path)
+
+
+@pytest.fixture(scope="session")
+def runtime(faas_home: Path) -> Runtime:
+    """The real runtime's metadata."""
+    path = faas_home / "substrate/tangle-runtime.scale"
+    assert path.exists(), "run scripts/setup-substrate"
+    return _runtime(path)
+
+
+@pytest.fixture
+def double(runtime: Runtime) -> Iterator[SubstrateDevnetDouble]:
+    """A chain of the test's own."""
+
+    def keyed(*people: Person) -> list[tuple[bytes, bytes]]:
+        return [(person.account, person.receipt_key) for person in people]
+
+    state, jobs = make_genesis(
+        runtime,
+        parameters=encode_types(EXECUTE_PARAMETERS),
+        result=encode_types(EXECUTE_RESULT),
+        operators=keyed(OPERATOR, SECOND_OPERATOR),
+        registered=keyed(REGISTERED_ONLY),
+        callers=[CUSTOMER.account, OTHER_CUSTOMER.account],
+    )
+    with SubstrateDevnetDouble(runtime, state, jobs) as running:
+        running.make_block()
+        yield running
