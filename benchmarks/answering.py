@@ -18,6 +18,7 @@ from faas_blueprint.job import encode_job, make_job
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
 from faas_blueprint.tangle import protocol
 from faas_cli.running import in_background, running_devnet, running_node
+from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.interface import Block, SubmittedJob
 from faas_operator.chain.sender import TransactionSender
 from faas_operator.devnet.deployment import Deployment
@@ -41,6 +42,7 @@ async def answering(setting: Setting) -> list[Figure]:
         running_devnet(setting.note, advertised=False) as deployment,
         running_node(deployment, setting.engine) as node,
     ):
+        assert isinstance(node.chain, EvmAdapter)
         customer = Account.from_key(deployment.customer_key)
         sender = TransactionSender(node.chain.rpc, customer, deployment.chain_id)
         for _ in range(QUEUE):

@@ -7,11 +7,13 @@ its account.
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from faas_api.authentication import Access, AccountId
+from faas_api.platform.describing import matching
 from faas_api.platform.times import timestamp
 from faas_blueprint.digests import Digest, digest_from_hex, sha256, to_hex
 from faas_blueprint.errors import InvalidRequest
@@ -19,6 +21,8 @@ from faas_blueprint.job import MAX_INPUT_BYTES
 from faas_operator.account_record import Scope
 from faas_operator.settings import Settings
 from faas_operator.store import Store
+
+Sha256 = Annotated[str, matching("^(0x)?[0-9a-fA-F]{64}$")]
 
 _BYTES = {200: {"content": {"application/octet-stream": {}}, "description": "The bytes"}}
 _BODY = {
@@ -51,14 +55,14 @@ def router(store: Store, settings: Settings, access: Access) -> APIRouter:
         responses=_BYTES,  # type: ignore[arg-type]
         dependencies=[Depends(access.anyone)],
     )
-    async def get_blob(sha256: str) -> Response:
+    async def get_blob(sha256: Sha256) -> Response:
         """Bytes that a job or result on-chain names by their hash: a part of the inputs, a stream, an output
         file, or the manifest of all files. Open to everyone who knows the hash."""
         content = await asyncio.to_thread(store.blobs.read, _digest(sha256))
         return Response(content, media_type="application/octet-stream", headers=_HEADERS)
 
     @routes.put("/blobs/{sha256}", openapi_extra={"requestBody": _BODY})
-    async def put_blob(sha256: str, request: Request, account: AccountId = uploader) -> UploadedBlob:
+    async def put_blob(sha256: Sha256, request: Request, account: AccountId = uploader) -> UploadedBlob:
         """Bring bytes that a job on-chain is about to name by their hash. Repeating it holds them for longer;
         a job that names them in time keeps them."""
         content = await request.body()

@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from faas_api.authentication import Access, AccountId
-from faas_api.platform.describing import matching
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
 from faas_api.platform.responses import (
     Artifacts,

@@ -12,8 +12,7 @@ from faas_api.platform.times import timestamp
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import LIMIT_RANGES
-from faas_blueprint.operation import Strategy
-from faas_operator.branches import MERGED_AT_MOST
+from faas_blueprint.operation import MERGED_AT_MOST, Strategy
 from faas_operator.snapshot_catalog import BranchEntry, SessionEntry, SnapshotEntry
 
 METADATA_BYTES = 16 << 10

@@ -119,7 +119,7 @@ class RuntimeMetadata:
 
 
 def _twox128(text: str) -> bytes:
-    return b"".join(xxhash.xxh64_intdigest(text, seed).to_bytes(8, "little") for seed in (0, 1))
+    return b"".join(xxhash.xxh64_intdigest(text.encode(), seed).to_bytes(8, "little") for seed in (0, 1))
 
 
 def _hashed(hasher: str, key: bytes) -> bytes:
