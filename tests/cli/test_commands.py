@@ -35,7 +35,7 @@ COMMANDS = {
     "accounts create", "accounts list", "accounts show", "accounts limit", "accounts close", "accounts open",
     "accounts audit", "keys create", "keys list", "keys revoke",
     "job submit", "job wait", "job show", "operator doctor", "operator register", "operator run",
-    "operator show-config", "operator status",
+    "operator database", "operator show-config", "operator status",
 }  # fmt: skip
 
 
