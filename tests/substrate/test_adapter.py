@@ -129,6 +129,22 @@ async def test_a_result_is_posted_once(double, operator):
     assert double.tree.best.number == 3
 
 
+async def test_several_results_wait_for_one_block_and_survive_the_pool(double):
+    for _ in range(3):
+        await submit(double, PAYLOAD)
+    async with adapter_of(double) as adapter:
+        posting = [
+            asyncio.create_task(adapter.post_result(call_of(double, 40 + n), RESULT)) for n in range(3)
+        ]
+        await _until(lambda: len(double.tree.pool) == 3)
+        assert double.drop_pool() == 3
+        await _until(lambda: len(double.tree.pool) == 3)
+        block = double.make_block()
+        assert {item.block.block_hash for item in await asyncio.gather(*posting)} == {block.hash}
+    nonce = double.tree.best.state.get("System", "Account", "0x" + OPERATOR.account.hex())["nonce"]
+    assert nonce == 3
+
+
 async def test_an_overwritten_result_is_still_this_operators_answer(double):
     await submit(double, PAYLOAD)
     call = call_of(double)

@@ -55,6 +55,8 @@ class ExtrinsicSender:
         self._patience = patience
         self._poll = poll
         self._turn = asyncio.Lock()
+        self._under_way: set[int] = set()
+        """Nonces of extrinsics that are handed in as often as it takes, whatever the node knows of them."""
         self.account = "0x" + key.account.hex()
         """The account's id."""
         self.address = str(ss58_encode(key.account, SS58_FORMAT))
@@ -63,13 +65,20 @@ class ExtrinsicSender:
     async def send(self, call: bytes) -> Included:
         """Send a call and wait for a block with it, which may yet be replaced.
 
-        One at a time: the next nonce is asked for when the last one is settled. Raises CallFailed, and
-        ChainUnavailable when it cannot be known whether it was included.
+        Several may wait for a block at once. Raises CallFailed, and ChainUnavailable when it cannot be known
+        whether it was included.
         """
         async with self._turn:
             start = await self._rpc.finalised()
-            extrinsic = await self._sign(call, start)
+            nonce = await self._next_nonce()
+            while nonce in self._under_way:
+                nonce += 1
+            extrinsic = await self._sign(call, nonce, start)
+            self._under_way.add(nonce)
+        try:
             return await self._see_through(extrinsic, start)
+        finally:
+            self._under_way.discard(nonce)
 
     async def settled(self) -> None:
         """Wait until nothing of this account is pending, such as from before a restart."""
@@ -88,7 +97,7 @@ class ExtrinsicSender:
         account = await self._runtime.value(best.block_hash, "System", "Account", self.account)
         return 0 if account is None else int(account["nonce"])
 
-    async def _sign(self, call: bytes, birth: Block) -> Extrinsic:
+    async def _sign(self, call: bytes, nonce: int, birth: Block) -> Extrinsic:
         metadata = await self._runtime.metadata()
         signing = Signing(
             self._runtime.genesis,
@@ -97,7 +106,7 @@ class ExtrinsicSender:
             tuple(metadata.extensions()),
             birth,
         )
-        return sign(call, self._key, await self._next_nonce(), signing)
+        return sign(call, self._key, nonce, signing)
 
     async def _see_through(self, extrinsic: Extrinsic, start: Block) -> Included:
         deadline = time.monotonic() + self._patience
