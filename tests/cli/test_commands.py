@@ -36,8 +36,6 @@ COMMANDS = {
     "accounts audit", "keys create", "keys list", "keys revoke",
     "job submit", "job snapshot", "job restore", "job branch",
     "job merge", "job wait", "job show", "operator doctor", "operator register", "operator run",
-    "operator show-config", "operator status",
-    "job submit", "job wait", "job show", "operator doctor", "operator register", "operator run",
     "operator database", "operator show-config", "operator status",
 }  # fmt: skip
 
