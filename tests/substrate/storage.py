@@ -11,7 +11,7 @@ from runtime_metadata import Runtime
 
 def twox128(text: str) -> bytes:
     """The hash that pallets' and items' names have in keys."""
-    return b"".join(xxhash.xxh64_intdigest(text, seed).to_bytes(8, "little") for seed in (0, 1))
+    return b"".join(xxhash.xxh64_intdigest(text.encode(), seed).to_bytes(8, "little") for seed in (0, 1))
 
 
 def _hashed(hasher: str, key: bytes) -> bytes:
