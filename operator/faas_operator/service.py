@@ -147,15 +147,15 @@ class Operator:
     async def _is_on_duty(self) -> bool:
         """Of the processes that share a database, one follows the chain; the others stand by."""
         on_duty = await asyncio.to_thread(self._store.processes.take, OPERATOR_DUTY)
-        if on_duty is self._stands_by:
-            log.info("follows the chain" if on_duty else "stands by: another process follows the chain")
-        self._stands_by = not on_duty
         if not on_duty and self._tasks:  # taken for dead: the other goes on from what is stored
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
             self._tasks.clear()
             self._states.clear()
+        if on_duty is self._stands_by:
+            log.info("follows the chain" if on_duty else "stands by: another process follows the chain")
+        self._stands_by = not on_duty
         return on_duty
 
     async def _look(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -149,6 +150,20 @@ def test_many_that_start_at_once_make_the_tables_once(database):
     for thread in threads:
         thread.join()
     assert errors == []
+
+
+def test_a_file_whose_journal_another_is_changing_is_waited_for(tmp_path):
+    """SQLite itself says at once that it is locked."""
+    path = tmp_path / "store.sqlite"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    with closing(sqlite3.connect(path)) as hasty, pytest.raises(sqlite3.OperationalError, match="locked"):
+        hasty.execute("PRAGMA journal_mode=WAL")
+    done = threading.Timer(0.2, other.rollback)
+    done.start()
+    Store.open(f"sqlite:///{path}").close()
+    done.join()
+    other.close()
 
 
 def test_a_store_of_this_version_opens_without_the_migrations_library(tmp_path):

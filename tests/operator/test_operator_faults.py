@@ -217,6 +217,7 @@ async def test_our_own_earlier_transaction_in_the_way_is_no_refusal(node):
 async def test_confirmations_are_waited_for(node):
     node.set(confirmations=3)
     call = node.submit(0)
+    await node.live_until_states({call: State.SEEN})
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
             await node.live_until_states({call: State.CONFIRMED})
