@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import functools
 import os
 import secrets
@@ -239,10 +240,12 @@ def typescript_sdk() -> Path:
     return TYPESCRIPT_SDK
 
 
-@pytest.fixture(scope="session")
-def compiled(typescript_sdk: Path) -> Path:
-    """The folder of the package's tests, compiled, after the package was built."""
+@pytest.fixture(scope="module")
+def compiled(typescript_sdk: Path) -> Iterator[Path]:
+    """The folder of the package's tests, compiled, after the package was built; of one process at a time."""
     command = ["node", "scripts/compile-tests.mjs"]
-    done = subprocess.run(command, cwd=typescript_sdk, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return typescript_sdk / ".build"
+    with (typescript_sdk / "node_modules/.test.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(command, cwd=typescript_sdk, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield typescript_sdk / ".build"

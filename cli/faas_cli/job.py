@@ -295,7 +295,7 @@ def _client(
     place = find_place(rpc, tangle, blueprint, key)
     with _sdk_errors():
         return TangleFaaSClient(
-            place.rpc_url,
+            place.first_rpc_url,
             service_id=service,
             blueprint_id=place.blueprint_id,
             private_key=place.key,

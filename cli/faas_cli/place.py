@@ -10,7 +10,13 @@ import typer
 from faas_blueprint.errors import MissingPrerequisite
 
 RpcOption = Annotated[
-    str | None, typer.Option("--rpc", metavar="URL", envvar="FAAS_RPC_URL", help="The chain's endpoint.")
+    str | None,
+    typer.Option(
+        "--rpc",
+        metavar="URL",
+        envvar="FAAS_RPC_URL",
+        help="The chain's endpoint; several with commas in between.",
+    ),
 ]
 TangleOption = Annotated[
     str | None, typer.Option("--tangle", metavar="ADDRESS", envvar="FAAS_TANGLE", help="Tangle's address.")
@@ -29,6 +35,7 @@ class Place:
     """A Tangle deployment and who speaks to it."""
 
     rpc_url: str
+    """May be several, with commas in between."""
     tangle: str
     blueprint_id: int
     key: str | None = None
@@ -36,6 +43,11 @@ class Place:
     """Tangle's staking router; no view of the protocol tells it."""
     local: bool = False
     """Whether this is the devnet of this machine."""
+
+    @property
+    def first_rpc_url(self) -> str:
+        """For who asks one endpoint only."""
+        return self.rpc_url.partition(",")[0].strip()
 
 
 def find_place(

@@ -209,7 +209,7 @@ class Secrets(_Sourced):
     account_password: SecretStr | None = None
     """Of the Substrate account's file."""
     rpc_url: SecretStr = SecretStr("http://127.0.0.1:8545")
-    """May hold a provider's key."""
+    """May hold a provider's key; several endpoints are separated by commas."""
     database_url: SecretStr | None = None
     """May hold a password; default: SQLite in the home folder."""
     api_keys: Annotated[frozenset[str], NoDecode, BeforeValidator(_hash_keys)] = frozenset()

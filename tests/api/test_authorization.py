@@ -439,7 +439,7 @@ async def first_answer(app, path, key):
 
     serving = asyncio.create_task(app(scope, receive, answers.put))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 answer = await answers.get()
                 if answer["type"] == "websocket.http.response.start":

@@ -76,9 +76,9 @@ async def test_too_much_is_refused(client, faulty_engine):
 
 async def test_a_caller_who_goes_away_cancels_the_run(client, faulty_engine):
     task = asyncio.create_task(send(client, HELLO, parts(("a", b"1"))))
-    await asyncio.wait_for(faulty_engine.started.wait(), 10)
+    await asyncio.wait_for(faulty_engine.started.wait(), 60)
     task.cancel()
-    await asyncio.wait_for(faulty_engine.cancelled.wait(), 10)
+    await asyncio.wait_for(faulty_engine.cancelled.wait(), 60)
 
 
 @pytest.mark.machine

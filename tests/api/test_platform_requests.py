@@ -226,7 +226,7 @@ async def test_a_caller_who_goes_away_cancels_the_run(app, faulty_engine, store)
     async def send(_message):
         pass
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await app(scope, receive, send)
         await faulty_engine.cancelled.wait()
     with store._engine.connect() as connection:

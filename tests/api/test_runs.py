@@ -253,7 +253,7 @@ async def test_a_node_that_stops_marks_what_it_ran(faulty_client, app_service, f
     response = await faulty_client.post(
         "/api/v1/execute", json={"code": "1", "language": "python", "async": True}
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await faulty_engine.started.wait()
         await app_service.close()
         await faulty_engine.cancelled.wait()
@@ -266,7 +266,7 @@ async def test_a_keyed_run_outlives_its_caller(faulty_client, app_service, fault
     request = {"code": "1", "language": "python", "execution_id": "exec_keyed"}
     headers = {"Idempotency-Key": "stay"}
     waiting = asyncio.create_task(faulty_client.post("/api/v1/execute", json=request, headers=headers))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await faulty_engine.started.wait()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)

@@ -107,7 +107,7 @@ async def test_whatever_a_client_says(place, caplog, path, script, way, unknown)
     caplog.set_level(logging.WARNING)
     before = tasks()
     client = connect(f"ws://{place}/{path}", additional_headers=KEY, max_queue=None, ping_interval=None)
-    async with asyncio.timeout(20), client as socket:
+    async with asyncio.timeout(60), client as socket:
         heard: list[dict] = []
         listening = asyncio.create_task(listen(socket, heard))
         expected = await play(socket, script)
@@ -194,6 +194,6 @@ def tasks() -> set[asyncio.Task[object]]:
 
 async def none_but(before: set[asyncio.Task[object]]) -> None:
     """Every task of a socket is over a moment after it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while left := tasks() - before:
             await asyncio.wait(left, timeout=0.1)

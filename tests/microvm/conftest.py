@@ -16,8 +16,10 @@ from faas_microvm.engine import Engine, EngineSettings
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def suite_engine(faas_home: Path) -> AsyncIterator[Engine]:
-    """The engine on the base snapshot; `FAAS_TEST_EMULATOR=fork` runs the same tests in forked machines."""
-    choice = EmulatorChoice(os.environ.get("FAAS_TEST_EMULATOR", "stock"))
+    """The engine on the base snapshot: restored machines, of our own build where there is one.
+    `FAAS_TEST_EMULATOR=fork` runs the same tests in forked machines, `stock` on the host's emulator."""
+    usual = EmulatorChoice.STOCK if own_emulator(faas_home) is None else EmulatorChoice.RESTORE
+    choice = EmulatorChoice(os.environ.get("FAAS_TEST_EMULATOR", usual))
     async with await Engine.open(faas_home, settings=EngineSettings(emulator=choice)) as opened:
         yield opened
 

@@ -19,7 +19,7 @@ JOB = make_job("python", "import time, os; print(time.time_ns(), os.urandom(4).h
 
 
 async def waiting(engine: Engine, count: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(engine.pool._waiting) < count:
             await asyncio.sleep(0.02)
 

@@ -221,7 +221,7 @@ class Node:
         """Run an operator until the condition holds, then stop it cleanly."""
         task = asyncio.create_task(self.operator().run())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 if meanwhile is not None:
                     await meanwhile
                 while not condition():

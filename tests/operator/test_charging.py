@@ -392,7 +392,7 @@ async def test_the_books_are_kept_while_the_chain_is_silent(bookkeeping, clock):
     store, chain, books = bookkeeping
     store.snapshots.add(ACCOUNT, Record(1 << 30), SnapshotOrigin(Mode.CHECKPOINTED), {})
     keeping = asyncio.create_task(books.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while chain.asked < 3:
             await asyncio.sleep(0.001)
         clock.now += 3600
@@ -407,7 +407,7 @@ async def test_the_books_are_kept_while_the_chain_is_silent(bookkeeping, clock):
 async def test_books_that_do_not_add_up_stop_the_node(bookkeeping, clock):
     store, chain, books = bookkeeping
     keeping = asyncio.create_task(books.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while chain.asked == 0:  # it asks after it has added up
             await asyncio.sleep(0.001)
     with store._engine.begin() as connection:
@@ -415,7 +415,7 @@ async def test_books_that_do_not_add_up_stop_the_node(bookkeeping, clock):
     await asyncio.sleep(0.02)
     assert not keeping.done()  # until it looks again
     clock.now += 3600
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(LedgerBroken, match="acct_9"):
             await keeping
 

@@ -168,7 +168,7 @@ async def test_a_fatal_error_stops_the_node_and_loses_nothing(node):
     node.engine.failures = [MissingPrerequisite("no image")]
     call = node.submit(0)
     with pytest.raises(MissingPrerequisite):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await node.operator().run()
     await node.live_until_states({call: State.FINAL})
 
@@ -389,7 +389,7 @@ async def test_a_stop_does_not_wait_for_ever(node):
     await posting.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await task
     assert node.state(call) is State.POSTING
 

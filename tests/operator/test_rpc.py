@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from faas_blueprint.digests import keccak256
-from faas_blueprint.errors import ChainUnavailable
+from faas_blueprint.errors import ChainUnavailable, MissingPrerequisite
 from faas_blueprint.receipt import Address
 from faas_operator.chain.rpc import LOG_RANGE, Reverted, Rpc
+from faas_operator.logs import KeyValueFormatter
 
 TANGLE = Address("0x" + "7a" * 20)
 REFUSAL = "0x" + (keccak256(b"ServiceNotActive(uint64)")[:4] + bytes(31) + b"\7").hex()
@@ -21,7 +22,7 @@ Answer = Callable[[str, list[Any]], web.Response]
 
 
 @asynccontextmanager
-async def node(answer: Answer) -> AsyncIterator[Rpc]:
+async def endpoint(answer: Answer) -> AsyncIterator[str]:
     async def handle(request: web.Request) -> web.Response:
         call = await request.json()
         return answer(call["method"], call["params"])
@@ -34,10 +35,17 @@ async def node(answer: Answer) -> AsyncIterator[Rpc]:
     await site.start()
     port = runner.addresses[0][1]
     try:
-        async with Rpc(f"http://127.0.0.1:{port}", attempts=3, backoff=0.01, timeout=0.5) as rpc:
-            yield rpc
+        yield f"http://127.0.0.1:{port}"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def node(*answers: Answer) -> AsyncIterator[Rpc]:
+    """A client of so many endpoints."""
+    async with AsyncExitStack() as stack:
+        urls = [await stack.enter_async_context(endpoint(answer)) for answer in answers]
+        yield await stack.enter_async_context(Rpc(", ".join(urls), attempts=3, backoff=0.01, timeout=0.5))
 
 
 def result(value: object) -> web.Response:
@@ -138,3 +146,114 @@ async def test_the_block_before_a_time(timestamp: int, block: int) -> None:
 
     async with node(answer) as rpc:
         assert await rpc.block_at(timestamp) == block
+
+
+class ChainDouble:
+    """A node of a chain of empty blocks; fails while `down`."""
+
+    def __init__(self, chain_id: int = 31337, height: int = 100) -> None:
+        self.chain_id = chain_id
+        self.height = height
+        self.down: web.Response | None = None
+        self.asked: list[str] = []
+
+    def __call__(self, method: str, parameters: list[Any]) -> web.Response:
+        self.asked.append(method)
+        if self.down is not None:
+            return web.Response(status=self.down.status, text=self.down.text)
+        match method:
+            case "eth_chainId":
+                return result(hex(self.chain_id))
+            case "eth_blockNumber":
+                return result(hex(self.height))
+            case "eth_getBlockByNumber":
+                return result({"number": hex(self.height), "hash": "0x" + "22" * 32, "timestamp": "0x1"})
+            case _:
+                return result([])
+
+
+FAILURES = [
+    web.Response(status=503),
+    web.Response(status=429),
+    web.Response(text="<html>"),
+    fault(-32601, "method not found"),
+    fault(-32000, "missing trie node"),
+]
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_another_endpoint_is_asked_at_once(
+    failure: web.Response, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = ChainDouble(), ChainDouble(height=101)
+    async with node(first, second) as rpc:
+        assert await rpc.chain_id() == 31337
+        assert (await rpc.head()).block.number == 100
+        first.down = failure
+        assert (await rpc.head()).block.number == 101
+        asked = len(first.asked)
+        assert await rpc.logs(TANGLE, [], 1, 101) == []
+        assert len(first.asked) == asked, "the one that answered last is asked first"
+        second.down, first.down, first.height = failure, None, 102
+        assert (await rpc.head()).block.number == 102
+    told = [KeyValueFormatter().format(record) for record in caplog.records]
+    assert sum("another endpoint is asked" in line for line in told) == 2
+    assert not any("127.0.0.1" in line for line in told)
+
+
+async def test_an_endpoint_of_another_chain_is_never_asked(caplog: pytest.LogCaptureFixture) -> None:
+    first, second = ChainDouble(), ChainDouble(chain_id=1)
+    async with node(first, second) as rpc:
+        await rpc.chain_id()
+        first.down = FAILURES[0]
+        with pytest.raises(ChainUnavailable):
+            await rpc.head()
+        first.down = None
+        assert (await rpc.head()).block.number == 100
+    assert set(second.asked) == {"eth_chainId"}
+    assert "it serves chain 1, not 31337" in KeyValueFormatter().format(caplog.records[-1])
+
+
+async def test_an_endpoint_that_lags_is_asked_when_it_has_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would say that there are no logs in blocks that it does not know."""
+    first, second = ChainDouble(height=100), ChainDouble(height=99)
+    async with node(first, second) as rpc:
+        await rpc.head()
+        first.down = FAILURES[0]
+        with pytest.raises(ChainUnavailable):
+            await rpc.logs(TANGLE, [], 1, 100)
+        assert set(second.asked) == {"eth_chainId", "eth_blockNumber"}
+        second.height = 100
+        assert await rpc.logs(TANGLE, [], 1, 100) == []
+        second.down, first.down, first.height = FAILURES[0], None, 50
+        with pytest.raises(ChainUnavailable):
+            await rpc.head()
+        monkeypatch.setattr("faas_operator.chain.rpc.CATCH_UP_SECONDS", 0.0)
+        assert (await rpc.head()).block.number == 50, "the chain itself has gone back"
+
+
+async def test_all_endpoints_are_away() -> None:
+    doubles = [ChainDouble() for _ in range(3)]
+    for double in doubles:
+        double.down = FAILURES[0]
+    async with node(*doubles) as rpc:
+        with pytest.raises(ChainUnavailable, match="eth_chainId"):
+            await rpc.chain_id()
+        doubles[2].down = None
+        assert await rpc.chain_id() == 31337
+    assert len(doubles[0].asked) <= 4
+
+
+async def test_a_revert_is_an_answer() -> None:
+    first, second = ChainDouble(), ChainDouble()
+    first.down = fault(3, "execution reverted", REFUSAL)
+    async with node(first, second) as rpc:
+        with pytest.raises(Reverted):
+            await rpc.call(TANGLE, b"")
+    assert second.asked == []
+
+
+@pytest.mark.parametrize("urls", ["", " , "])
+def test_no_endpoint(urls: str) -> None:
+    with pytest.raises(MissingPrerequisite, match="FAAS_RPC_URL"):
+        Rpc(urls)

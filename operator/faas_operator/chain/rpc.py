@@ -1,46 +1,37 @@
-"""An EVM node over JSON-RPC: retries what may pass by itself, tells a revert from an outage.
+"""An EVM chain over JSON-RPC: retries what may pass by itself, and asks another endpoint when one fails.
 
-Reads only; transactions are `sender`'s business.
+Another endpoint is believed only on the same chain, and once it has come as far as what was read before: a
+node that lags would answer that there are no logs. Reads only; transactions are `sender`'s business.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
-from urllib.parse import unquote, urlsplit
 
-import aiohttp
-from web3 import AsyncHTTPProvider
-from web3.types import RPCEndpoint
-
-from faas_blueprint.errors import ChainUnavailable
+from faas_blueprint.errors import ChainUnavailable, MissingPrerequisite
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.abi import Log, Read
-from faas_blueprint.tangle.reverts import ContractError, decode_revert
+from faas_operator.chain.endpoint import Endpoint, decode_hexadecimal
+from faas_operator.chain.endpoint import Reverted as Reverted
 from faas_operator.chain.interface import Block
-from faas_operator.happenings import RPC_ERRORS
+from faas_operator.logs import about
 
 T = TypeVar("T")
 
 LOG_RANGE = 2_000
 """Blocks asked for in one eth_getLogs; many providers refuse more."""
 
-_SHORTEST_SECRET = 8
-"""Shorter parts of a URL, such as `v3`, are no keys."""
+CATCH_UP_SECONDS = 60.0
+"""How long an endpoint that lags is not believed; then the chain itself is taken to have gone back."""
 
-_LIMIT_EXCEEDED = frozenset({-32005, -32016, 429})
-
-
-class Reverted(Exception):
-    """A call would revert, or a transaction did."""
-
-    def __init__(self, error: ContractError) -> None:
-        super().__init__(str(error))
-        self.error = error
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +54,22 @@ class Header:
 
 
 class Rpc:
-    """One endpoint. Tries `attempts` times, waiting `backoff` seconds in between, doubled each time."""
+    """A chain through one endpoint or several, the one that answered last first. Tries all of them `attempts`
+    times, waiting `backoff` seconds in between, doubled each time."""
 
-    def __init__(self, url: str, *, timeout: float = 10.0, attempts: int = 4, backoff: float = 0.1) -> None:
-        self.url = url
-        self._secrets = _secret_parts(url)
+    def __init__(self, urls: str, *, timeout: float = 10.0, attempts: int = 4, backoff: float = 0.1) -> None:
+        """`urls` are separated by commas or blanks."""
+        self._endpoints = [Endpoint(url, timeout) for url in re.split(r"[\s,]+", urls.strip()) if url]
+        if not self._endpoints:
+            raise MissingPrerequisite("set FAAS_RPC_URL to an endpoint of the chain")
+        self._asked = 0
+        """Index of the endpoint that is asked."""
         self._attempts = attempts
         self._backoff = backoff
-        self._provider = AsyncHTTPProvider(
-            url,
-            request_kwargs={"timeout": aiohttp.ClientTimeout(timeout)},
-            exception_retry_configuration=None,
-        )
+        self._chain_id: int | None = None
+        self._newest = 0
+        """The number of the newest block that was read, and when that was."""
+        self._newest_at = time.monotonic()
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,9 +79,15 @@ class Rpc:
     ) -> None:
         await self.close()
 
+    @property
+    def url(self) -> str:
+        """Where the chain is asked now; may hold a provider's key."""
+        return self._endpoints[self._asked].url
+
     async def close(self) -> None:
         """Close the connections."""
-        await self._provider.disconnect()
+        for endpoint in self._endpoints:
+            await endpoint.close()
 
     async def request(self, method: str, *parameters: object) -> Any:
         """The result of a method. Raises ChainUnavailable, or Reverted for a revert."""
@@ -95,13 +96,41 @@ class Rpc:
             if attempt:
                 await asyncio.sleep(wait)
                 wait *= 2
-            try:
-                return await self._once(method, parameters)
-            except ChainUnavailable as error:
-                last = error
-                if not error.details.get("retry"):
-                    break
+            for _ in self._endpoints:
+                asked = self._asked
+                try:
+                    return await self._endpoints[asked].request(method, parameters)
+                except ChainUnavailable as error:
+                    last = error
+                    if not await self._left(asked, error):
+                        break
+            if not last.details.get("retry"):
+                break
         raise last
+
+    async def _left(self, asked: int, error: ChainUnavailable) -> bool:
+        """Whether another endpoint is asked from now on: one of the same chain that has come as far."""
+        for step in range(1, len(self._endpoints)):
+            other = (asked + step) % len(self._endpoints)
+            try:
+                await self._believe(self._endpoints[other])
+            except (ChainUnavailable, Reverted) as reason:
+                log.warning("endpoint cannot be used", extra=about(endpoint=other + 1, error=reason))
+                continue
+            if self._asked == asked:  # no one else has found one meanwhile
+                self._asked = other
+                log.warning("another endpoint is asked", extra=about(endpoint=other + 1, error=error))
+            break
+        return self._asked != asked
+
+    async def _believe(self, endpoint: Endpoint) -> None:
+        """Raises ChainUnavailable."""
+        chain_id = _int(await endpoint.request("eth_chainId"))
+        if self._chain_id not in (None, chain_id):
+            raise ChainUnavailable(f"it serves chain {chain_id}, not {self._chain_id}")
+        number = _int(await endpoint.request("eth_blockNumber"))
+        if number < self._newest and time.monotonic() - self._newest_at < CATCH_UP_SECONDS:
+            raise ChainUnavailable(f"it is at block {number}, block {self._newest} was read before")
 
     async def call(
         self,
@@ -113,7 +142,7 @@ class Rpc:
         block: str = "latest",
     ) -> bytes:
         """What a call returns, without a transaction. Raises Reverted, ChainUnavailable."""
-        return _bytes(await self.request("eth_call", call_fields(to, data, sender, value), block))
+        return decode_hexadecimal(await self.request("eth_call", call_fields(to, data, sender, value), block))
 
     async def read(self, to: Address, read: Read[T]) -> T:
         """A view's answer. Raises Reverted, ChainUnavailable."""
@@ -121,13 +150,16 @@ class Rpc:
 
     async def chain_id(self) -> int:
         """The chain's id."""
-        return _int(await self.request("eth_chainId"))
+        self._chain_id = _int(await self.request("eth_chainId"))
+        return self._chain_id
 
     async def head(self) -> Header:
         """The newest block."""
         header = await self.header("latest")
         if header is None:
             raise ChainUnavailable("the node has no newest block")
+        if header.block.number >= self._newest:
+            self._newest, self._newest_at = header.block.number, time.monotonic()
         return header
 
     async def header(self, number: int | str) -> Header | None:
@@ -176,58 +208,11 @@ class Rpc:
             found += [_log_entry(entry) for entry in raw if not entry.get("removed")]
         return sorted(found, key=lambda entry: (entry.block.number, entry.index))
 
-    async def _once(self, method: str, parameters: Sequence[object]) -> Any:
-        try:
-            response = await self._provider.make_request(RPCEndpoint(method), list(parameters))
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            RPC_ERRORS.labels(method).inc()
-            told = self._without_secrets(str(error) or type(error).__name__)
-            # not `from error`: a traceback would show the URL that it names
-            raise ChainUnavailable(f"{method}: {told}", {"retry": True}) from None
-        fault = response.get("error")
-        if fault is None:
-            return response.get("result")
-        failure = self._failure(method, fault)
-        if isinstance(failure, ChainUnavailable):
-            RPC_ERRORS.labels(method).inc()
-        raise failure
-
-    def _failure(self, method: str, fault: object) -> Exception:
-        if not isinstance(fault, Mapping):
-            return ChainUnavailable(self._without_secrets(f"{method}: {fault}"))
-        message = str(fault.get("message", ""))
-        data = fault.get("data")
-        if isinstance(data, Mapping):
-            data = data.get("data", data.get("result"))
-        if fault.get("code") == 3 or "revert" in message.lower():
-            return Reverted(decode_revert(_bytes(data) if isinstance(data, str) else b""))
-        retry = fault.get("code") in _LIMIT_EXCEEDED
-        told = self._without_secrets(f"{method}: {message}")
-        return ChainUnavailable(told, {"retry": retry, "code": fault.get("code")})
-
-    def _without_secrets(self, text: str) -> str:
-        """A provider's key is in the URL, and errors like to repeat it."""
-        for secret in self._secrets:
-            text = text.replace(secret, "…")
-        return text
-
 
 def call_fields(to: Address | None, data: bytes, sender: Address | None, value: int) -> dict[str, str]:
     """A call as JSON-RPC takes it."""
     fields = {"data": "0x" + data.hex(), "value": hex(value)}
     return fields | ({"to": to} if to else {}) | ({"from": sender} if sender else {})
-
-
-def _secret_parts(url: str) -> tuple[str, ...]:
-    """The URL, and every word of it that may be a key: all but the end of the host's name; longest first."""
-    try:
-        host = urlsplit(url).hostname or ""
-    except ValueError:
-        host = ""
-    rest = url.replace(host, "", 1)
-    subdomain, dot, _ = host.partition(".")
-    words = [*re.findall(r"[\w~-]+", f"{rest} {unquote(rest)}"), subdomain if dot else ""]
-    return tuple(sorted({url, *(word for word in words if len(word) >= _SHORTEST_SECRET)}, key=len)[::-1])
 
 
 def _topic(topic: bytes | Sequence[bytes] | None) -> object:
@@ -239,18 +224,11 @@ def _topic(topic: bytes | Sequence[bytes] | None) -> object:
 def _log_entry(raw: Mapping[str, Any]) -> LogEntry:
     log = Log(
         address(str(raw["address"])),
-        tuple(_bytes(topic) for topic in cast("list[str]", raw["topics"])),
-        _bytes(str(raw["data"])),
+        tuple(decode_hexadecimal(topic) for topic in cast("list[str]", raw["topics"])),
+        decode_hexadecimal(str(raw["data"])),
     )
     block = Block(_int(raw["blockNumber"]), str(raw["blockHash"]))
     return LogEntry(log, block, str(raw["transactionHash"]), _int(raw["logIndex"]))
-
-
-def _bytes(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text.removeprefix("0x"))
-    except ValueError as error:
-        raise ChainUnavailable(f"{text[:40]!r} is not hexadecimal") from error
 
 
 def _int(text: str) -> int:
