@@ -131,12 +131,18 @@ class TransactionSender:
     async def _submit(self, fields: Mapping[str, Any], fees: _Fees) -> str:
         priced = {**fields, "maxFeePerGas": fees.most, "maxPriorityFeePerGas": fees.priority}
         signed = self._account.sign_transaction(priced)
+        name = "0x" + signed.hash.hex()
         try:
             await self._rpc.request("eth_sendRawTransaction", "0x" + signed.raw_transaction.hex())
         except ChainUnavailable as error:
-            if "already" not in error.message.lower():  # "already known", "already imported"
+            # "already known", "already imported"; or "nonce too low", of one that was taken, its answer lost
+            if "already" not in error.message.lower() and not await self._is_included(name):
                 raise
-        return "0x" + signed.hash.hex()
+        return name
+
+    async def _is_included(self, name: str) -> bool:
+        raw = await self._rpc.request("eth_getTransactionReceipt", name)
+        return raw is not None and raw.get("blockNumber") is not None
 
     async def _settle(self, fields: Mapping[str, Any], fees: _Fees, first: str) -> TransactionReceipt:
         hashes = [first]
