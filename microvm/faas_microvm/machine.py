@@ -174,9 +174,7 @@ class Machine:
         machine = cls(process, stderr_fd, state_fd)
         try:
             async with asyncio.timeout(START_SECONDS):
-                await machine._attach(ours, info_read)
-            if cgroup is not None:
-                cgroup.add(machine.pid)
+                await machine._attach(ours, info_read, cgroup)
         except BaseException as error:
             failure = InsufficientResources(
                 f"the host could not start a machine: {type(error).__name__}: {error}".rstrip(": "),
@@ -189,15 +187,21 @@ class Machine:
             raise
         return machine
 
-    async def _attach(self, connection: socket.socket, info_read: int) -> None:
+    async def _attach(self, connection: socket.socket, info_read: int, cgroup: sandbox.Cgroup | None) -> None:
         loop = asyncio.get_running_loop()
         with os.fdopen(info_read, "rb") as info:
             text = await loop.run_in_executor(None, info.read)
         if not text:
             raise self._failure("its sandbox could not be made")
         self.pid = int(json.loads(text)["child-pid"])
-        connection.setblocking(False)
-        await self._qmp.connect(connection)
+        # the kernel takes some 10 ms to move a process, as long as the emulator takes to start
+        joining = None if cgroup is None else asyncio.create_task(asyncio.to_thread(cgroup.add, self.pid))
+        try:
+            connection.setblocking(False)
+            await self._qmp.connect(connection)
+        finally:
+            if joining is not None:
+                await joining
 
     async def _await_restored(self) -> None:
         for _ in range(3000):
