@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figure, single, spread
-from benchmarks.setting import Setting, milliseconds
+from benchmarks.jobs import REFILL_SECONDS
+from benchmarks.setting import STOCK, Setting, milliseconds
 from faas_blueprint.job import Job, make_job
 from faas_blueprint.outcome import Outcome
+from faas_microvm.engine import Engine
 from faas_microvm.home import default_home
 from faas_microvm.mailbox import Program, encode_request
 from faas_microvm.program_cache import ProgramCache
@@ -41,11 +45,13 @@ class _Hello:
     async def compile(self) -> None:
         await self.toolchains.compile(self.job, self.execute)
 
-    async def run(self) -> None:
+    async def run(self, used: Engine) -> None:
         compiled = await self.toolchains.compile(self.job, self.execute)
         if compiled.program is None:
             raise AssertionError(f"it does not compile: {compiled.outcome}")
-        outcome = await self.execute(self.setting.snapshot, self.job, compiled.program)
+        request = encode_request(self.job, compiled.program)
+        async with used.machine(used.library.base) as machine:
+            outcome = await run_to_outcome(machine, used.library.base, request, WATCHDOG_SECONDS)
         if outcome.stdout.content != GREETING:
             raise AssertionError(f"expected {GREETING!r} from the job, got {outcome}")
 
@@ -53,20 +59,40 @@ class _Hello:
 async def compiling(setting: Setting) -> list[Figure]:
     """A toolchain's snapshot, restored for each compilation; the machine's start is in the figure."""
     figures = []
-    for language, code in HELLO.items():
-        compiles = []
-        for number in range(setting.few):
-            with tempfile.TemporaryDirectory() as folder:
-                toolchains = _toolchains(setting, Path(folder))
-                hello = _Hello(setting, toolchains, make_job(language, code))
-                await toolchains.open(hello.job.language)
-                compiles.append(await milliseconds(hello.compile()))
-                if number == 0:
-                    runs = [await milliseconds(hello.run()) for _ in range(setting.runs)]
-                toolchains.close()
-        figures.append(single(f"compile_{language}_ms", "hello world, from source to program", compiles))
-        figures.append(spread(f"hello_{language}_ms", "hello world that was compiled before", runs))
+    async with AsyncExitStack() as stack:
+        engines = {
+            suffix: (await stack.enter_async_context(setting.on(settings))).engine
+            for suffix, settings in setting.waiting.items()
+            if suffix != STOCK
+        }
+        for language, code in HELLO.items():
+            compiles, runs = await _measured(setting, make_job(language, code), engines)
+            figures.append(single(f"compile_{language}_ms", "hello world, from source to program", compiles))
+            for suffix, times in runs.items():
+                meaning = "hello world that was compiled before" + (", restored and paused" if suffix else "")
+                figures.append(spread(f"hello_{language}_ms{suffix}", meaning, times))
     return figures
+
+
+async def _measured(
+    setting: Setting, job: Job, engines: dict[str, Engine]
+) -> tuple[list[float], dict[str, list[float]]]:
+    """How long compiling takes, and running what is compiled on each engine, in turns."""
+    compiles: list[float] = []
+    runs: dict[str, list[float]] = {suffix: [] for suffix in engines}
+    for number in range(setting.few):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(_toolchains(setting, Path(folder))) as toolchains,
+        ):
+            hello = _Hello(setting, toolchains, job)
+            await toolchains.open(job.language)
+            compiles.append(await milliseconds(hello.compile()))
+            for _ in range(setting.runs if number == 0 else 0):
+                for suffix, used in engines.items():
+                    await asyncio.sleep(REFILL_SECONDS)
+                    runs[suffix].append(await milliseconds(hello.run(used)))
+    return compiles, runs
 
 
 def _toolchains(setting: Setting, folder: Path) -> Toolchains:

@@ -11,6 +11,7 @@ from faas_blueprint.job import Job, Limits, make_job
 from faas_blueprint.outcome import Outcome
 from faas_microvm.emulator import Emulator, EmulatorChoice, own_emulator, stock_emulator
 from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home
 from faas_microvm.machine import Machine
 from faas_microvm.sandbox import HostLimits
@@ -18,6 +19,8 @@ from faas_microvm.snapshot import Snapshot
 
 STOCK = "_stock"
 """The end of the names of figures that were measured on the host's emulator beside ours."""
+RESTORED = "_restored"
+"""The same of figures of ours in machines that were restored, where by default they are forked."""
 HELLO = {"python": "print('Hello World')", "javascript": "console.log('Hello World')"}
 MACHINE_LIMITS = HostLimits(cpu_seconds=600, memory_bytes=EngineSettings().memory_bytes)
 
@@ -51,12 +54,34 @@ class Setting:
         stock = {STOCK: stock_emulator()} if self.engine.emulator.forks else {}
         return {"": self.engine.emulator, **stock}
 
+    @property
+    def waiting(self) -> dict[str, EngineSettings]:
+        """Engines that keep a machine waiting for the next job, likewise: forked from a warm one, as by
+        default where there is our build; restored and paused, ours; and the host's."""
+        stock = EngineSettings(waiting=1, emulator=EmulatorChoice.STOCK)
+        if not self.engine.emulator.forks:
+            return {"": stock}
+        restored = EngineSettings(waiting=1, emulator=EmulatorChoice.RESTORE)
+        return {"": EngineSettings(emulator=EmulatorChoice.FORK), RESTORED: restored, STOCK: stock}
+
+    @property
+    def cold(self) -> dict[str, EngineSettings]:
+        """Engines that restore a machine for each job: ours or the host's, and the host's beside ours."""
+        choices = {"": EmulatorChoice.RESTORE, STOCK: EmulatorChoice.STOCK}
+        if not self.engine.emulator.forks:
+            choices = {"": EmulatorChoice.STOCK}
+        return {suffix: EngineSettings(emulator=choice) for suffix, choice in choices.items()}
+
+    @property
+    def forks(self) -> bool:
+        """Whether the engine's machines are forked from a warm one."""
+        return isinstance(self.engine.pool, ForkPool)
+
     @asynccontextmanager
-    async def on(self, emulator: Emulator, waiting: int = 0) -> AsyncIterator[Setting]:
-        """The same on an emulator, with so many machines that wait, restored and paused, for the next job."""
-        choice = EmulatorChoice.RESTORE if emulator.forks else EmulatorChoice.STOCK
-        settings = EngineSettings(waiting=waiting, emulator=choice)
+    async def on(self, settings: EngineSettings) -> AsyncIterator[Setting]:
+        """The same on another engine; a warm machine is up if it forks."""
         async with await Engine.open(settings=settings) as engine:
+            await engine.run(hello_job("python"))
             yield replace(self, engine=engine)
 
     async def run(self, job: Job, stdout: bytes) -> Outcome:
