@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,24 +167,54 @@ async def test_the_operator_is_paid(fresh_chain) -> None:
     assert earned >= deployment.event_rate_wei * 40 // 100
 
 
-async def test_a_stuck_transaction_is_replaced(fresh_chain) -> None:
-    call = await fresh_chain.submit(INPUTS)
-    deployment = fresh_chain.deployment
-    operator = fresh_chain.operator()
-    connect = EvmAdapter.connect(
-        deployment.rpc_url, deployment.tangle, deployment.blueprint_id, operator, patience=0.4
-    )
-    async with await connect as adapter:
-        await fresh_chain.rpc.request("evm_setAutomine", False)
+async def only_pending(chain, but: str = "") -> dict[str, str]:
+    """The account's one transaction that waits: replaced ones are not queued behind it. Not the one with
+    the hash `but`, which a node may also drop when it is too cheap."""
+    async with asyncio.timeout(60):
+        while True:
+            pool = (await chain.rpc.request("txpool_content"))["pending"]
+            waiting = [transaction for of_one in pool.values() for transaction in of_one.values()]
+            assert len(waiting) <= 1
+            if waiting and waiting[0]["hash"] != but:
+                return waiting[0]
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def posting_while_nothing_is_mined(chain) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Yields what checks that the result is posted in the end."""
+    call = await chain.submit(INPUTS)
+    place = (chain.deployment.rpc_url, chain.deployment.tangle, chain.deployment.blueprint_id)
+    async with await EvmAdapter.connect(*place, chain.operator(), patience=2) as adapter:
+        await chain.rpc.request("evm_setAutomine", False)
         posting = asyncio.create_task(adapter.post_result(call, result_payload(call)))
-        await asyncio.sleep(1.0)
-        pool = await fresh_chain.rpc.request("txpool_content")
-        (pending,) = pool["pending"].values()
-        assert len(pending) == 1  # replaced, not queued behind
+
+        async def posted() -> None:
+            assert await adapter.posted_result(call, 0) == await posting
+
+        yield posted
+
+
+async def test_a_stuck_transaction_is_replaced(fresh_chain) -> None:
+    async with posting_while_nothing_is_mined(fresh_chain) as posted:
+        await only_pending(fresh_chain, but=(await only_pending(fresh_chain))["hash"])
         await fresh_chain.rpc.request("evm_setAutomine", True)
         await fresh_chain.rpc.request("evm_mine")
-        posted = await posting
-        assert await adapter.posted_result(call, 0) == posted
+        await posted()
+
+
+async def test_a_transaction_follows_the_fees_when_they_leap(fresh_chain) -> None:
+    async with posting_while_nothing_is_mined(fresh_chain) as posted:
+        first = await only_pending(fresh_chain)
+        leapt = int(first["maxFeePerGas"], 16) * 20
+        await fresh_chain.rpc.request("anvil_setNextBlockBaseFeePerGas", hex(leapt))
+        await fresh_chain.rpc.request("evm_mine")
+        assert (await fresh_chain.rpc.head()).base_fee == leapt
+        second = await only_pending(fresh_chain, but=first["hash"])  # the usual step would not do
+        assert int(second["maxFeePerGas"], 16) > leapt
+        assert second["nonce"] == first["nonce"]
+        await fresh_chain.rpc.request("evm_mine")
+        await posted()
 
 
 async def test_a_transaction_that_is_never_included(fresh_chain) -> None:

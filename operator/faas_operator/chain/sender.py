@@ -1,7 +1,8 @@
 """Transactions of one key: the only owner of its nonce.
 
 A transaction is priced by EIP-1559; one that is not in a block after a while is sent again with the
-same nonce and a higher fee, so whichever copy is included, its effect happens once.
+same nonce and a higher fee, what blocks cost by then at least, so whichever copy is included, its effect
+happens once.
 """
 
 from __future__ import annotations
@@ -50,6 +51,9 @@ class _Fees:
         return _Fees(
             self.most * (100 + BUMP_PERCENT) // 100 + 1, self.priority * (100 + BUMP_PERCENT) // 100 + 1
         )
+
+    def at_least(self, other: _Fees) -> _Fees:
+        return _Fees(max(self.most, other.most), max(self.priority, other.priority))
 
 
 class TransactionSender:
@@ -152,8 +156,8 @@ class TransactionSender:
                 return await self._receipt(raw, fields)
             if await self._count("latest") > fields["nonce"]:
                 break  # included or displaced in this moment: one more look, then give up
-            fees = fees.bumped()
             with contextlib.suppress(ChainUnavailable):  # such as: an earlier copy was included just now
+                fees = fees.bumped().at_least(await self._fees())
                 hashes.append(await self._submit(fields, fees))
         raw = await self._included(hashes)
         if raw is not None:
