@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
-from sqlalchemy import Engine, func
-from sqlmodel import Session, col, select
+import sqlalchemy
+from sqlalchemy import Engine, Row, bindparam, func
+from sqlmodel import Session, SQLModel, col, select
 
 from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.receipt import Address
@@ -18,13 +20,29 @@ from faas_operator.account_record import Account, AccountLimits
 from faas_operator.account_tables import AccountRow, AddressRow
 from faas_operator.execution_record import Conflict
 from faas_operator.payers import PAYING_NETWORK, hand_over
-from faas_operator.transactions import lock
+from faas_operator.transactions import lock, reading
 
 NAME_CHARACTERS = 100
 
 LIMIT_NAMES = ("requests_per_minute", "requests_per_hour", "concurrent_executions")
 
 LARGEST_LIMIT = 1_000_000_000
+
+_ACCOUNTS = SQLModel.metadata.tables[str(AccountRow.__tablename__)]
+_ADDRESSES = SQLModel.metadata.tables[str(AddressRow.__tablename__)]
+
+WITH_ADDRESSES = (
+    sqlalchemy.select(
+        *(column.label(f"account_{column.name}") for column in _ACCOUNTS.c),
+        _ADDRESSES.c.network,
+        _ADDRESSES.c.address,
+    )
+    .select_from(_ACCOUNTS.outerjoin(_ADDRESSES, _ADDRESSES.c.account == _ACCOUNTS.c.id))
+    .order_by(_ADDRESSES.c.created_at)
+)
+"""A row for each address of an account, or one: see `account_in`."""
+
+_BY_ID = WITH_ADDRESSES.where(_ACCOUNTS.c.id == bindparam("account"))
 
 
 class AccountStore:
@@ -53,12 +71,15 @@ class AccountStore:
 
     def get(self, account_id: str) -> Account:
         """Raises NotFound."""
-        with Session(self._engine) as session:
-            return account_of(session, row_of(session, account_id))
+        with reading(self._engine) as session:
+            rows = session.execute(_BY_ID, {"account": account_id}).all()
+        if not rows:
+            raise NotFound(f"no account {account_id!r}")
+        return account_in(rows)
 
     def page(self, limit: int, offset: int) -> tuple[Sequence[Account], int]:
         """Accounts, newest first, and how many there are in all."""
-        with Session(self._engine) as session:
+        with reading(self._engine) as session:
             total = session.exec(select(func.count()).select_from(AccountRow)).one()
             query = select(AccountRow).order_by(col(AccountRow.number).desc()).limit(limit).offset(offset)
             return [account_of(session, row) for row in session.exec(query)], total
@@ -96,7 +117,7 @@ class AccountStore:
 
     def of_address(self, network: str, address: str) -> str | None:
         """The account that an address is bound to."""
-        with Session(self._engine) as session:
+        with reading(self._engine) as session:
             row = session.get(AddressRow, (network, address))
             return None if row is None else row.account
 
@@ -198,4 +219,21 @@ def account_of(session: Session, row: AccountRow) -> Account:
         addresses=tuple((address.network, address.address) for address in session.exec(query)),
         created_at=row.created_at,
         closed_at=row.closed_at,
+    )
+
+
+def account_in(rows: Sequence[Row[Any]]) -> Account:
+    """The same from what was selected by `WITH_ADDRESSES`, of one account."""
+    row = rows[0]
+    return Account(
+        id=row.account_id,
+        name=row.account_name,
+        limits=AccountLimits(
+            row.account_requests_per_minute,
+            row.account_requests_per_hour,
+            row.account_concurrent_executions,
+        ),
+        addresses=tuple((row.network, row.address) for row in rows if row.network is not None),
+        created_at=row.account_created_at,
+        closed_at=row.account_closed_at,
     )

@@ -19,7 +19,7 @@ from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import FatalError
 from faas_operator.ledger_tables import LedgerBalanceRow, LedgerEntryRow, LedgerPostingRow
-from faas_operator.transactions import read_together
+from faas_operator.transactions import read_together, reading
 
 LARGEST = 10**18
 """Of a posting, in nanocredits: thousands of millions of credits. Balances stay below four times that."""
@@ -37,6 +37,10 @@ _CHANGE_BALANCE = text(
     "INSERT INTO ledger_balance (account, amount) VALUES (:account, :amount) "
     "ON CONFLICT (account) DO UPDATE SET amount = ledger_balance.amount + :amount "
     "WHERE ledger_balance.amount + :amount BETWEEN :floor AND :ceiling RETURNING amount"
+)
+_POSTINGS = text(
+    "SELECT account, amount FROM ledger_posting WHERE entry_id = "
+    "(SELECT id FROM ledger_entry WHERE kind = :kind AND cause = :cause) ORDER BY id"
 )
 
 REVENUE = "revenue"
@@ -60,6 +64,11 @@ class LedgerBroken(FatalError):
 
 class Insufficient(Exception):
     """A move would take an account below its floor. The transaction must be given up."""
+
+    def __init__(self, account: str, there: int) -> None:
+        """`there` is the account's balance before the move, in nanocredits."""
+        super().__init__(account)
+        self.there = there
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +127,8 @@ def reverse(session: Session, now: float, original: Cause, cause: Cause) -> bool
 
 def postings_of(session: Session, cause: Cause) -> list[Posting]:
     """What the entry of a cause did; nothing when there is none."""
-    entry = find_entry(session, cause)
-    if entry is None:
-        return []
-    rows = session.exec(select(LedgerPostingRow).filter_by(entry_id=entry.id))
-    return [Posting(row.account, row.amount) for row in rows]
-
-
-def find_entry(session: Session, cause: Cause) -> LedgerEntryRow | None:
-    """The entry of a cause."""
-    return session.exec(
-        select(LedgerEntryRow).filter_by(kind=cause.kind, cause=cause.reference)
-    ).one_or_none()
+    rows = session.execute(_POSTINGS, {"kind": cause.kind, "cause": cause.reference})
+    return [Posting(account, int(amount)) for account, amount in rows]
 
 
 def balance(session: Session, account: str, keep: bool = False) -> int:
@@ -154,7 +153,7 @@ class Ledger:
 
     def balance(self, account: str) -> int:
         """Of a ledger account, in nanocredits."""
-        with Session(self._engine) as session:
+        with reading(self._engine) as session:
             return balance(session, account)
 
     def statement(self, customer: str, limit: int, offset: int) -> tuple[list[StatementLine], int]:
@@ -166,7 +165,7 @@ class Ledger:
             .where(own)
             .order_by(col(LedgerPostingRow.id).desc())
         )
-        with Session(self._engine) as session:
+        with reading(self._engine) as session:
             total = session.exec(select(func.count()).select_from(LedgerPostingRow).where(own)).one()
             lines = [
                 StatementLine(
@@ -178,7 +177,7 @@ class Ledger:
 
     def check(self) -> None:
         """Add everything up again. Raises LedgerBroken, which says what does not agree."""
-        with Session(self._engine) as session:
+        with reading(self._engine) as session:
             read_together(session)
             problems = [*_unbalanced(session), *_wrong_balances(session), *_held_below_zero(session)]
         if problems:
@@ -199,8 +198,10 @@ def _change(session: Session, posting: Posting) -> None:
     floor = -_FULL if posting.floor is None or posting.amount > 0 else posting.floor
     bounds = {"account": posting.account, "amount": posting.amount, "floor": floor, "ceiling": _FULL}
     after = session.execute(_CHANGE_BALANCE, bounds).scalar_one_or_none()
-    if after is None or after < floor:
-        raise Insufficient(posting.account)
+    if after is None:
+        raise Insufficient(posting.account, balance(session, posting.account))
+    if after < floor:
+        raise Insufficient(posting.account, after - posting.amount)
 
 
 def _unbalanced(session: Session) -> list[str]:

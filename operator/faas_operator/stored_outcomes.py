@@ -3,6 +3,8 @@ small column."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import text
 from sqlmodel import Session
 
@@ -46,14 +48,19 @@ def keep_outputs(session: Session, outcome: Outcome, now: float) -> None:
         encode_manifest(outcome.manifest()),
         *(file.content for file in outcome.files),
     )
-    for content in contents:
-        keep_blob(session, content, now)
+    _keep(session, contents, now)
 
 
 def keep_blob(session: Session, content: bytes, now: float) -> None:
     """Store bytes under their SHA-256, within the session's transaction."""
-    values = {"key": sha256(content).hex(), "content": content, "now": now}
-    session.connection().execute(_KEEP_BLOB, values)
+    _keep(session, (content,), now)
+
+
+def _keep(session: Session, contents: Iterable[bytes], now: float) -> None:
+    """In one order everywhere: no deadlocks."""
+    by_key = {sha256(content).hex(): content for content in contents}
+    rows = [{"key": key, "content": content, "now": now} for key, content in sorted(by_key.items())]
+    session.connection().execute(_KEEP_BLOB, rows)
 
 
 def read_file(session: Session, summary: OutcomeDigest, path: str) -> bytes:
