@@ -14,16 +14,17 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Engine, Row, bindparam, func, update
-from sqlmodel import Session, SQLModel, col, select
+from sqlalchemy import Engine, Row, func
+from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_operator import audit
 from faas_operator.account_record import Account, ApiKey, Scope
-from faas_operator.account_tables import AccountRow, ApiKeyRow
-from faas_operator.accounts import WITH_ADDRESSES, account_in, checked_name, row_of
+from faas_operator.account_tables import ApiKeyRow
+from faas_operator.accounts import ACCOUNT_COLUMNS, account_in, checked_name, row_of
 from faas_operator.execution_record import Conflict
 from faas_operator.settings import hash_api_key
+from faas_operator.statement import Statement
 from faas_operator.transactions import on_disk_later, reading
 
 KEYS_AT_MOST = 100
@@ -39,12 +40,12 @@ _KEY = re.compile(rb"faas_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
 _NOBODY = hash_api_key(b"")
 
-_KEYS = SQLModel.metadata.tables[str(ApiKeyRow.__tablename__)]
-_BY_ID = (
-    WITH_ADDRESSES.join(_KEYS, _KEYS.c.account == col(AccountRow.id))
-    .add_columns(*_KEYS.c)
-    .where(_KEYS.c.id == bindparam("key"))
+_BY_ID = Statement(
+    f"SELECT api_key.*, {ACCOUNT_COLUMNS} FROM api_key JOIN account ON account.id = api_key.account "
+    "LEFT JOIN account_address ON account_address.account = account.id "
+    "WHERE api_key.id = :id ORDER BY account_address.created_at"
 )
+_NOTE_USE = Statement("UPDATE api_key SET last_used_at = :now WHERE id = :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class KeyStore:
         Raises NotFound for an account that is not there.
         """
         query = select(ApiKeyRow).filter_by(account=account)
-        with reading(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             row_of(session, account)
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(ApiKeyRow.number).desc()).limit(limit).offset(offset))
@@ -143,8 +144,8 @@ class KeyStore:
         digest = hash_api_key(presented)
         now = self._clock()
         name = "" if parts is None else "key_" + parts[1].decode()
-        with reading(self._engine) as session:
-            rows = session.execute(_BY_ID, {"key": name}).all()
+        with reading(self._engine).begin() as connection:
+            rows = _BY_ID.run(connection, id=name).all()
         found = rows[0] if rows else None
         matches = hmac.compare_digest(digest, _NOBODY if found is None else found.digest)
         if found is None or not matches or not _is_current(found, now):
@@ -155,13 +156,9 @@ class KeyStore:
         key = _key_of(found)
         if key.last_used_at is None or key.last_used_at < now - USE_SECONDS:
             key = replace(key, last_used_at=now)
-            self._note_use(key.id, now)
+            with on_disk_later(self._engine).begin() as connection:
+                _NOTE_USE.run(connection, id=key.id, now=now)
         return key, account
-
-    def _note_use(self, key_id: str, now: float) -> None:
-        with on_disk_later(self._engine) as session:
-            session.execute(update(ApiKeyRow).where(col(ApiKeyRow.id) == key_id).values(last_used_at=now))
-            session.commit()
 
     def _require_room(self, session: Session, account: str) -> None:
         query = select(ApiKeyRow).filter_by(account=account, revoked_at=None)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import delete, insert
-from sqlmodel import Session, SQLModel, col
+from sqlalchemy import delete
+from sqlmodel import Session, col
 
 from faas_blueprint.errors import FatalError, InvalidRequest, PaymentRequired
 from faas_blueprint.job import Job, Mode, decode_job
@@ -46,6 +46,7 @@ from faas_operator.ledger import (
     postings_of,
 )
 from faas_operator.ledger_tables import PriceTableRow, UsageRow
+from faas_operator.statement import Statement, Transaction
 from faas_operator.stored_outcomes import decode_outcome
 from faas_operator.tables import JobRow
 from faas_operator.transactions import lock
@@ -57,7 +58,17 @@ BY_CHAIN = "chain"
 BY_NOBODY = "nobody"
 """The node does not charge, or did not when the run began."""
 
-_ADD_USAGE = insert(SQLModel.metadata.tables[str(UsageRow.__tablename__)])
+_ADD_USAGE = Statement(
+    "INSERT INTO usage (reference, account, payer, execution_id, chain_id, service_id, call_id, mode, "
+    "status, billed_by, virtual_ns, memory_mb, cpu_millicores, ingress_bytes, egress_bytes, price_version, "
+    "compute_cost, network_cost, charged, ended_at) "
+    "VALUES (:reference, :account, :payer, :execution_id, :chain_id, :service_id, :call_id, :mode, :status, "
+    ":billed_by, :virtual_ns, :memory_mb, :cpu_millicores, :ingress_bytes, :egress_bytes, :price_version, "
+    ":compute_cost, :network_cost, :charged, :ended_at)"
+)
+_NOBODYS: Mapping[str, None] = dict.fromkeys(
+    ("account", "payer", "execution_id", "chain_id", "service_id", "call_id")
+)
 
 
 class StoredRun(Protocol):
@@ -103,28 +114,28 @@ class Charging:
                 f"price table {row.version} was in force with other figures: give the new one another version"
             )
 
-    def open_account(self, session: Session, account: str) -> None:
+    def open_account(self, within: Transaction, account: str) -> None:
         """Give an account what it has to begin with, once."""
         amount = self.terms.starting_credit
         if self.terms.charged and amount:
             post(
-                session,
+                within,
                 self._clock(),
                 Cause("grant", account),
                 Posting(GRANTS, -amount),
                 Posting(available(account), amount),
             )
 
-    def hold(self, session: Session, account: str, execution_id: str, job: Job, mode: Mode) -> None:
+    def hold(self, within: Transaction, account: str, execution_id: str, job: Job, mode: Mode) -> None:
         """Set aside the most that a run can cost. Raises PaymentRequired with what it takes."""
         if not self.terms.charged:
             return
-        self.open_account(session, account)
+        self.open_account(within, account)
         amount = execution_cost(self.terms.prices, mode, most_use_of(job)).total
         cause = Cause("hold", _run(account, execution_id))
         try:
             post(
-                session,
+                within,
                 self._clock(),
                 cause,
                 Posting(available(account), -amount, floor=0),
@@ -134,27 +145,27 @@ class Charging:
             raise payment_required(amount, error.there) from None
 
     def settle(
-        self, session: Session, row: StoredRun, status: ExecutionStatus, outcome: OutcomeDigest
+        self, within: Transaction, row: StoredRun, status: ExecutionStatus, outcome: OutcomeDigest
     ) -> Cost:
         """Take what a finished run cost, by its receipt; the rest of what was held is free again."""
         assert row.job is not None
-        return self._settle(session, row, status, use_of(decode_job(row.job), outcome))
+        return self._settle(within, row, status, use_of(decode_job(row.job), outcome))
 
-    def settle_cancelled(self, session: Session, row: StoredRun, reached_ms: int) -> None:
+    def settle_cancelled(self, within: Transaction, row: StoredRun, reached_ms: int) -> None:
         """A run that was called off is paid for as far as it had been seen to come; it has no receipt."""
         if row.job is None:
             return
         limits = decode_job(row.job).limits
         use = Use(reached_ms * 1_000_000, limits.memory_mb, limits.cpu_millicores, 0)
-        self._settle(session, row, ExecutionStatus.CANCELLED, use)
+        self._settle(within, row, ExecutionStatus.CANCELLED, use)
 
-    def release(self, session: Session, row: StoredRun) -> None:
+    def release(self, within: Transaction, row: StoredRun) -> None:
         """Give back all that was held for a run that did not come to an end."""
         if row.job is None:
             return
         limits = decode_job(row.job).limits
         use = Use(0, limits.memory_mb, limits.cpu_millicores, 0)
-        self._settle(session, row, ExecutionStatus.FAILED, use, kind="release")
+        self._settle(within, row, ExecutionStatus.FAILED, use, kind="release")
 
     def record_call(self, session: Session, row: JobRow) -> None:
         """Note a call whose result is final: the chain has billed it, so nothing is taken here."""
@@ -187,13 +198,13 @@ class Charging:
         )
 
     def _settle(
-        self, session: Session, row: StoredRun, status: ExecutionStatus, use: Use, kind: str = "settlement"
+        self, within: Transaction, row: StoredRun, status: ExecutionStatus, use: Use, kind: str = "settlement"
     ) -> Cost:
         reference = _run(row.account, row.id)
         mode = Mode(row.mode)
         set_aside = sum(
             posting.amount
-            for posting in postings_of(session, Cause("hold", reference))
+            for posting in postings_of(within, Cause("hold", reference))
             if posting.account == held(row.account)
         )
         cost = execution_cost(self.terms.prices, mode, use) if kind == "settlement" else NOTHING
@@ -202,7 +213,7 @@ class Charging:
             log.error("run %s cost %d, over the %d held for it", row.id, cost.total, set_aside)
         if set_aside:
             post(
-                session,
+                within,
                 self._clock(),
                 Cause(kind, reference),
                 Posting(held(row.account), -set_aside),
@@ -211,7 +222,7 @@ class Charging:
             )
         assert row.job is not None
         return self._add_usage(
-            session,
+            within,
             mode,
             use,
             reference=usage_reference(row.account, row.id),
@@ -223,21 +234,22 @@ class Charging:
             charged=charged,
         )
 
-    def _add_usage(self, session: Session, mode: Mode, use: Use, **columns: str | int) -> Cost:
+    def _add_usage(self, within: Transaction, mode: Mode, use: Use, **columns: str | int) -> Cost:
         """A row of the table, and its price by the table in force."""
         cost = execution_cost(self.terms.prices, mode, use)
-        used = {
-            "mode": mode,
-            "virtual_ns": use.virtual_ns,
-            "memory_mb": use.memory_mb,
-            "cpu_millicores": use.cpu_millicores,
-            "egress_bytes": use.egress_bytes,
-            "price_version": self.terms.prices.version,
-            "compute_cost": cost.compute,
-            "network_cost": cost.network,
-            "ended_at": self._clock(),
-        }
-        session.execute(_ADD_USAGE, {**used, **columns})
+        _ADD_USAGE.run(
+            within,
+            **{**_NOBODYS, **columns},
+            mode=mode,
+            virtual_ns=use.virtual_ns,
+            memory_mb=use.memory_mb,
+            cpu_millicores=use.cpu_millicores,
+            egress_bytes=use.egress_bytes,
+            price_version=self.terms.prices.version,
+            compute_cost=cost.compute,
+            network_cost=cost.network,
+            ended_at=self._clock(),
+        )
         return cost
 
 

@@ -143,7 +143,7 @@ def record_with(
         updated_at=row.updated_at,
         placement=Placement(Mode(row.mode), row.snapshot_id, row.branch_id, row.session),
         kept_snapshot_id=row.kept_snapshot_id,
-        cached=row.cached,
+        cached=bool(row.cached),
         wall_ms=row.wall_ms,
         cost=cost,
     )

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import Engine, bindparam, func, insert, or_, text, update
-from sqlmodel import Session, SQLModel, col, select
+from sqlalchemy import Engine, func, or_, update
+from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import NotFound, RateLimitExceeded
 from faas_blueprint.job import Job, Mode, encode_job
@@ -28,6 +28,7 @@ from faas_operator.execution_record import (
     summary_of,
 )
 from faas_operator.processes import Processes
+from faas_operator.statement import Statement
 from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_outputs, read_file
 from faas_operator.tables import ExecutionRow
 from faas_operator.transactions import lock, on_disk_later, reading
@@ -39,22 +40,34 @@ KEY_SECONDS = 24 * 3600
 
 INTERRUPTED = "interrupted: the node stopped while this ran; nothing was signed, ask again"
 
-_EXECUTIONS = SQLModel.metadata.tables[str(ExecutionRow.__tablename__)]
-
-_LOOK = text(
+_LOOK = Statement(
     "SELECT EXISTS (SELECT 1 FROM execution WHERE account = :account AND id = :id) AS taken, "
+    "EXISTS (SELECT 1 FROM execution WHERE account = :account AND idempotency_key = :key) AS key_used, "
     "(SELECT concurrent_executions FROM account WHERE id = :account) AS own_limit, "
     # the blank text keeps SQLite from going through all that the account has ever run
     "(SELECT count(*) FROM execution WHERE account || '' = :account AND status IN ('queued', 'running')) "
     "AS unfinished"
 )
-_ADD = insert(_EXECUTIONS).returning(_EXECUTIONS.c.number)
-_FINISH = (
-    update(_EXECUTIONS)
-    .where(_EXECUTIONS.c.number == bindparam("of"), _EXECUTIONS.c.status.in_(UNFINISHED))
-    .returning(
-        *(column for column in _EXECUTIONS.c if column.name not in ("outcome", "receipt", "signature"))
-    )
+_EARLIER = Statement(
+    "SELECT id, request_digest FROM execution "
+    "WHERE account = :account AND idempotency_key = :key AND created_at > :since"
+)
+_FREE_KEY = Statement(
+    "UPDATE execution SET idempotency_key = NULL "
+    "WHERE account = :account AND idempotency_key = :key AND created_at <= :since"
+)
+_ADD = Statement(
+    "INSERT INTO execution (id, account, status, mode, language, job, snapshot_id, branch_id, session, "
+    "cached, idempotency_key, request_digest, process, created_at, updated_at) "
+    "VALUES (:id, :account, :status, :mode, :language, :job, :snapshot_id, :branch_id, :session_name, "
+    ":cached, :idempotency_key, :request_digest, :process, :now, :now) RETURNING number"
+)
+_FINISH = Statement(
+    "UPDATE execution SET status = :status, outcome = :outcome, receipt = :receipt, signature = :signature, "
+    "wall_ms = :wall_ms, cached = :cached, kept_snapshot_id = :kept_snapshot_id, updated_at = :now "
+    "WHERE number = :number AND status IN ('queued', 'running') "
+    "RETURNING number, id, account, status, mode, job, snapshot_id, branch_id, session, kept_snapshot_id, "
+    "cached, wall_ms, error, created_at, updated_at"
 )
 
 
@@ -89,56 +102,57 @@ class ExecutionStore:
         lacks credits.
         """
         now, placement = self._clock(), placement or Placement()
-        row = {
-            "id": execution_id,
-            "account": account,
-            "status": status,
-            "mode": placement.mode,
-            "language": None if job is None else job.language,
-            "job": None if job is None else encode_job(job),
-            "snapshot_id": placement.snapshot_id,
-            "branch_id": placement.branch_id,
-            "session": placement.session,
-            "cached": False,
-            "idempotency_key": None if key is None else key.name,
-            "request_digest": None if key is None else key.request,
-            "process": self._processes.own,
-            "created_at": now,
-            "updated_at": now,
-        }
         self._processes.beat()
-        with Session(self._engine) if lasting else on_disk_later(self._engine) as session:
-            lock(session, f"executions of {account}")
-            there = session.execute(_LOOK, {"account": account, "id": execution_id}).one()
+        engine = self._engine if lasting else on_disk_later(self._engine)
+        key_name = None if key is None else key.name
+        with engine.begin() as connection:
+            lock(connection, f"executions of {account}")
+            if key is not None:
+                _FREE_KEY.run(connection, account=account, key=key_name, since=now - KEY_SECONDS)
+            there = _LOOK.run(connection, account=account, id=execution_id, key=key_name).one()
             if there.taken:
                 raise Conflict(f"there is an execution {execution_id} already", {"field": "execution_id"})
-            if key is not None and self._earlier(session, account, key) is not None:
-                raise Conflict(f"the idempotency key {key.name!r} is in use", {"field": "Idempotency-Key"})
+            if there.key_used:
+                raise Conflict(f"the idempotency key {key_name!r} is in use", {"field": "Idempotency-Key"})
             if status is ExecutionStatus.QUEUED:
                 _require_few(there.unfinished, at_once if there.own_limit is None else there.own_limit)
-            number = int(session.execute(_ADD, row).scalar_one())
+            added = _ADD.run(
+                connection,
+                id=execution_id,
+                account=account,
+                status=status,
+                mode=placement.mode,
+                language=None if job is None else job.language,
+                job=None if job is None else encode_job(job),
+                snapshot_id=placement.snapshot_id,
+                branch_id=placement.branch_id,
+                session_name=placement.session,
+                cached=False,
+                idempotency_key=key_name,
+                request_digest=None if key is None else key.request,
+                process=self._processes.own,
+                now=now,
+            )
+            number = int(added.scalar_one())
             if job is not None:
-                self._charging.hold(session, account, execution_id, job, placement.mode)
-            session.commit()
+                self._charging.hold(connection, account, execution_id, job, placement.mode)
         return number
 
     def earlier(self, account: str, key: IdempotencyKey) -> str | None:
         """The id of the run that was asked for under a key. Raises Conflict if something else was asked."""
-        with reading(self._engine) as session:
-            row = session.exec(
-                select(ExecutionRow).filter_by(account=account, idempotency_key=key.name)
-            ).one_or_none()
-            found = None if row is None or self._key_is_over(row) else (row.id, row.request_digest)
-        if found is not None and found[1] != key.request:
+        since = self._clock() - KEY_SECONDS
+        with reading(self._engine).begin() as connection:
+            found = _EARLIER.run(connection, account=account, key=key.name, since=since).one_or_none()
+        if found is not None and bytes(found.request_digest) != key.request:
             raise Conflict(
                 f"the idempotency key {key.name!r} was used for another request",
-                {"field": "Idempotency-Key", "execution_id": found[0]},
+                {"field": "Idempotency-Key", "execution_id": found.id},
             )
-        return None if found is None else found[0]
+        return None if found is None else str(found.id)
 
     def started(self, number: int) -> None:
         """Store that a machine has taken a run up."""
-        with on_disk_later(self._engine) as session:
+        with Session(on_disk_later(self._engine)) as session:
             self._update(session, number, ExecutionStatus.QUEUED, status=ExecutionStatus.RUNNING)
             session.commit()
 
@@ -154,24 +168,23 @@ class ExecutionStore:
         """Store what came out of a run, and settle what it cost. Answers it as `get` would; None, and nothing
         else, for one that is over already: this process was taken for dead, and its runs were ended."""
         now, outcome = self._clock(), execution.outcome
-        values = {
-            "of": number,
-            "status": status,
-            "outcome": encode_outcome(outcome),
-            "receipt": json.dumps(receipt_to_json(receipt)),
-            "signature": signature,
-            "wall_ms": execution.wall_ms,
-            "cached": execution.cached,
-            "kept_snapshot_id": kept_snapshot_id,
-            "updated_at": now,
-        }
-        with Session(self._engine) as session:
-            row = session.execute(_FINISH, values).one_or_none()
+        with self._engine.begin() as connection:
+            row = _FINISH.run(
+                connection,
+                number=number,
+                status=status,
+                outcome=encode_outcome(outcome),
+                receipt=json.dumps(receipt_to_json(receipt)),
+                signature=signature,
+                wall_ms=execution.wall_ms,
+                cached=execution.cached,
+                kept_snapshot_id=kept_snapshot_id,
+                now=now,
+            ).one_or_none()
             if row is None:
                 return None
-            cost = self._charging.settle(session, row, status, outcome.summary())
-            keep_outputs(session, outcome, now)
-            session.commit()
+            cost = self._charging.settle(connection, row, status, outcome.summary())
+            keep_outputs(connection, outcome, now)
         return record_with(row, Attested(outcome, receipt, signature, execution.wall_ms), cost)
 
     def restored(self, number: int, wall_ms: float) -> None:
@@ -235,12 +248,12 @@ class ExecutionStore:
             col(ExecutionRow.status).in_(UNFINISHED),
             col(ExecutionRow.cancel_reason).is_not(None),
         )
-        with reading(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return [(account, name, reason or "") for account, name, reason in session.exec(query)]
 
     def get(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
-        with reading(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return record_of(session, _row_of(session, execution_id, account))
 
     def page(
@@ -256,7 +269,7 @@ class ExecutionStore:
         asked = {"status": status, "mode": mode, "language": language}
         given = {name: value for name, value in asked.items() if value is not None}
         query = select(ExecutionRow).filter_by(account=account, **given)
-        with reading(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(ExecutionRow.number).desc()).limit(limit).offset(offset))
             return [summary_of(row) for row in rows], total
@@ -264,31 +277,16 @@ class ExecutionStore:
     def count_by_status(self) -> dict[ExecutionStatus, int]:
         """How many runs of all accounts stand where."""
         query = select(ExecutionRow.status, func.count()).group_by(ExecutionRow.status)
-        with reading(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return {ExecutionStatus(status): count for status, count in session.exec(query)}
 
     def file(self, execution_id: str, account: str, path: str) -> bytes:
         """An output file of a run of this account. Raises NotFound."""
-        with reading(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             row = _row_of(session, execution_id, account)
             if row.outcome is None:
                 raise NotFound(f"execution {execution_id} has no output: it is {row.status}")
             return read_file(session, decode_outcome(row.outcome), path)
-
-    def _earlier(self, session: Session, account: str, key: IdempotencyKey) -> ExecutionRow | None:
-        """The row under a key; one whose time is over gives it up."""
-        query = select(ExecutionRow).filter_by(account=account, idempotency_key=key.name)
-        row = session.exec(query).one_or_none()
-        if row is None or not self._key_is_over(row):
-            return row
-        row.idempotency_key = None
-        session.add(row)
-        session.flush()
-        return None
-
-    def _key_is_over(self, row: ExecutionRow) -> bool:
-        """Whether the time of its idempotency key is."""
-        return row.created_at <= self._clock() - KEY_SECONDS
 
     def _fail(self, session: Session, row: ExecutionRow, error: str) -> None:
         assert row.number is not None

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from enum import Enum
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlmodel import Session
 
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+from faas_operator.statement import Statement, Transaction
+
+_LOCK = Statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _NOW = {
     "sqlite": text("SELECT (julianday('now') - 2440587.5) * 86400.0"),
     "postgresql": text("SELECT extract(epoch FROM clock_timestamp())"),
@@ -31,29 +33,29 @@ class Kind(Enum):
     READING = "reading"
 
 
-def reading(engine: Engine) -> Session:
-    """A session that only reads: on SQLite what was committed when it began, and it waits for nobody."""
-    return Session(engine.execution_options(**{KIND: Kind.READING}))
+def reading(engine: Engine) -> Engine:
+    """For what only reads: on SQLite what was committed when it began, and it waits for nobody."""
+    return engine.execution_options(**{KIND: Kind.READING})
 
 
-def on_disk_later(engine: Engine) -> Session:
-    """A session for what nobody is told of before something that lasts is committed.
+def on_disk_later(engine: Engine) -> Engine:
+    """For what nobody is told of before something that lasts is committed.
 
     On SQLite its commit does not wait for the disk: it gets there with the next that does, of any connection.
     It survives the death of the process at once; where the machine dies before that next commit, it is as if
     it had never been. On PostgreSQL, whose server may die alone, it lasts at once.
     """
-    return Session(engine.execution_options(**{KIND: Kind.LATER}))
+    return engine.execution_options(**{KIND: Kind.LATER})
 
 
-def _dialect(session: Session) -> str:
-    return session.get_bind().dialect.name
+def _dialect(within: Transaction) -> str:
+    return (within if isinstance(within, Connection) else within.get_bind()).dialect.name
 
 
-def lock(session: Session, name: str) -> None:
+def lock(within: Transaction, name: str) -> None:
     """Nobody else holds the lock of this name before this transaction ends. Waits for whoever does."""
-    if _dialect(session) == "postgresql":
-        session.execute(_LOCK, {"name": name})
+    if _dialect(within) == "postgresql":
+        _LOCK.run(within, name=name)
 
 
 def read_together(session: Session) -> None:
