@@ -91,6 +91,8 @@ class _Run:
     setting: Setting | None = None
     """Known once it is its turn."""
     task: asyncio.Task[None] | None = None
+    begun: float | None = None
+    """When a machine was first seen to have taken it up, by the monotonic clock."""
     ending: tuple[ExecutionStatus, str] = (ExecutionStatus.CANCELLED, "the run was cancelled")
     """What is stored if the task is cancelled."""
     storing: bool = False
@@ -249,7 +251,11 @@ class ExecutionService:
 
     async def record(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
-        return await asyncio.to_thread(self._executions.get, execution_id, account)
+        record = await asyncio.to_thread(self._executions.get, execution_id, account)
+        run = self._runs.get((account, execution_id))
+        if run is not None and run.begun is not None and record.status is ExecutionStatus.QUEUED:
+            return replace(record, status=ExecutionStatus.RUNNING)  # which is stored a moment later
+        return record
 
     async def page(
         self,
@@ -388,7 +394,6 @@ class ExecutionService:
     async def _watch(self, run: _Run, setting: Setting) -> Execution:
         """Feed what the run says to whoever reads along."""
         said = {"stdout": 0, "stderr": 0}
-        begun: float | None = None
         noted = False
         async with aclosing(modes.stream(self.engine, run.request.job, setting)) as events:
             async for event in events:
@@ -396,8 +401,8 @@ class ExecutionService:
                     _feed_rest(run.feed, event, said)
                     return event
                 now = time.monotonic()
-                begun = now if begun is None else begun
-                if not noted and now - begun >= RUNNING_SECONDS:
+                run.begun = now if run.begun is None else run.begun
+                if not noted and now - run.begun >= RUNNING_SECONDS:
                     noted = True
                     await asyncio.to_thread(self._executions.started, run.number)
                 if isinstance(event, Output):

@@ -26,6 +26,9 @@ class Statement:
         self._text = text(sql)
         self._forms: dict[str, tuple[str, Sequence[str] | None]] = {}
 
+    def __str__(self) -> str:
+        return str(self._text)
+
     def run(self, within: Transaction, /, **values: object) -> CursorResult[Any]:
         """Execute it."""
         connection = within if isinstance(within, Connection) else within.connection()
