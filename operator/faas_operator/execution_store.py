@@ -27,8 +27,8 @@ from faas_operator.execution_record import (
     record_with,
     summary_of,
 )
+from faas_operator.execution_statements import ADD, EARLIER, FINISH, FREE_KEY, LOOK
 from faas_operator.processes import Processes
-from faas_operator.statement import Statement
 from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_outputs, read_file
 from faas_operator.tables import ExecutionRow
 from faas_operator.transactions import lock, on_disk_later, reading
@@ -39,36 +39,6 @@ KEY_SECONDS = 24 * 3600
 """How long an idempotency key stands for its first answer."""
 
 INTERRUPTED = "interrupted: the node stopped while this ran; nothing was signed, ask again"
-
-_LOOK = Statement(
-    "SELECT EXISTS (SELECT 1 FROM execution WHERE account = :account AND id = :id) AS taken, "
-    "EXISTS (SELECT 1 FROM execution WHERE account = :account AND idempotency_key = :key) AS key_used, "
-    "(SELECT concurrent_executions FROM account WHERE id = :account) AS own_limit, "
-    # the blank text keeps SQLite from going through all that the account has ever run
-    "(SELECT count(*) FROM execution WHERE account || '' = :account AND status IN ('queued', 'running')) "
-    "AS unfinished"
-)
-_EARLIER = Statement(
-    "SELECT id, request_digest FROM execution "
-    "WHERE account = :account AND idempotency_key = :key AND created_at > :since"
-)
-_FREE_KEY = Statement(
-    "UPDATE execution SET idempotency_key = NULL "
-    "WHERE account = :account AND idempotency_key = :key AND created_at <= :since"
-)
-_ADD = Statement(
-    "INSERT INTO execution (id, account, status, mode, language, job, snapshot_id, branch_id, session, "
-    "cached, idempotency_key, request_digest, process, created_at, updated_at) "
-    "VALUES (:id, :account, :status, :mode, :language, :job, :snapshot_id, :branch_id, :session_name, "
-    ":cached, :idempotency_key, :request_digest, :process, :now, :now) RETURNING number"
-)
-_FINISH = Statement(
-    "UPDATE execution SET status = :status, outcome = :outcome, receipt = :receipt, signature = :signature, "
-    "wall_ms = :wall_ms, cached = :cached, kept_snapshot_id = :kept_snapshot_id, updated_at = :now "
-    "WHERE number = :number AND status IN ('queued', 'running') "
-    "RETURNING number, id, account, status, mode, job, snapshot_id, branch_id, session, kept_snapshot_id, "
-    "cached, wall_ms, error, created_at, updated_at"
-)
 
 
 class ExecutionStore:
@@ -108,15 +78,15 @@ class ExecutionStore:
         with engine.begin() as connection:
             lock(connection, f"executions of {account}")
             if key is not None:
-                _FREE_KEY.run(connection, account=account, key=key_name, since=now - KEY_SECONDS)
-            there = _LOOK.run(connection, account=account, id=execution_id, key=key_name).one()
+                FREE_KEY.run(connection, account=account, key=key_name, since=now - KEY_SECONDS)
+            there = LOOK.run(connection, account=account, id=execution_id, key=key_name).one()
             if there.taken:
                 raise Conflict(f"there is an execution {execution_id} already", {"field": "execution_id"})
             if there.key_used:
                 raise Conflict(f"the idempotency key {key_name!r} is in use", {"field": "Idempotency-Key"})
             if status is ExecutionStatus.QUEUED:
                 _require_few(there.unfinished, at_once if there.own_limit is None else there.own_limit)
-            added = _ADD.run(
+            added = ADD.run(
                 connection,
                 id=execution_id,
                 account=account,
@@ -126,7 +96,7 @@ class ExecutionStore:
                 job=None if job is None else encode_job(job),
                 snapshot_id=placement.snapshot_id,
                 branch_id=placement.branch_id,
-                session_name=placement.session,
+                session=placement.session,
                 cached=False,
                 idempotency_key=key_name,
                 request_digest=None if key is None else key.request,
@@ -142,7 +112,7 @@ class ExecutionStore:
         """The id of the run that was asked for under a key. Raises Conflict if something else was asked."""
         since = self._clock() - KEY_SECONDS
         with reading(self._engine).begin() as connection:
-            found = _EARLIER.run(connection, account=account, key=key.name, since=since).one_or_none()
+            found = EARLIER.run(connection, account=account, key=key.name, since=since).one_or_none()
         if found is not None and bytes(found.request_digest) != key.request:
             raise Conflict(
                 f"the idempotency key {key.name!r} was used for another request",
@@ -169,7 +139,7 @@ class ExecutionStore:
         else, for one that is over already: this process was taken for dead, and its runs were ended."""
         now, outcome = self._clock(), execution.outcome
         with self._engine.begin() as connection:
-            row = _FINISH.run(
+            row = FINISH.run(
                 connection,
                 number=number,
                 status=status,

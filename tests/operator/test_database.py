@@ -20,9 +20,10 @@ from sqlmodel import SQLModel
 
 from faas_blueprint.errors import DatabaseUnavailable, FatalError, MissingPrerequisite
 from faas_blueprint.job import make_job
-from faas_operator import execution_store, migrations, schema
+from faas_operator import migrations, schema
 from faas_operator.database import connect, let_go, open_database
 from faas_operator.execution_record import ExecutionStatus
+from faas_operator.execution_statements import LOOK
 from faas_operator.ledger import GRANTS, LARGEST, Cause, Posting
 from faas_operator.schema import Standing
 from faas_operator.statement import Statement
@@ -300,9 +301,7 @@ def test_counting_what_an_account_runs_does_not_go_through_all_it_ever_ran(tmp_p
     with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
         asked = {"account": "a", "id": "b", "key": None}
         with store._engine.begin() as connection:
-            plan = (
-                Statement("EXPLAIN QUERY PLAN " + str(execution_store._LOOK)).run(connection, **asked).all()
-            )
+            plan = Statement("EXPLAIN QUERY PLAN " + str(LOOK)).run(connection, **asked).all()
     used = [row.detail for row in plan if "execution" in row.detail]
     assert len(used) == 3
     assert "USING INDEX ix_execution_status (status=?)" in used[-1]
