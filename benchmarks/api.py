@@ -41,7 +41,7 @@ ASKED = {"code": HELLO["python"], "language": "python", "seed": 0, "epoch": DEFA
 """The same job as `hello_job`'s."""
 CACHED = {**ASKED, "mode": "cached"}
 WARM_UP = 3
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.005
 """Before each call of a pair: what the one before has left to be done is not this one's."""
 
 
