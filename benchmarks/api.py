@@ -1,6 +1,8 @@
 """Group `api`: what serving over HTTP costs beside the engine's call, through a socket of this host.
 
 The node charges, and its database is a file. The client is in the same process, so its share is counted too.
+The engine's own call and the request take turns, so both sides of a difference are of the same moment.
+Machines are forked where `faas machine build` has been run.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,10 @@ from benchmarks.figures import Figure, single, spread
 from benchmarks.setting import HELLO, Setting, hello_job, milliseconds
 from faas_api.app import create_app
 from faas_api.serve import listen, serve
+from faas_blueprint.job import DEFAULT_EPOCH, Job
+from faas_microvm.emulator import EmulatorChoice, own_emulator
+from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.home import default_home
 from faas_operator.charging import Terms
 from faas_operator.executions import ExecutionService
 from faas_operator.settings import Secrets, Settings
@@ -31,35 +37,34 @@ from faas_operator.store import Store
 CLIENTS = 16
 SECONDS = 2.0
 KEY = {"X-API-Key": "bench"}
-ASKED = {"code": HELLO["python"], "language": "python"}
+ASKED = {"code": HELLO["python"], "language": "python", "seed": 0, "epoch": DEFAULT_EPOCH}
+"""The same job as `hello_job`'s."""
 CACHED = {**ASKED, "mode": "cached"}
+WARM_UP = 3
+PAUSE_SECONDS = 0.005
+"""Before each call of a pair: what the one before has left to be done is not this one's."""
 
 
 async def api(setting: Setting) -> list[Figure]:
     """In turns with the engine's own call; then many clients; then sockets."""
-    async with _served(setting) as port:
+    async with _forking(setting) as engine, _served(engine) as port:
         async with _connection(port) as connection:
-            await connection.execute(CACHED)
-            engine, served, processor = [], [], 0.0
-            for _ in range(setting.runs):
-                engine.append(await milliseconds(setting.engine.run_cached(hello_job("python"))))
-                begun = time.process_time()
-                served.append(await milliseconds(connection.execute(CACHED)))
-                processor += time.process_time() - begun
-        overhead = statistics.median(served) - statistics.median(engine)
+            known = await _in_turns(setting.runs, engine.run_cached, connection, CACHED)
+            hello = await _in_turns(setting.runs, engine.run, connection, ASKED)
         rates = [await _rate(port) for _ in range(setting.few)]
         replayed = [await _replayed_ms(port) for _ in range(setting.runs)]
         live = [await _live_ms(port) for _ in range(setting.runs)]
     return [
-        spread(
-            "api_cached_ms", "an outcome that is known already, over HTTP: stored, charged, signed", served
-        ),
+        spread("api_hello_engine_ms", "a hello world: the engine's own call", hello.engine),
+        spread("api_hello_ms", "the same over HTTP: stored, charged, run, signed", hello.served),
+        spread("api_overhead_ms", "of the second over the first, pair by pair", hello.overhead),
         Figure(
-            "api_overhead_ms", "of that beside the engine's own call: difference of the medians", overhead
+            "api_processor_ms",
+            "processor time of the second over the first, the client's included",
+            hello.processor_ms,
         ),
-        Figure(
-            "api_processor_ms", "processor time of one, the client's too", processor / setting.runs * 1000
-        ),
+        spread("api_cached_ms", "over HTTP, an outcome that is known already", known.served),
+        spread("api_cached_overhead_ms", "of that over the engine's own call, pair by pair", known.overhead),
         single("api_cached_per_second", f"the same from {CLIENTS} clients at once", rates),
         spread(
             "websocket_first_byte_ms", "from connecting to the first output of a run that is over", replayed
@@ -68,8 +73,54 @@ async def api(setting: Setting) -> list[Figure]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Turns:
+    """Milliseconds of calls that took turns, and the processor time of what went over HTTP but for the
+    engine's share."""
+
+    engine: list[float]
+    served: list[float]
+    processor_ms: float
+
+    @property
+    def overhead(self) -> list[float]:
+        return [served - engine for engine, served in zip(self.engine, self.served, strict=True)]
+
+
+async def _in_turns(
+    runs: int,
+    run: Callable[[Job], Awaitable[object]],
+    connection: _Connection,
+    asked: Mapping[str, object],
+) -> _Turns:
+    job = hello_job("python")
+    times: dict[bool, list[float]] = {False: [], True: []}
+    processor: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(runs + WARM_UP):
+        for over_http in (False, True):
+            await asyncio.sleep(PAUSE_SECONDS)
+            begun = time.process_time()
+            elapsed = await milliseconds(connection.execute(asked) if over_http else run(job))
+            if number >= WARM_UP:
+                times[over_http].append(elapsed)
+                processor[over_http].append((time.process_time() - begun) * 1000)
+    more = statistics.median(processor[True]) - statistics.median(processor[False])
+    return _Turns(times[False], times[True], more)
+
+
 @asynccontextmanager
-async def _served(setting: Setting) -> AsyncIterator[int]:
+async def _forking(setting: Setting) -> AsyncIterator[Engine]:
+    """An engine with a warm parent, or the setting's."""
+    if own_emulator(default_home()) is None:
+        yield setting.engine
+        return
+    async with await Engine.open(settings=EngineSettings(emulator=EmulatorChoice.FORK)) as engine:
+        await engine.run(hello_job("python"))
+        yield engine
+
+
+@asynccontextmanager
+async def _served(engine: Engine) -> AsyncIterator[int]:
     many = 1_000_000_000
     with tempfile.TemporaryDirectory() as name:
         terms = Terms(charged=True, starting_credit=10**15)
@@ -78,7 +129,7 @@ async def _served(setting: Setting) -> AsyncIterator[int]:
             closing(Store.open(f"sqlite:///{name}/store.sqlite", terms)) as store,
             closing(listen("127.0.0.1", 0)) as listener,
         ):
-            async with ExecutionService(setting.engine, Signer(b"\x01" * 32), store) as executions:
+            async with ExecutionService(engine, Signer(b"\x01" * 32), store) as executions:
                 app = create_app(executions, settings, Secrets.with_api_keys("bench"))
                 serving = asyncio.create_task(serve(app, listener))
                 try:

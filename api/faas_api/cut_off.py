@@ -25,9 +25,10 @@ async def while_connected(request: Request, work: Coroutine[None, None, T]) -> T
             return task.result()
         raise ClientDisconnect
     finally:
-        task.cancel()
         gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:

@@ -90,6 +90,9 @@ DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address v
 DOMAIN_NAME = "FaaS Receipt"
 DOMAIN_VERSION = "2"
 
+_DOMAIN_HEAD = b"".join(keccak256(text.encode()) for text in (DOMAIN_TYPE, DOMAIN_NAME, DOMAIN_VERSION))
+_STRUCT_HEAD = keccak256(RECEIPT_TYPE.encode())
+
 
 def address(text: str) -> Address:
     """A checked address. Raises InvalidRequest."""
@@ -129,15 +132,9 @@ def make_receipt(
 
 def signing_digest(receipt: Receipt) -> Digest:
     """The 32 bytes that an operator signs: `keccak(0x1901 ‖ domain ‖ struct)`."""
-    domain = keccak256(
-        keccak256(DOMAIN_TYPE.encode())
-        + keccak256(DOMAIN_NAME.encode())
-        + keccak256(DOMAIN_VERSION.encode())
-        + _word(receipt.chain_id)
-        + _word(receipt.tangle)
-    )
+    domain = keccak256(_DOMAIN_HEAD + _word(receipt.chain_id) + _word(receipt.tangle))
     values = (getattr(receipt, name) for name in _TYPES)
-    struct = keccak256(keccak256(RECEIPT_TYPE.encode()) + b"".join(map(_word, values)))
+    struct = keccak256(_STRUCT_HEAD + b"".join(map(_word, values)))
     return keccak256(b"\x19\x01" + domain + struct)
 
 

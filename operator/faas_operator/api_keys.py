@@ -11,18 +11,21 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Engine, func
+from sqlalchemy import Engine, Row, func
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_operator import audit
 from faas_operator.account_record import Account, ApiKey, Scope
-from faas_operator.account_tables import AccountRow, ApiKeyRow
-from faas_operator.accounts import account_of, checked_name, row_of
+from faas_operator.account_tables import ApiKeyRow
+from faas_operator.accounts import ACCOUNT_COLUMNS, account_in, checked_name, row_of
 from faas_operator.execution_record import Conflict
 from faas_operator.settings import hash_api_key
+from faas_operator.statement import Statement
+from faas_operator.transactions import on_disk_later, reading
 
 KEYS_AT_MOST = 100
 """Valid ones of one account."""
@@ -36,6 +39,13 @@ USE_SECONDS = 60.0
 _KEY = re.compile(rb"faas_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
 _NOBODY = hash_api_key(b"")
+
+_BY_ID = Statement(
+    f"SELECT api_key.*, {ACCOUNT_COLUMNS} FROM api_key JOIN account ON account.id = api_key.account "
+    "LEFT JOIN account_address ON account_address.account = account.id "
+    "WHERE api_key.id = :id ORDER BY account_address.created_at"
+)
+_NOTE_USE = Statement("UPDATE api_key SET last_used_at = :now WHERE id = :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,7 @@ class KeyStore:
         Raises NotFound for an account that is not there.
         """
         query = select(ApiKeyRow).filter_by(account=account)
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             row_of(session, account)
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(ApiKeyRow.number).desc()).limit(limit).offset(offset))
@@ -133,23 +143,22 @@ class KeyStore:
         parts = _KEY.fullmatch(presented)
         digest = hash_api_key(presented)
         now = self._clock()
-        with Session(self._engine) as session:
-            name = "" if parts is None else "key_" + parts[1].decode()
-            found = session.exec(
-                select(ApiKeyRow, AccountRow).where(
-                    col(ApiKeyRow.id) == name, col(ApiKeyRow.account) == col(AccountRow.id)
-                )
-            ).one_or_none()
-            matches = hmac.compare_digest(digest, _NOBODY if found is None else found[0].digest)
-            if found is None or not matches or not _is_valid(*found, now):
-                return None
-            row, account = found
-            if row.last_used_at is None or row.last_used_at < now - USE_SECONDS:
-                row.last_used_at = now
-                session.add(row)
-            recognised = _key_of(row), account_of(session, account)
-            session.commit()
-        return recognised
+        name = "" if parts is None else "key_" + parts[1].decode()
+        with reading(self._engine).begin() as connection:
+            rows = _BY_ID.run(connection, id=name).all()
+        found = rows[0] if rows else None
+        matches = hmac.compare_digest(digest, _NOBODY if found is None else found.digest)
+        if found is None or not matches or not _is_current(found, now):
+            return None
+        account = account_in(rows)
+        if account.closed_at is not None:
+            return None
+        key = _key_of(found)
+        if key.last_used_at is None or key.last_used_at < now - USE_SECONDS:
+            key = replace(key, last_used_at=now)
+            with on_disk_later(self._engine).begin() as connection:
+                _NOTE_USE.run(connection, id=key.id, now=now)
+        return key, account
 
     def _require_room(self, session: Session, account: str) -> None:
         query = select(ApiKeyRow).filter_by(account=account, revoked_at=None)
@@ -158,15 +167,11 @@ class KeyStore:
             raise Conflict(f"an account has {KEYS_AT_MOST} valid keys at the most; revoke one first")
 
 
-def _is_current(row: ApiKeyRow, now: float) -> bool:
+def _is_current(row: ApiKeyRow | Row[Any], now: float) -> bool:
     return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)
 
 
-def _is_valid(row: ApiKeyRow, account: AccountRow, now: float) -> bool:
-    return _is_current(row, now) and account.closed_at is None
-
-
-def _key_of(row: ApiKeyRow) -> ApiKey:
+def _key_of(row: ApiKeyRow | Row[Any]) -> ApiKey:
     return ApiKey(
         id=row.id,
         account=row.account,

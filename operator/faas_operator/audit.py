@@ -13,6 +13,7 @@ from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
 from faas_operator.account_tables import AuditRow
+from faas_operator.transactions import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class AuditLog:
     def page(self, limit: int, offset: int, account: str | None = None) -> tuple[Sequence[AuditEntry], int]:
         """Entries, newest first, and how many there are in all; of one account, if one is given."""
         query = select(AuditRow) if account is None else select(AuditRow).filter_by(account=account)
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(AuditRow.number).desc()).limit(limit).offset(offset))
             return [_entry_of(row) for row in rows], total

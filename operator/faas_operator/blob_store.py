@@ -16,6 +16,7 @@ from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import InsufficientResources
 from faas_operator.blob_tables import UploadedBlobRow
 from faas_operator.stored_outcomes import keep_blob, read_blob
+from faas_operator.transactions import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class BlobStore:
 
     def read(self, digest: Digest) -> bytes:
         """The bytes with this SHA-256. Raises NotFound."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             uploaded = session.exec(
                 select(UploadedBlobRow.content)
                 .where(UploadedBlobRow.sha256 == digest.hex(), UploadedBlobRow.expires_at > self._clock())

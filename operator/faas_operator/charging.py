@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-from sqlmodel import Session, select
+from sqlalchemy import delete
+from sqlmodel import Session, col
 
 from faas_blueprint.errors import FatalError, InvalidRequest, PaymentRequired
 from faas_blueprint.job import Job, Mode, decode_job
@@ -22,6 +24,7 @@ from faas_blueprint.outcome import OutcomeDigest, Status
 from faas_blueprint.prices import (
     NOTHING,
     PRICES,
+    Cost,
     PriceTable,
     Use,
     execution_cost,
@@ -38,14 +41,14 @@ from faas_operator.ledger import (
     Insufficient,
     Posting,
     available,
-    balance,
     held,
     post,
     postings_of,
 )
 from faas_operator.ledger_tables import PriceTableRow, UsageRow
+from faas_operator.statement import Statement, Transaction
 from faas_operator.stored_outcomes import decode_outcome
-from faas_operator.tables import ExecutionRow, JobRow
+from faas_operator.tables import JobRow
 from faas_operator.transactions import lock
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,31 @@ BY_LEDGER = "ledger"
 BY_CHAIN = "chain"
 BY_NOBODY = "nobody"
 """The node does not charge, or did not when the run began."""
+
+_ADD_USAGE = Statement(
+    "INSERT INTO usage (reference, account, payer, execution_id, chain_id, service_id, call_id, mode, "
+    "status, billed_by, virtual_ns, memory_mb, cpu_millicores, ingress_bytes, egress_bytes, price_version, "
+    "compute_cost, network_cost, charged, ended_at) "
+    "VALUES (:reference, :account, :payer, :execution_id, :chain_id, :service_id, :call_id, :mode, :status, "
+    ":billed_by, :virtual_ns, :memory_mb, :cpu_millicores, :ingress_bytes, :egress_bytes, :price_version, "
+    ":compute_cost, :network_cost, :charged, :ended_at)"
+)
+_NOBODYS: Mapping[str, None] = dict.fromkeys(
+    ("account", "payer", "execution_id", "chain_id", "service_id", "call_id")
+)
+
+
+class StoredRun(Protocol):
+    """What is charged for of a run's row."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def account(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def job(self) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,59 +114,58 @@ class Charging:
                 f"price table {row.version} was in force with other figures: give the new one another version"
             )
 
-    def open_account(self, session: Session, account: str) -> None:
+    def open_account(self, within: Transaction, account: str) -> None:
         """Give an account what it has to begin with, once."""
         amount = self.terms.starting_credit
         if self.terms.charged and amount:
             post(
-                session,
+                within,
                 self._clock(),
                 Cause("grant", account),
                 Posting(GRANTS, -amount),
                 Posting(available(account), amount),
             )
 
-    def hold(self, session: Session, account: str, execution_id: str, job: Job, mode: Mode) -> None:
+    def hold(self, within: Transaction, account: str, execution_id: str, job: Job, mode: Mode) -> None:
         """Set aside the most that a run can cost. Raises PaymentRequired with what it takes."""
         if not self.terms.charged:
             return
-        self.open_account(session, account)
+        self.open_account(within, account)
         amount = execution_cost(self.terms.prices, mode, most_use_of(job)).total
         cause = Cause("hold", _run(account, execution_id))
-        there = balance(session, available(account))
         try:
             post(
-                session,
+                within,
                 self._clock(),
                 cause,
                 Posting(available(account), -amount, floor=0),
                 Posting(held(account), amount),
             )
-        except Insufficient:
-            raise payment_required(amount, there) from None
+        except Insufficient as error:
+            raise payment_required(amount, error.there) from None
 
     def settle(
-        self, session: Session, row: ExecutionRow, status: ExecutionStatus, outcome: OutcomeDigest
-    ) -> None:
+        self, within: Transaction, row: StoredRun, status: ExecutionStatus, outcome: OutcomeDigest
+    ) -> Cost:
         """Take what a finished run cost, by its receipt; the rest of what was held is free again."""
         assert row.job is not None
-        self._settle(session, row, status, use_of(decode_job(row.job), outcome))
+        return self._settle(within, row, status, use_of(decode_job(row.job), outcome))
 
-    def settle_cancelled(self, session: Session, row: ExecutionRow, reached_ms: int) -> None:
+    def settle_cancelled(self, within: Transaction, row: StoredRun, reached_ms: int) -> None:
         """A run that was called off is paid for as far as it had been seen to come; it has no receipt."""
         if row.job is None:
             return
         limits = decode_job(row.job).limits
         use = Use(reached_ms * 1_000_000, limits.memory_mb, limits.cpu_millicores, 0)
-        self._settle(session, row, ExecutionStatus.CANCELLED, use)
+        self._settle(within, row, ExecutionStatus.CANCELLED, use)
 
-    def release(self, session: Session, row: ExecutionRow) -> None:
+    def release(self, within: Transaction, row: StoredRun) -> None:
         """Give back all that was held for a run that did not come to an end."""
         if row.job is None:
             return
         limits = decode_job(row.job).limits
         use = Use(0, limits.memory_mb, limits.cpu_millicores, 0)
-        self._settle(session, row, ExecutionStatus.FAILED, use, kind="release")
+        self._settle(within, row, ExecutionStatus.FAILED, use, kind="release")
 
     def record_call(self, session: Session, row: JobRow) -> None:
         """Note a call whose result is final: the chain has billed it, so nothing is taken here."""
@@ -153,33 +180,31 @@ class Charging:
         mode = Mode.EPHEMERAL if run is None else run.mode
         use = Use(0, 0, 0, 0) if job is None else use_of(job, outcome)
         reference = f"call/{row.chain_id}/{row.tangle}/{row.service_id}/{row.call_id}"
-        known = _usage(session, reference)
-        if known is not None:  # it was final before, and its block has been replaced since
-            session.delete(known)
-            session.flush()
-        usage = UsageRow(
+        # there is one if it was final before, and its block has been replaced since
+        session.execute(delete(UsageRow).where(col(UsageRow.reference) == reference))
+        self._add_usage(
+            session,
+            mode,
+            use,
             reference=reference,
             payer=row.caller,
             chain_id=row.chain_id,
             service_id=row.service_id,
             call_id=row.call_id,
-            mode=mode,
             status=_status_of(outcome.status),
             billed_by=BY_CHAIN,
             ingress_bytes=len(row.inputs),
-            price_version=self.terms.prices.version,
-            ended_at=self._clock(),
+            charged=0,
         )
-        self._add(session, usage, mode, use)
 
     def _settle(
-        self, session: Session, row: ExecutionRow, status: ExecutionStatus, use: Use, kind: str = "settlement"
-    ) -> None:
+        self, within: Transaction, row: StoredRun, status: ExecutionStatus, use: Use, kind: str = "settlement"
+    ) -> Cost:
         reference = _run(row.account, row.id)
         mode = Mode(row.mode)
         set_aside = sum(
             posting.amount
-            for posting in postings_of(session, Cause("hold", reference))
+            for posting in postings_of(within, Cause("hold", reference))
             if posting.account == held(row.account)
         )
         cost = execution_cost(self.terms.prices, mode, use) if kind == "settlement" else NOTHING
@@ -188,7 +213,7 @@ class Charging:
             log.error("run %s cost %d, over the %d held for it", row.id, cost.total, set_aside)
         if set_aside:
             post(
-                session,
+                within,
                 self._clock(),
                 Cause(kind, reference),
                 Posting(held(row.account), -set_aside),
@@ -196,27 +221,36 @@ class Charging:
                 Posting(available(row.account), set_aside - charged),
             )
         assert row.job is not None
-        usage = UsageRow(
+        return self._add_usage(
+            within,
+            mode,
+            use,
             reference=usage_reference(row.account, row.id),
             account=row.account,
             execution_id=row.id,
-            mode=mode,
             status=status,
             billed_by=BY_LEDGER if set_aside else BY_NOBODY,
             ingress_bytes=len(row.job),
-            price_version=self.terms.prices.version,
             charged=charged,
+        )
+
+    def _add_usage(self, within: Transaction, mode: Mode, use: Use, **columns: str | int) -> Cost:
+        """A row of the table, and its price by the table in force."""
+        cost = execution_cost(self.terms.prices, mode, use)
+        _ADD_USAGE.run(
+            within,
+            **{**_NOBODYS, **columns},
+            mode=mode,
+            virtual_ns=use.virtual_ns,
+            memory_mb=use.memory_mb,
+            cpu_millicores=use.cpu_millicores,
+            egress_bytes=use.egress_bytes,
+            price_version=self.terms.prices.version,
+            compute_cost=cost.compute,
+            network_cost=cost.network,
             ended_at=self._clock(),
         )
-        self._add(session, usage, mode, use)
-
-    def _add(self, session: Session, usage: UsageRow, mode: Mode, use: Use) -> None:
-        cost = execution_cost(self.terms.prices, mode, use)
-        usage.virtual_ns, usage.memory_mb = use.virtual_ns, use.memory_mb
-        usage.cpu_millicores, usage.egress_bytes = use.cpu_millicores, use.egress_bytes
-        usage.compute_cost, usage.network_cost = cost.compute, cost.network
-        session.add(usage)
-        session.flush()
+        return cost
 
 
 def payment_required(required: int, there: int) -> PaymentRequired:
@@ -237,10 +271,6 @@ def payment_required(required: int, there: int) -> PaymentRequired:
 
 def _run(account: str, execution_id: str) -> str:
     return f"{account}/{execution_id}"
-
-
-def _usage(session: Session, reference: str) -> UsageRow | None:
-    return session.exec(select(UsageRow).filter_by(reference=reference)).one_or_none()
 
 
 def _status_of(status: Status) -> ExecutionStatus:

@@ -32,7 +32,7 @@ from faas_operator.cursors import move_cursor, read_cursor
 from faas_operator.ledger import LARGEST, PROCEEDS, Cause, Posting, available, balance, post, reverse
 from faas_operator.ledger_tables import CreditEventRow
 from faas_operator.logs import about
-from faas_operator.transactions import lock
+from faas_operator.transactions import lock, reading
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class CreditEventStore:
 
     def cursor(self, name: str) -> Block | None:
         """The last block whose logs are stored."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return read_cursor(session, name)
 
     def record(self, name: str, events: Iterable[ChainEvent], last: Block) -> int:
@@ -163,7 +163,7 @@ class CreditEventStore:
             )
             .order_by(col(CreditEventRow.block_number), col(CreditEventRow.log_index))
         )
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return [
                 StoredEvent(row.id or 0, Block(row.block_number, row.block_hash), EventState(row.state))
                 for row in session.exec(query)

@@ -1,8 +1,9 @@
 """Opening the store's database: SQLite with a write-ahead log by default, PostgreSQL by its URL.
 
 What is committed survives the death of the process and of the machine (`synchronous=FULL`; PostgreSQL's own
-default). Whatever a connection's loss interrupts raises DatabaseUnavailable, from any statement; the next one
-connects again. Which tables there are is in `schema`; what transactions may count on, in `transactions`.
+default), but for what says that it may reach the disk later, see `transactions`. Whatever a connection's loss
+interrupts raises DatabaseUnavailable, from any statement; the next one connects again. Which tables there are
+is in `schema`; what transactions may count on, in `transactions`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,14 @@ from sqlmodel import create_engine
 
 from faas_blueprint.errors import DatabaseUnavailable, MissingPrerequisite
 from faas_operator import schema
+from faas_operator.transactions import KIND, Kind
 
-_PRAGMAS = ("synchronous=FULL", "foreign_keys=ON")
+_BEGIN = {
+    Kind.LASTING: ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"),
+    Kind.LATER: ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE"),
+    Kind.READING: ("BEGIN",),
+}
+"""On SQLite. What writes takes the write lock at once, so that two never both read and then fail to write."""
 
 _BUSY_SECONDS = 30
 """How long a transaction on SQLite waits for another."""
@@ -104,7 +111,7 @@ def _sqlite(url: URL) -> Engine:
         _make_private_file(Path(url.database))
     engine = create_engine(url)
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
+    event.listen(engine, "begin", _begin)
     return engine
 
 
@@ -157,8 +164,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
     _write_ahead(cursor)
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
+    cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
 
 
@@ -175,6 +181,6 @@ def _write_ahead(cursor: DBAPICursor) -> None:
         time.sleep(0.01)
 
 
-def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock at once, so that two transactions never both read and then fail to write."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _begin(connection: Connection) -> None:
+    for statement in _BEGIN[connection.get_execution_options().get(KIND, Kind.LASTING)]:
+        connection.exec_driver_sql(statement)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
+from sqlalchemy import Row
 from sqlmodel import Session, select
 
 from faas_blueprint.digests import Digest
@@ -121,6 +123,13 @@ def usage_reference(account: str, execution_id: str) -> str:
 
 def record_of(session: Session, row: ExecutionRow) -> ExecutionRecord:
     """The whole record, output included."""
+    return record_with(row, _attested_of(session, row), _cost_of(session, row))
+
+
+def record_with(
+    row: ExecutionRow | Row[Any], attested: Attested | None, cost: Cost | None
+) -> ExecutionRecord:
+    """The same where what is not in the row is known."""
     assert row.number is not None
     return ExecutionRecord(
         number=row.number,
@@ -128,15 +137,15 @@ def record_of(session: Session, row: ExecutionRow) -> ExecutionRecord:
         account=row.account,
         status=ExecutionStatus(row.status),
         job=None if row.job is None else decode_job(row.job),
-        attested=_attested_of(session, row),
+        attested=attested,
         error=row.error,
         created_at=row.created_at,
         updated_at=row.updated_at,
         placement=Placement(Mode(row.mode), row.snapshot_id, row.branch_id, row.session),
         kept_snapshot_id=row.kept_snapshot_id,
-        cached=row.cached,
+        cached=bool(row.cached),
         wall_ms=row.wall_ms,
-        cost=_cost_of(session, row),
+        cost=cost,
     )
 
 

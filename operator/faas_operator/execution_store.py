@@ -13,7 +13,6 @@ from faas_blueprint.errors import NotFound, RateLimitExceeded
 from faas_blueprint.job import Job, Mode, encode_job
 from faas_blueprint.receipt import Receipt, receipt_to_json
 from faas_microvm.execution import Execution
-from faas_operator.account_tables import AccountRow
 from faas_operator.charging import Charging
 from faas_operator.execution_record import (
     UNFINISHED,
@@ -25,12 +24,14 @@ from faas_operator.execution_record import (
     IdempotencyKey,
     Placement,
     record_of,
+    record_with,
     summary_of,
 )
+from faas_operator.execution_statements import ADD, EARLIER, FINISH, FREE_KEY, LOOK
 from faas_operator.processes import Processes
 from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_outputs, read_file
 from faas_operator.tables import ExecutionRow
-from faas_operator.transactions import lock
+from faas_operator.transactions import lock, on_disk_later, reading
 
 __all__ = ["Attested", "ExecutionRecord", "ExecutionStatus", "ExecutionStore"]
 
@@ -60,65 +61,68 @@ class ExecutionStore:
         key: IdempotencyKey | None = None,
         status: ExecutionStatus = ExecutionStatus.QUEUED,
         at_once: int | None = None,
+        lasting: bool = True,
     ) -> int:
         """Store a run before it starts, and hold what it can cost. Answers its number, the call id of its
         receipt.
 
-        `at_once` is how many unfinished runs an account without a limit of its own may have. Raises
+        `at_once` is how many unfinished runs an account without a limit of its own may have. One that is not
+        `lasting` need not be on the disk before its end is: nobody is told of it until then. Raises
         Conflict for an id or a key that is taken, RateLimitExceeded, and PaymentRequired when the account
         lacks credits.
         """
         now, placement = self._clock(), placement or Placement()
-        row = ExecutionRow(
-            id=execution_id,
-            account=account,
-            status=status,
-            mode=placement.mode,
-            language=None if job is None else job.language,
-            job=None if job is None else encode_job(job),
-            snapshot_id=placement.snapshot_id,
-            branch_id=placement.branch_id,
-            session=placement.session,
-            idempotency_key=None if key is None else key.name,
-            request_digest=None if key is None else key.request,
-            process=self._processes.own,
-            created_at=now,
-            updated_at=now,
-        )
         self._processes.beat()
-        with Session(self._engine) as session:
-            lock(session, f"executions of {account}")
-            if _find(session, execution_id, account) is not None:
+        engine = self._engine if lasting else on_disk_later(self._engine)
+        key_name = None if key is None else key.name
+        with engine.begin() as connection:
+            lock(connection, f"executions of {account}")
+            if key is not None:
+                FREE_KEY.run(connection, account=account, key=key_name, since=now - KEY_SECONDS)
+            there = LOOK.run(connection, account=account, id=execution_id, key=key_name).one()
+            if there.taken:
                 raise Conflict(f"there is an execution {execution_id} already", {"field": "execution_id"})
-            if key is not None and self._earlier(session, account, key) is not None:
-                raise Conflict(f"the idempotency key {key.name!r} is in use", {"field": "Idempotency-Key"})
+            if there.key_used:
+                raise Conflict(f"the idempotency key {key_name!r} is in use", {"field": "Idempotency-Key"})
             if status is ExecutionStatus.QUEUED:
-                _require_few(session, account, at_once)
-            session.add(row)
-            session.flush()
-            number = row.number
+                _require_few(there.unfinished, at_once if there.own_limit is None else there.own_limit)
+            added = ADD.run(
+                connection,
+                id=execution_id,
+                account=account,
+                status=status,
+                mode=placement.mode,
+                language=None if job is None else job.language,
+                job=None if job is None else encode_job(job),
+                snapshot_id=placement.snapshot_id,
+                branch_id=placement.branch_id,
+                session=placement.session,
+                cached=False,
+                idempotency_key=key_name,
+                request_digest=None if key is None else key.request,
+                process=self._processes.own,
+                now=now,
+            )
+            number = int(added.scalar_one())
             if job is not None:
-                self._charging.hold(session, account, execution_id, job, placement.mode)
-            session.commit()
-        assert number is not None
+                self._charging.hold(connection, account, execution_id, job, placement.mode)
         return number
 
     def earlier(self, account: str, key: IdempotencyKey) -> str | None:
         """The id of the run that was asked for under a key. Raises Conflict if something else was asked."""
-        with Session(self._engine) as session:
-            row = self._earlier(session, account, key)
-            found = None if row is None else (row.id, row.request_digest)
-            session.commit()
-        if found is not None and found[1] != key.request:
+        since = self._clock() - KEY_SECONDS
+        with reading(self._engine).begin() as connection:
+            found = EARLIER.run(connection, account=account, key=key.name, since=since).one_or_none()
+        if found is not None and bytes(found.request_digest) != key.request:
             raise Conflict(
                 f"the idempotency key {key.name!r} was used for another request",
-                {"field": "Idempotency-Key", "execution_id": found[0]},
+                {"field": "Idempotency-Key", "execution_id": found.id},
             )
-        return None if found is None else found[0]
+        return None if found is None else str(found.id)
 
     def started(self, number: int) -> None:
         """Store that a machine has taken a run up."""
-        with Session(self._engine) as session:
+        with Session(on_disk_later(self._engine)) as session:
             self._update(session, number, ExecutionStatus.QUEUED, status=ExecutionStatus.RUNNING)
             session.commit()
 
@@ -130,28 +134,28 @@ class ExecutionStore:
         receipt: Receipt,
         signature: bytes,
         kept_snapshot_id: str | None = None,
-    ) -> bool:
-        """Store what came out of a run, and settle what it cost. False, and nothing else, for one that is
-        over already: this process was taken for dead, and its runs were ended."""
-        with Session(self._engine) as session:
-            row = session.get_one(ExecutionRow, number, with_for_update=True)
-            if row.status not in UNFINISHED:
-                return False
-            self._charging.settle(session, row, status, execution.outcome.summary())
-            keep_outputs(session, execution.outcome, self._clock())
-            self._update(
-                session,
-                number,
+    ) -> ExecutionRecord | None:
+        """Store what came out of a run, and settle what it cost. Answers it as `get` would; None, and nothing
+        else, for one that is over already: this process was taken for dead, and its runs were ended."""
+        now, outcome = self._clock(), execution.outcome
+        with self._engine.begin() as connection:
+            row = FINISH.run(
+                connection,
+                number=number,
                 status=status,
-                outcome=encode_outcome(execution.outcome),
+                outcome=encode_outcome(outcome),
                 receipt=json.dumps(receipt_to_json(receipt)),
                 signature=signature,
                 wall_ms=execution.wall_ms,
                 cached=execution.cached,
                 kept_snapshot_id=kept_snapshot_id,
-            )
-            session.commit()
-        return True
+                now=now,
+            ).one_or_none()
+            if row is None:
+                return None
+            cost = self._charging.settle(connection, row, status, outcome.summary())
+            keep_outputs(connection, outcome, now)
+        return record_with(row, Attested(outcome, receipt, signature, execution.wall_ms), cost)
 
     def restored(self, number: int, wall_ms: float) -> None:
         """Store how long a restore took."""
@@ -214,12 +218,12 @@ class ExecutionStore:
             col(ExecutionRow.status).in_(UNFINISHED),
             col(ExecutionRow.cancel_reason).is_not(None),
         )
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return [(account, name, reason or "") for account, name, reason in session.exec(query)]
 
     def get(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return record_of(session, _row_of(session, execution_id, account))
 
     def page(
@@ -235,7 +239,7 @@ class ExecutionStore:
         asked = {"status": status, "mode": mode, "language": language}
         given = {name: value for name, value in asked.items() if value is not None}
         query = select(ExecutionRow).filter_by(account=account, **given)
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(ExecutionRow.number).desc()).limit(limit).offset(offset))
             return [summary_of(row) for row in rows], total
@@ -243,27 +247,16 @@ class ExecutionStore:
     def count_by_status(self) -> dict[ExecutionStatus, int]:
         """How many runs of all accounts stand where."""
         query = select(ExecutionRow.status, func.count()).group_by(ExecutionRow.status)
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return {ExecutionStatus(status): count for status, count in session.exec(query)}
 
     def file(self, execution_id: str, account: str, path: str) -> bytes:
         """An output file of a run of this account. Raises NotFound."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             row = _row_of(session, execution_id, account)
             if row.outcome is None:
                 raise NotFound(f"execution {execution_id} has no output: it is {row.status}")
             return read_file(session, decode_outcome(row.outcome), path)
-
-    def _earlier(self, session: Session, account: str, key: IdempotencyKey) -> ExecutionRow | None:
-        """The row under a key; one whose time is over gives it up."""
-        query = select(ExecutionRow).filter_by(account=account, idempotency_key=key.name)
-        row = session.exec(query).one_or_none()
-        if row is None or row.created_at > self._clock() - KEY_SECONDS:
-            return row
-        row.idempotency_key = None
-        session.add(row)
-        session.flush()
-        return None
 
     def _fail(self, session: Session, row: ExecutionRow, error: str) -> None:
         assert row.number is not None
@@ -278,16 +271,9 @@ class ExecutionStore:
         session.execute(statement.values(**values, updated_at=self._clock()))
 
 
-def _require_few(session: Session, account: str, at_once: int | None) -> None:
+def _require_few(unfinished: int, limit: int | None) -> None:
     """Under the lock of the account's executions, so that two do not both take the last place."""
-    owner = session.exec(select(AccountRow).filter_by(id=account)).one_or_none()
-    limit = at_once if owner is None or owner.concurrent_executions is None else owner.concurrent_executions
-    if limit is None:
-        return
-    unfinished = select(func.count()).select_from(ExecutionRow).where(
-        col(ExecutionRow.account) == account, col(ExecutionRow.status).in_(UNFINISHED)
-    )  # fmt: skip
-    if session.exec(unfinished).one() >= limit:
+    if limit is not None and unfinished >= limit:
         raise RateLimitExceeded(
             f"{limit} executions at once are the most for this account. Please retry when one has ended.",
             {"limit": limit, "remaining": 0, "retry_after": 1},

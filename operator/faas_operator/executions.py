@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -59,6 +60,9 @@ UNFINISHED_AT_MOST = 256
 CLOSE_SECONDS = 10.0
 """For stopped runs to be stored."""
 
+RUNNING_SECONDS = 0.1
+"""After which a run is stored as running; those that are over sooner are spared the transaction."""
+
 CALLER_LEFT = "the caller went away"
 
 _PIECE_BYTES = 64 << 10
@@ -87,11 +91,15 @@ class _Run:
     setting: Setting | None = None
     """Known once it is its turn."""
     task: asyncio.Task[None] | None = None
+    begun: float | None = None
+    """When a machine was first seen to have taken it up, by the monotonic clock."""
     ending: tuple[ExecutionStatus, str] = (ExecutionStatus.CANCELLED, "the run was cancelled")
     """What is stored if the task is cancelled."""
     storing: bool = False
     """It has ended, one way or another: it is too late to cancel."""
     error: Exception | None = None
+    record: ExecutionRecord | None = None
+    """What was stored at its end, if it has an outcome."""
 
 
 class ExecutionService:
@@ -131,8 +139,10 @@ class ExecutionService:
 
     # -- asking
 
-    async def start(self, request: RunRequest, account: str) -> str:
+    async def start(self, request: RunRequest, account: str, lasting: bool = True) -> str:
         """Begin a run, or find the one that was asked for under the same idempotency key; answers its id.
+
+        Not `lasting` is for who tells nobody of the run before it is over: see `ExecutionStore.begin`.
 
         Raises InvalidRequest, NotFound, Conflict, RateLimitExceeded, PaymentRequired, InsufficientResources;
         nothing is stored then.
@@ -143,7 +153,7 @@ class ExecutionService:
                 if earlier is not None:
                     return earlier
             try:
-                return await self._begin(request, account)
+                return await self._begin(request, account, lasting)
             except Conflict:  # another process was faster, under the same key?
                 earlier = None
                 if request.key is not None:
@@ -152,7 +162,7 @@ class ExecutionService:
                     raise
                 return earlier
 
-    async def _begin(self, request: RunRequest, account: str) -> str:
+    async def _begin(self, request: RunRequest, account: str, lasting: bool) -> str:
         if self.stopping:
             raise InsufficientResources("the node is stopping; try again later")
         if len(self._runs) >= UNFINISHED_AT_MOST:
@@ -161,7 +171,7 @@ class ExecutionService:
         job = replace(request.job, keep=placement.mode.keeps)
         request = replace(request, job=job, placement=placement)
         execution_id = request.execution_id or new_execution_id()
-        storing = asyncio.create_task(self._store_begun(request, account, execution_id))
+        storing = asyncio.create_task(self._store_begun(request, account, execution_id, lasting))
         try:
             self._set_going(await asyncio.shield(storing))
         except asyncio.CancelledError:
@@ -173,12 +183,13 @@ class ExecutionService:
             raise
         return execution_id
 
-    async def _store_begun(self, request: RunRequest, account: str, execution_id: str) -> _Run:
+    async def _store_begun(self, request: RunRequest, account: str, execution_id: str, lasting: bool) -> _Run:
         try:
             number = await asyncio.to_thread(
                 self._executions.begin,
                 *(execution_id, account, request.job, request.placement, request.key),
                 at_once=self._at_once,
+                lasting=lasting,
             )
         except DatabaseUnavailable:
             if (account, execution_id) not in self._runs:
@@ -204,7 +215,7 @@ class ExecutionService:
         A run that ended at its time limit is a record too (see `require_in_time`).
         Raises what `start` raises, and what the engine raises: MachineFailure, ….
         """
-        execution_id = await self.start(request, account)
+        execution_id = await self.start(request, account, lasting=False)
         try:
             return await self.wait(execution_id, account)
         except asyncio.CancelledError:
@@ -219,7 +230,7 @@ class ExecutionService:
             await asyncio.shield(run.task)
             if run.error is not None:
                 raise run.error
-            return await self.record(execution_id, account)
+            return run.record or await self.record(execution_id, account)
         return await self._elsewhere.wait(execution_id, account)
 
     async def cancel(
@@ -240,7 +251,11 @@ class ExecutionService:
 
     async def record(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
-        return await asyncio.to_thread(self._executions.get, execution_id, account)
+        record = await asyncio.to_thread(self._executions.get, execution_id, account)
+        run = self._runs.get((account, execution_id))
+        if run is not None and run.begun is not None and record.status is ExecutionStatus.QUEUED:
+            return replace(record, status=ExecutionStatus.RUNNING)  # which is stored a moment later
+        return record
 
     async def page(
         self,
@@ -273,7 +288,7 @@ class ExecutionService:
             async for event in events:
                 if not isinstance(event, Ended):
                     yield event
-        yield await self.record(execution_id, account)
+        yield run.record or await self.record(execution_id, account)
 
     async def logs(self, execution_id: str, account: str) -> tuple[ExecutionRecord, bytes, bytes]:
         """A run with both streams, as far as they are. Raises NotFound."""
@@ -379,14 +394,16 @@ class ExecutionService:
     async def _watch(self, run: _Run, setting: Setting) -> Execution:
         """Feed what the run says to whoever reads along."""
         said = {"stdout": 0, "stderr": 0}
-        begun = False
+        noted = False
         async with aclosing(modes.stream(self.engine, run.request.job, setting)) as events:
             async for event in events:
                 if isinstance(event, Execution):
                     _feed_rest(run.feed, event, said)
                     return event
-                if not begun:
-                    begun = True
+                now = time.monotonic()
+                run.begun = now if run.begun is None else run.begun
+                if not noted and now - run.begun >= RUNNING_SECONDS:
+                    noted = True
                     await asyncio.to_thread(self._executions.started, run.number)
                 if isinstance(event, Output):
                     said[event.stream] += len(event.data)
@@ -405,10 +422,10 @@ class ExecutionService:
         )
         timed_out = outcome.status is Status.TIMEOUT
         status = ExecutionStatus.TIMEOUT if timed_out else ExecutionStatus.COMPLETED
-        finished = await until_stored(
+        run.record = await until_stored(
             lambda: self._executions.finish(run.number, status, execution, receipt, signature, kept)
         )
-        if not finished:
+        if run.record is None:
             log.error(
                 "the run was ended by another process, its outcome is lost", extra=about(execution=run.id)
             )

@@ -14,29 +14,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, func, text
+from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import FatalError
 from faas_operator.ledger_tables import LedgerBalanceRow, LedgerEntryRow, LedgerPostingRow
-from faas_operator.transactions import read_together
+from faas_operator.statement import Statement, Transaction
+from faas_operator.transactions import read_together, reading
 
 LARGEST = 10**18
 """Of a posting, in nanocredits: thousands of millions of credits. Balances stay below four times that."""
 
 _FULL = 4 * LARGEST
 
-_ADD_ENTRY = text(
+_ADD_ENTRY = Statement(
     "INSERT INTO ledger_entry (kind, cause, created_at) VALUES (:kind, :cause, :now) "
     "ON CONFLICT DO NOTHING RETURNING id"
 )
-_ADD_POSTING = text(
+_ADD_POSTING = Statement(
     "INSERT INTO ledger_posting (entry_id, account, amount) VALUES (:entry, :account, :amount)"
 )
-_CHANGE_BALANCE = text(
+_CHANGE_BALANCE = Statement(
     "INSERT INTO ledger_balance (account, amount) VALUES (:account, :amount) "
     "ON CONFLICT (account) DO UPDATE SET amount = ledger_balance.amount + :amount "
     "WHERE ledger_balance.amount + :amount BETWEEN :floor AND :ceiling RETURNING amount"
+)
+_POSTINGS = Statement(
+    "SELECT account, amount FROM ledger_posting WHERE entry_id = "
+    "(SELECT id FROM ledger_entry WHERE kind = :kind AND cause = :cause) ORDER BY id"
 )
 
 REVENUE = "revenue"
@@ -60,6 +65,11 @@ class LedgerBroken(FatalError):
 
 class Insufficient(Exception):
     """A move would take an account below its floor. The transaction must be given up."""
+
+    def __init__(self, account: str, there: int) -> None:
+        """`there` is the account's balance before the move, in nanocredits."""
+        super().__init__(account)
+        self.there = there
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +101,21 @@ class StatementLine:
     created_at: float
 
 
-def post(session: Session, now: float, cause: Cause, *postings: Posting) -> bool:
-    """Add an entry, within the session's transaction; False, and nothing else, when its cause has one.
+def post(within: Transaction, now: float, cause: Cause, *postings: Posting) -> bool:
+    """Add an entry, within the caller's transaction; False, and nothing else, when its cause has one.
 
     Raises Insufficient when a balance would fall below its floor.
     """
     _require_balanced(postings)
-    named = {"kind": cause.kind, "cause": cause.reference, "now": now}
-    entry = session.execute(_ADD_ENTRY, named).scalar_one_or_none()
+    entry = _ADD_ENTRY.run(within, kind=cause.kind, cause=cause.reference, now=now).scalar_one_or_none()
     if entry is None:
         return False
     moved = sorted((item for item in postings if item.amount), key=lambda item: item.account)
     for posting in moved:  # in one order everywhere: no deadlocks
-        _change(session, posting)
+        _change(within, posting)
     if moved:
         rows = [{"entry": entry, "account": item.account, "amount": item.amount} for item in moved]
-        session.execute(_ADD_POSTING, rows)
+        _ADD_POSTING.run_many(within, rows)
     return True
 
 
@@ -116,26 +125,17 @@ def reverse(session: Session, now: float, original: Cause, cause: Cause) -> bool
     return post(session, now, cause, *(Posting(item.account, -item.amount) for item in postings))
 
 
-def postings_of(session: Session, cause: Cause) -> list[Posting]:
+def postings_of(within: Transaction, cause: Cause) -> list[Posting]:
     """What the entry of a cause did; nothing when there is none."""
-    entry = find_entry(session, cause)
-    if entry is None:
-        return []
-    rows = session.exec(select(LedgerPostingRow).filter_by(entry_id=entry.id))
-    return [Posting(row.account, row.amount) for row in rows]
+    rows = _POSTINGS.run(within, kind=cause.kind, cause=cause.reference)
+    return [Posting(row.account, int(row.amount)) for row in rows]
 
 
-def find_entry(session: Session, cause: Cause) -> LedgerEntryRow | None:
-    """The entry of a cause."""
-    return session.exec(
-        select(LedgerEntryRow).filter_by(kind=cause.kind, cause=cause.reference)
-    ).one_or_none()
-
-
-def balance(session: Session, account: str, keep: bool = False) -> int:
+def balance(within: Transaction, account: str, keep: bool = False) -> int:
     """Of a ledger account, in nanocredits; with `keep`, nobody else changes it in this transaction's time."""
-    row = session.get(LedgerBalanceRow, account, populate_existing=True, with_for_update=keep or None)
-    return 0 if row is None else row.amount
+    query = select(LedgerBalanceRow.amount).filter_by(account=account)
+    amount = within.execute(query.with_for_update() if keep else query).scalar_one_or_none()
+    return 0 if amount is None else int(amount)
 
 
 class Ledger:
@@ -147,15 +147,13 @@ class Ledger:
 
     def post(self, cause: Cause, *postings: Posting) -> bool:
         """See `post`, in a transaction of its own."""
-        with Session(self._engine) as session:
-            posted = post(session, self._clock(), cause, *postings)
-            session.commit()
-        return posted
+        with self._engine.begin() as connection:
+            return post(connection, self._clock(), cause, *postings)
 
     def balance(self, account: str) -> int:
         """Of a ledger account, in nanocredits."""
-        with Session(self._engine) as session:
-            return balance(session, account)
+        with reading(self._engine).begin() as connection:
+            return balance(connection, account)
 
     def statement(self, customer: str, limit: int, offset: int) -> tuple[list[StatementLine], int]:
         """What happened to a customer's credits, newest first, and how many lines there are in all."""
@@ -166,7 +164,7 @@ class Ledger:
             .where(own)
             .order_by(col(LedgerPostingRow.id).desc())
         )
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             total = session.exec(select(func.count()).select_from(LedgerPostingRow).where(own)).one()
             lines = [
                 StatementLine(
@@ -178,7 +176,7 @@ class Ledger:
 
     def check(self) -> None:
         """Add everything up again. Raises LedgerBroken, which says what does not agree."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             read_together(session)
             problems = [*_unbalanced(session), *_wrong_balances(session), *_held_below_zero(session)]
         if problems:
@@ -194,13 +192,16 @@ def _require_balanced(postings: Sequence[Posting]) -> None:
         raise ValueError(f"a posting over {LARGEST} nanocredits: {postings}")
 
 
-def _change(session: Session, posting: Posting) -> None:
+def _change(within: Transaction, posting: Posting) -> None:
     """One statement compares and changes. A new account's first amount is compared here."""
     floor = -_FULL if posting.floor is None or posting.amount > 0 else posting.floor
-    bounds = {"account": posting.account, "amount": posting.amount, "floor": floor, "ceiling": _FULL}
-    after = session.execute(_CHANGE_BALANCE, bounds).scalar_one_or_none()
-    if after is None or after < floor:
-        raise Insufficient(posting.account)
+    after = _CHANGE_BALANCE.run(
+        within, account=posting.account, amount=posting.amount, floor=floor, ceiling=_FULL
+    ).scalar_one_or_none()
+    if after is None:
+        raise Insufficient(posting.account, balance(within, posting.account))
+    if after < floor:
+        raise Insufficient(posting.account, after - posting.amount)
 
 
 def _unbalanced(session: Session) -> list[str]:

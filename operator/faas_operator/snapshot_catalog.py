@@ -21,7 +21,7 @@ from faas_blueprint.job import Mode
 from faas_microvm.snapshot_record import SnapshotRecord
 from faas_operator.execution_record import Conflict
 from faas_operator.tables import BranchRow, SessionRow, SnapshotRow
-from faas_operator.transactions import lock
+from faas_operator.transactions import lock, reading
 
 Details = Mapping[str, object]
 Row = TypeVar("Row", bound=SQLModel)
@@ -138,7 +138,7 @@ class SnapshotCatalog:
 
     def snapshot(self, account: str, snapshot_id: str) -> SnapshotEntry:
         """A snapshot of this account. Raises NotFound."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return _snapshot_of(_snapshot_row(session, account, snapshot_id))
 
     def snapshots(
@@ -152,7 +152,7 @@ class SnapshotCatalog:
     ) -> tuple[Sequence[SnapshotEntry], int]:
         """Snapshots of an account, newest first, and how many there are in all."""
         asked = {"mode": mode, "parent_id": parent_id, "execution_id": execution_id}
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             rows, total = _page(
                 session, SnapshotRow, {"account": account, "deleted": False}, asked, limit, offset
             )
@@ -161,7 +161,7 @@ class SnapshotCatalog:
     def id_of(self, account: str, measurement: Digest) -> str | None:
         """The newest id that an account has for a snapshot."""
         query = select(SnapshotRow.id).filter_by(account=account, measurement=measurement, deleted=False)
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return session.exec(query.order_by(col(SnapshotRow.number).desc())).first()
 
     def remove(self, account: str, snapshot_id: str, cascade: bool) -> Removed:
@@ -194,7 +194,7 @@ class SnapshotCatalog:
 
     def unowned(self) -> list[Digest]:
         """Measurements that only deleted rows mean, newest first."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             owned = select(SnapshotRow.measurement).filter_by(deleted=False)
             query = select(SnapshotRow).filter_by(deleted=True).where(
                 col(SnapshotRow.measurement).not_in(owned)
@@ -238,7 +238,7 @@ class SnapshotCatalog:
 
     def branch(self, account: str, branch_id: str) -> BranchEntry:
         """A branch of this account. Raises NotFound."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return _branch_of(_branch_row(session, account, branch_id))
 
     def branches(
@@ -251,7 +251,7 @@ class SnapshotCatalog:
     ) -> tuple[Sequence[BranchEntry], int]:
         """Branches of an account, newest first, and how many there are in all."""
         asked = {"snapshot_id": snapshot_id, "parent_branch": parent_branch}
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             rows, total = _page(session, BranchRow, {"account": account}, asked, limit, offset)
             return [_branch_of(row) for row in rows], total
 
@@ -297,7 +297,7 @@ class SnapshotCatalog:
     def sessions(self, account: str, limit: int, offset: int) -> tuple[list[SessionEntry], int]:
         """Sessions of an account, used latest first, and how many there are in all."""
         query = select(SessionRow).filter_by(account=account)
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(SessionRow.updated_at).desc()).limit(limit).offset(offset))
             found = [SessionEntry(row.name, row.snapshot_id, row.created_at, row.updated_at) for row in rows]

@@ -25,7 +25,7 @@ from faas_operator import payers
 from faas_operator.credit_events import EventState, purse_account
 from faas_operator.ledger import available, balance, held
 from faas_operator.ledger_tables import CreditEventRow, SpendingLimitRow
-from faas_operator.transactions import lock
+from faas_operator.transactions import lock, reading
 
 _LARGEST_TOTAL = (1 << 128) - 1
 
@@ -76,7 +76,7 @@ class SpendingLimits:
     def due(self) -> list[Due]:
         """What can be fetched now, by the ledger; purses whose logs still wait are left out."""
         place = {"chain_id": self._chain_id, "contract": self._contract}
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             rows = session.exec(
                 select(CreditEventRow)
                 .filter_by(**place)

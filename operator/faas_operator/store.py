@@ -50,7 +50,7 @@ from faas_operator.spending_limits import SpendingLimits
 from faas_operator.storage_sweep import StorageSweep
 from faas_operator.stored_outcomes import keep_outputs, whole_outcome
 from faas_operator.tables import JobRow
-from faas_operator.transactions import lock
+from faas_operator.transactions import lock, reading
 from faas_operator.usage import UsageBook
 
 
@@ -153,7 +153,7 @@ class Store:
 
     def cursor(self, deployment: str) -> Block | None:
         """The last block whose logs are stored."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return read_cursor(session, deployment)
 
     def record_blocks(self, deployment: str, jobs: Iterable[SubmittedJob], last: Block) -> list[JobRecord]:
@@ -201,7 +201,7 @@ class Store:
 
     def job(self, number: int) -> JobRecord:
         """A job by its number. Raises NotFound."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             row = session.get(JobRow, number)
             if row is None:
                 raise NotFound(f"no job {number} is stored")
@@ -209,7 +209,7 @@ class Store:
 
     def job_of_call(self, call: CallReference) -> JobRecord | None:
         """A job by its call."""
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             row = _row_of_call(session, call)
             return None if row is None else record_of(row)
 
@@ -224,7 +224,7 @@ class Store:
             .where(col(JobRow.state).in_([state.value for state in states]))
             .order_by(col(JobRow.id))
         )
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return [number for number in session.exec(query) if number is not None]
 
     def turns_in(self, states: Collection[State], but: Collection[int], limit: int) -> list[int]:
@@ -247,7 +247,7 @@ class Store:
             .order_by(turns.c.turn, turns.c.id)
             .limit(limit)
         )
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return [int(number) for number in session.execute(query).scalars()]
 
     def has_earlier_unrun(self, record: JobRecord) -> bool:
@@ -260,20 +260,20 @@ class Store:
             col(JobRow.call_id) < call.call_id,
             col(JobRow.state).in_([state.value for state in UNRUN]),
         )
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return session.exec(query.limit(1)).first() is not None
 
     def count_by_state(self) -> dict[State, int]:
         """How many jobs are in each state."""
         query = select(JobRow.state, func.count()).group_by(JobRow.state)
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return {State(state): count for state, count in session.exec(query)}
 
     def outcome(self, record: JobRecord) -> Outcome:
         """The whole outcome of a job that has one. Raises NotFound."""
         if record.executed is None:
             raise NotFound(f"job {record.number} has no outcome yet")
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             return whole_outcome(session, record.executed.outcome, record.executed.state_root)
 
     # -- parts

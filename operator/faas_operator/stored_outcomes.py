@@ -3,7 +3,8 @@ small column."""
 
 from __future__ import annotations
 
-from sqlalchemy import text
+from collections.abc import Iterable
+
 from sqlmodel import Session
 
 from faas_blueprint import tlv
@@ -21,9 +22,10 @@ from faas_blueprint.outcome import (
     outcome_from_values,
     outcome_values,
 )
+from faas_operator.statement import Statement, Transaction
 from faas_operator.tables import BlobRow
 
-_KEEP_BLOB = text(
+_KEEP_BLOB = Statement(
     "INSERT INTO blob (sha256, content, created_at) VALUES (:key, :content, :now) ON CONFLICT DO NOTHING"
 )
 
@@ -38,22 +40,27 @@ def decode_outcome(data: bytes) -> OutcomeDigest:
     return outcome_from_values(tlv.decode(OUTCOME_FIELDS, data))
 
 
-def keep_outputs(session: Session, outcome: Outcome, now: float) -> None:
-    """Store streams, files and manifest as blobs, within the session's transaction."""
+def keep_outputs(within: Transaction, outcome: Outcome, now: float) -> None:
+    """Store streams, files and manifest as blobs, within the caller's transaction."""
     contents = (
         outcome.stdout.content,
         outcome.stderr.content,
         encode_manifest(outcome.manifest()),
         *(file.content for file in outcome.files),
     )
-    for content in contents:
-        keep_blob(session, content, now)
+    _keep(within, contents, now)
 
 
-def keep_blob(session: Session, content: bytes, now: float) -> None:
-    """Store bytes under their SHA-256, within the session's transaction."""
-    values = {"key": sha256(content).hex(), "content": content, "now": now}
-    session.connection().execute(_KEEP_BLOB, values)
+def keep_blob(within: Transaction, content: bytes, now: float) -> None:
+    """Store bytes under their SHA-256, within the caller's transaction."""
+    _keep(within, (content,), now)
+
+
+def _keep(within: Transaction, contents: Iterable[bytes], now: float) -> None:
+    """In one order everywhere: no deadlocks."""
+    by_key = {sha256(content).hex(): content for content in contents}
+    rows = [{"key": key, "content": content, "now": now} for key, content in sorted(by_key.items())]
+    _KEEP_BLOB.run_many(within, rows)
 
 
 def read_file(session: Session, summary: OutcomeDigest, path: str) -> bytes:

@@ -24,6 +24,7 @@ from faas_operator.ledger import available, balance, held
 from faas_operator.ledger_tables import LedgerBalanceRow, PriceTableRow, StorageUsageRow, UsageRow
 from faas_operator.payers import PAYING_NETWORK
 from faas_operator.tables import ExecutionRow, SnapshotRow
+from faas_operator.transactions import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class UsageBook:
         """The table in force, or an earlier one. Raises NotFound."""
         if version is None:
             return self._charging.terms.prices
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             row = session.get(PriceTableRow, version)
         if row is None:
             raise NotFound(f"there has been no price table {version}")
@@ -166,7 +167,7 @@ class UsageBook:
         """The runs of a period, latest first, and how many there are in all."""
         where = (_whose(account), *_within(UsageRow.ended_at, period))
         query = select(UsageRow).where(*where).order_by(col(UsageRow.id).desc()).limit(limit).offset(offset)
-        with Session(self._engine) as session:
+        with Session(reading(self._engine)) as session:
             total = session.exec(select(func.count()).select_from(UsageRow).where(*where)).one()
             return [_line(row) for row in session.exec(query)], total
 

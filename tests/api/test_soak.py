@@ -106,20 +106,25 @@ async def test_nothing_leaks(start_node):
     )
     pid = node.process.pid
     headers, limits = {"X-API-Key": "alice"}, httpx.Limits(max_connections=AT_ONCE)
-    async with httpx.AsyncClient(base_url=node.url, headers=headers, limits=limits, timeout=120) as client:
-        counts, memory, looks = Counter(), [], []
-        for part in range(PARTS):
-            started = time.monotonic()
-            counts += await ask(client, range(part * REQUESTS // PARTS, (part + 1) * REQUESTS // PARTS))
-            rate = REQUESTS / PARTS / (time.monotonic() - started)
+    counts, memory, looks = Counter(), [], []
+    for part in range(PARTS):
+        started = time.monotonic()
+        numbers = range(part * REQUESTS // PARTS, (part + 1) * REQUESTS // PARTS)
+        async with httpx.AsyncClient(
+            base_url=node.url, headers=headers, limits=limits, timeout=120
+        ) as client:
+            counts += await ask(client, numbers)
+        rate = REQUESTS / PARTS / (time.monotonic() - started)
+        # the connections of those who asked are closed by now: how many they were is not the node's doing
+        async with httpx.AsyncClient(base_url=node.url, headers=headers, timeout=120) as client:
             looks.append(await held(client, pid))
-            memory.append(round(resident_mb(pid), 1))
-            print(f"\n{sum(counts.values())} requests, {rate:.0f} a second: {memory[-1]} MB, {looks[-1]}")
-        print(dict(counts))
-        before, after, grown = looks[0], looks[-1], memory[-1] - memory[0]
-        for name, count in after.items():
-            assert count <= before[name] + SLACK.get(name, 0), (name, before, after)
-        assert grown < GROWTH_MB
+        memory.append(round(resident_mb(pid), 1))
+        print(f"\n{sum(counts.values())} requests, {rate:.0f} a second: {memory[-1]} MB, {looks[-1]}")
+    print(dict(counts))
+    before, after, grown = looks[0], looks[-1], memory[-1] - memory[0]
+    for name, count in after.items():
+        assert count <= before[name] + SLACK.get(name, 0), (name, before, after)
+    assert grown < GROWTH_MB
     assert node.complaints() == ""
 
 

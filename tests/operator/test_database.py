@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -22,9 +23,12 @@ from faas_blueprint.job import make_job
 from faas_operator import migrations, schema
 from faas_operator.database import connect, let_go, open_database
 from faas_operator.execution_record import ExecutionStatus
+from faas_operator.execution_statements import LOOK
 from faas_operator.ledger import GRANTS, LARGEST, Cause, Posting
 from faas_operator.schema import Standing
+from faas_operator.statement import Statement
 from faas_operator.store import Store
+from faas_operator.transactions import on_disk_later, reading
 
 
 @pytest.fixture
@@ -254,3 +258,51 @@ async def test_two_that_wait_for_each_other_are_told_to_try_again(postgresql):
             *(asyncio.to_thread(cross, *pair) for pair in (("a", "b"), ("b", "a"))), return_exceptions=True
         )
         assert sorted(type(item).__name__ for item in ended) == ["DatabaseUnavailable", "NoneType"]
+
+
+def test_whoever_reads_waits_for_no_writer(tmp_path):
+    """And sees what was committed before."""
+    with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
+        store.ledger.post(Cause("x", "1"), Posting("a", 5), Posting("b", -5))
+        with store._engine.begin() as writer:
+            writer.exec_driver_sql("UPDATE ledger_balance SET amount = 6 WHERE account = 'a'")
+            started = time.monotonic()
+            assert store.ledger.balance("a") == 5
+            assert store.executions.page("acct_1", 10, 0) == ([], 0)
+            assert time.monotonic() - started < 10  # of the 30 that a writer waits
+            writer.rollback()
+
+
+def test_how_a_transaction_reaches_the_disk(tmp_path):
+    """One connection after another, each of which may have done the other before."""
+    url = f"sqlite:///{tmp_path / 'store.sqlite'}"
+    with closing(Store.open(url)) as store:
+        for engine, level in ((on_disk_later(store._engine), 1), (store._engine, 2)) * 2:
+            with engine.begin() as connection:
+                assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == level
+                assert connection.connection.driver_connection.in_transaction
+        with reading(store._engine).begin() as connection, store._engine.begin() as writer:
+            assert writer.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+def test_what_reaches_the_disk_later_survives_the_process(database):
+    program = (
+        "import os, sys\nfrom faas_blueprint.job import make_job\nfrom faas_operator.store import Store\n"
+        "store = Store.open(sys.argv[1])\n"
+        "store.executions.begin('exec_1', 'acct_1', make_job('python', ''), lasting=False)\nos._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, database], timeout=120).returncode == 9
+    with closing(Store.open(database)) as store:
+        assert store.executions.get("exec_1", "acct_1").status is ExecutionStatus.QUEUED
+        assert store.executions.end_interrupted() == 1
+
+
+def test_counting_what_an_account_runs_does_not_go_through_all_it_ever_ran(tmp_path):
+    with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
+        asked = {"account": "a", "id": "b", "key": None}
+        with store._engine.begin() as connection:
+            plan = Statement("EXPLAIN QUERY PLAN " + str(LOOK)).run(connection, **asked).all()
+    used = [row.detail for row in plan if "execution" in row.detail]
+    assert len(used) == 3
+    assert "USING INDEX ix_execution_status (status=?)" in used[-1]
+    assert all("account=? AND" in line for line in used[:-1])

@@ -11,12 +11,12 @@ import pytest
 
 from faas_blueprint.digests import sha256
 from faas_blueprint.errors import NotFound
-from faas_blueprint.job import make_job
+from faas_blueprint.job import Mode, make_job
 from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream, decode_manifest
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
 from faas_microvm.execution import Execution
 from faas_operator.chain.interface import Block, PostedResult, SubmittedJob
-from faas_operator.execution_store import ExecutionStatus
+from faas_operator.execution_record import ExecutionStatus, Placement
 from faas_operator.job_record import Change, SignedResult
 from faas_operator.pipeline import Event, IllegalTransition, State
 from faas_operator.signer import Signer
@@ -224,3 +224,18 @@ def test_services_and_their_customers_take_turns(store):
     assert turns(limit=2) == [0, 8]
     assert turns(0, 1, 2) == [8, 6, 7, 3, 4, 5]
     assert store.turns_in({State.FINAL}, [], 9) == []
+
+
+def test_what_is_answered_of_a_finished_run_is_what_is_stored(store):
+    placement = Placement(Mode.CHECKPOINTED, snapshot_id="base", branch_id="branch_1")
+    number = store.executions.begin("exec_1", "alice", make_job("python", "1"), placement, lasting=False)
+    receipt, signature = Signer(b"\x01" * 32).attest(
+        profile_id=EXECUTION.profile_id, snapshot=EXECUTION.measurement, job_digest=sha256(b""),
+        outcome=OUTCOME, call=CallReference(0, ZERO_ADDRESS, 0, number),
+    )  # fmt: skip
+    finish = (number, ExecutionStatus.COMPLETED, EXECUTION, receipt, signature, "snap_1")
+    answered = store.executions.finish(*finish)
+    assert answered == store.executions.get("exec_1", "alice")
+    assert answered.placement == placement
+    assert (answered.kept_snapshot_id, answered.attested.outcome) == ("snap_1", OUTCOME)
+    assert store.executions.finish(*finish) is None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Header, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from faas_api.authentication import Access, AccountId
@@ -94,7 +94,7 @@ class Answering:
             record = await while_connected(request, self._executions.execute(run, account))
         except ClientDisconnect:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return JSONResponse(_shaped(body, require_in_time(record)))
+        return _answer(body, require_in_time(record))
 
 
 def _prefers_async(prefer: str | None) -> bool:
@@ -106,10 +106,12 @@ def _accepted(body: Asked, record: ExecutionRecord, request: Request, prefer: st
     headers = {"Location": f"{request.url_for('get_execution', execution_id=record.id).path}"}
     if _prefers_async(prefer):
         headers["Preference-Applied"] = "respond-async"
-    return JSONResponse(_shaped(body, record), 202, headers)
+    return _answer(body, record, 202, headers)
 
 
-def _shaped(body: Asked, record: ExecutionRecord) -> dict[str, object]:
+def _answer(
+    body: Asked, record: ExecutionRecord, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
     """In the fields of the form that was asked with."""
     answer = command_answer(record) if isinstance(body, CommandRequest) else execution_answer(record)
-    return answer.model_dump(mode="json")
+    return Response(answer.model_dump_json(), status, headers, "application/json")

@@ -155,7 +155,7 @@ def execution_answer(record: ExecutionRecord) -> Execution:
             "started_on": placement.snapshot_id,
             "branch_id": placement.branch_id,
             "session_id": placement.session,
-            "job": None if job is None else _job(job),
+            "job": None if job is None else _job(job, record.attested),
             "error": record.error,
         }
     )
@@ -233,9 +233,10 @@ def _outcome(attested: Attested) -> Json:
     }
 
 
-def _job(job: Job) -> Json:
+def _job(job: Job, attested: Attested | None) -> Json:
+    digest = job_digest(job) if attested is None else attested.receipt.job_digest
     return {
-        "digest": to_hex(job_digest(job)),
+        "digest": to_hex(digest),
         "language": str(job.language),
         "seed": job.seed,
         "epoch": job.epoch,

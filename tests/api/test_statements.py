@@ -1,0 +1,96 @@
+"""What one run over HTTP asks of the database: a count, which no load of the host changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+from sqlalchemy import event
+
+from faas_api.app import create_app
+from faas_operator.charging import Terms
+from faas_operator.executions import ExecutionService
+from faas_operator.settings import Secrets, Settings
+from faas_operator.signer import Signer
+from faas_operator.store import Store
+from faas_operator.transactions import KIND, Kind
+
+pytestmark = pytest.mark.machine
+
+CREDIT = 10**9
+STATEMENTS_AT_MOST = 18
+"""Of a run that is paid for: 1 knows the caller, 7 begin the run (8 with a lock), 9 end it."""
+
+
+@dataclass
+class Asked:
+    """Of a database, in order."""
+
+    statements: list[str] = field(default_factory=list)
+    transactions: list[Kind] = field(default_factory=list)
+
+
+@contextmanager
+def listening(engine) -> Iterator[Asked]:
+    asked = Asked()
+
+    def executed(_connection, _cursor, statement, *_rest):
+        if not statement.startswith(("BEGIN", "PRAGMA")):
+            asked.statements.append(statement)
+
+    def committed(connection):
+        asked.transactions.append(connection.get_execution_options().get(KIND, Kind.LASTING))
+
+    event.listen(engine, "before_cursor_execute", executed)
+    event.listen(engine, "commit", committed)
+    yield asked
+    event.remove(engine, "before_cursor_execute", executed)
+    event.remove(engine, "commit", committed)
+
+
+@pytest.fixture
+async def node(engine, database, tmp_path):
+    """A client of a node that charges, and its store."""
+    with closing(Store.open(database, Terms(charged=True, starting_credit=CREDIT))) as store:
+        executions = ExecutionService(engine, Signer(b"\x01" * 32), store)  # keeps up with no other process
+        account = store.accounts.create("test")
+        key = store.keys.create(account.id, "test", ["execute", "read"]).secret
+        app = create_app(executions, Settings(home=tmp_path), Secrets())
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://test/api/v1",
+            headers={"X-API-Key": key}, timeout=120,
+        ) as client:  # fmt: skip
+            yield client, store
+        await executions.close()
+
+
+async def hello(client, **fields):
+    answer = await client.post("/execute", json={"code": "print(1)", "language": "python", **fields})
+    assert answer.status_code == (202 if "async" in fields else 200), answer.text
+    return answer.json()
+
+
+async def test_a_run_asks_little_and_waits_for_the_disk_once(node):
+    client, store = node
+    await hello(client)  # the key's last use is noted once a minute, the process is noted every few seconds
+    for mode in ("ephemeral", "cached", "cached"):
+        with listening(store._engine) as asked:
+            body = await hello(client, mode=mode)
+        assert body["stdout"] == "1\n"
+        assert body["cost"]["total"] > 0
+        assert len(asked.statements) <= STATEMENTS_AT_MOST, "\n".join(asked.statements)
+        assert asked.transactions == [Kind.READING, Kind.LATER, Kind.LASTING]
+        assert (await client.get(f"/executions/{body['id']}")).json() == body
+    store.ledger.check()
+
+
+async def test_who_is_told_of_a_run_before_its_end_is_told_what_lasts(node):
+    client, store = node
+    await hello(client)
+    with listening(store._engine) as asked:
+        body = await hello(client, **{"async": True})
+    assert asked.transactions[:2] == [Kind.READING, Kind.LASTING]
+    assert (await client.get(f"/executions/{body['id']}")).status_code == 200
