@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import cast
 
-from faas_blueprint.agreement import claim
+from faas_blueprint.agreement import Claim, claim
 from faas_blueprint.digests import Digest
-from faas_blueprint.receipt import Address, Receipt
+from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.receipt import RECEIPT_VERSION, Address, CallReference, Receipt, address
+from faas_blueprint.statement import Statement
 from faas_blueprint.tangle.abi import Event, Function, Log, Read, Value, as_addresses, as_bool, as_int
 
 PLACE = "(uint64,uint64,address)"
@@ -151,6 +153,32 @@ def service_configuration(assurance: Assurance) -> bytes:
 def bring_receipt(receipt: Receipt, signature: bytes) -> bytes:
     """Call data for anyone: an operator's signed receipt as its answer."""
     return BRING_RECEIPT.encode(place(receipt), claim(receipt), signature)
+
+
+def brought_receipt(data: bytes, call: CallReference) -> Statement:
+    """What call data of `bringReceipt` says about a call. Raises InvalidRequest when it is of another
+    function or call."""
+    named, said, signature = BRING_RECEIPT.decode_arguments(data)
+    service_id, call_id, operator = cast("tuple[int, int, str]", named)
+    if (service_id, call_id) != (call.service_id, call.call_id):
+        raise InvalidRequest("the receipt is for another call")
+    profile_id, snapshot, toolchain, job_digest, outcome_digest, state_root, virtual_ns = cast(Claim, said)
+    receipt = Receipt(
+        RECEIPT_VERSION,
+        Digest(profile_id),
+        Digest(snapshot),
+        Digest(toolchain),
+        Digest(job_digest),
+        Digest(outcome_digest),
+        Digest(state_root),
+        virtual_ns,
+        call.chain_id,
+        call.tangle,
+        service_id,
+        call_id,
+        address(operator),
+    )
+    return Statement(receipt, cast(bytes, signature))
 
 
 def settle(service_id: int, call_id: int) -> bytes:
