@@ -2,21 +2,24 @@
 
 0 verified, 1 refuted, 2 could not be checked. `--signature-only` re-executes nothing, so its best
 verdict is *could not be checked*: a signature says who answers for a result, not that it is right.
-Of several results of one call all are checked, and the worst verdict is the command's.
+`--require` says what is enough, see `policy`: *verified* then means just that. Of several results of one call
+all are checked, and the worst verdict is the command's, but for a quorum.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from faas_blueprint.agreement import agreement_digest
 from faas_blueprint.bundle import Bundle
+from faas_blueprint.digests import Digest
 from faas_blueprint.errors import ChainUnavailable, FaaSError, InvalidRequest, NotFound
 from faas_blueprint.job import Mode
 from faas_blueprint.prices import PRICES
@@ -25,6 +28,7 @@ from faas_verifier.blobs import blob_source
 from faas_verifier.bundle import load_bundle
 from faas_verifier.chain import read_call, tangle_address
 from faas_verifier.evidence import PostedResult
+from faas_verifier.policy import RERUN, Policy, Requirement, parse_policy
 from faas_verifier.price import PriceQuestion, load_price_table, price_to_json, with_price
 from faas_verifier.report import print_verdict
 from faas_verifier.rerun import OpenMachine, own_machine
@@ -59,6 +63,24 @@ async def answer(question: Question, open_machine: OpenMachine | None) -> list[V
         return [unreadable(error.message)]
     blobs = blob_source(question.blobs)
     return [await verify_posted(result, open_machine, question.operator, blobs) for result in posted]
+
+
+async def quorum_of_file(question: Question) -> tuple[list[Verdict], Digest | None]:
+    """What is needed to hold a receipt file against a quorum: the verdict on the file, if it is refuted, else
+    those on all results of its call; and the agreement digest of the file."""
+    assert question.receipt is not None
+    try:
+        bundle = load_bundle(question.receipt)
+        own = await _answer_file(question, bundle, None)
+        if own.conclusion is Conclusion.REFUTED:
+            return [own], None
+        named = bundle.call
+        posted = await _posted(
+            replace(question, receipt=None), question.tangle, named.service_id, named.call_id
+        )
+    except (InvalidRequest, NotFound, ChainUnavailable) as error:
+        return [unreadable(error.message)], None
+    return [await verify_posted(result, None) for result in posted], agreement_digest(bundle.receipt)
 
 
 async def _answer_file(question: Question, bundle: Bundle, open_machine: OpenMachine | None) -> Verdict:
@@ -110,6 +132,15 @@ def verify(
         bool,
         typer.Option("--signature-only", help="Run nothing again: the best verdict is then exit code 2."),
     ] = False,
+    require: Annotated[
+        str | None,
+        typer.Option(
+            "--require",
+            metavar="POLICY",
+            help="What is enough: signed (an operator answers for it), quorum:K (K operators say the same), "
+            "rerun (run again here; the default), rerun-sample:P (run again with probability P).",
+        ),
+    ] = None,
     home: Annotated[
         Path | None, typer.Option("--home", help="Where image and snapshot are; default: FAAS_HOME.")
     ] = None,
@@ -131,31 +162,64 @@ def verify(
 ) -> None:
     """Check a result: who signed it, for which job, and whether running it again gives the same.
 
-    Exit code 0: verified. 1: refuted, with what differs. 2: could not be checked.
+    Exit code 0: verified, which is what `--require` names and no more. 1: refuted, with what differs. 2:
+    could not be checked.
     """
+    policy = _policy(require, signature_only, rpc, operator)
     question = _question(receipt, rpc, service, call, tangle, operator, tuple(blobs or ()))
     price = _price_question(mode, charged, prices)
     console = Console(stderr=as_json, highlight=False)
-    found = _answered(question, home, signature_only, console)
+    found, decisive = _answered(question, home, policy, console)
     verdicts = [with_price(verdict, price) for verdict in found]
-    decisive = combine(verdicts)
+    decisive = with_price(decisive, price)
     if as_json:
-        print(json.dumps(_report(verdicts, decisive, price)))
+        print(json.dumps(_report(verdicts, decisive, price, policy)))
     else:
         for verdict in verdicts:
             print_verdict(verdict, console)
+        if decisive not in verdicts:
+            print_verdict(decisive, console)
     raise typer.Exit(decisive.conclusion.exit_code)
 
 
-def _answered(question: Question, home: Path | None, signature_only: bool, console: Console) -> list[Verdict]:
-    """The verdicts. A defect of our own must not read as *refuted*, so it ends with exit code 2."""
+def _answered(
+    question: Question, home: Path | None, policy: Policy | None, console: Console
+) -> tuple[list[Verdict], Verdict]:
+    """The verdicts on all results, and the deciding one; without a policy nothing is run again. A defect of
+    our own must not read as *refuted*, so it ends with exit code 2."""
+    reruns = policy is not None and policy.draw()
     try:
         with console.status("checking") as status:
-            machine = None if signature_only else own_machine(home, status.update)
-            return asyncio.run(answer(question, machine))
+            machine = own_machine(home, status.update) if reruns else None
+            if policy is None:
+                verdicts = asyncio.run(answer(question, machine))
+                return verdicts, combine(verdicts)
+            if policy.requirement is Requirement.QUORUM and question.receipt is not None:
+                verdicts, chosen = asyncio.run(quorum_of_file(question))
+            else:
+                verdicts, chosen = asyncio.run(answer(question, machine)), None
+            decisive = policy.conclude(verdicts, reruns, chosen)
+            return [policy.on_result(verdict, reruns) for verdict in verdicts], decisive
     except Exception as error:
         console.print_exception()
         raise typer.Exit(Conclusion.UNCHECKED.exit_code) from error
+
+
+def _policy(
+    require: str | None, signature_only: bool, rpc: str | None, operator: str | None
+) -> Policy | None:
+    """What is required; None for `--signature-only`. Raises typer.BadParameter (exit code 2)."""
+    if signature_only:
+        if require is not None:
+            raise typer.BadParameter("--signature-only and --require exclude each other")
+        return None
+    try:
+        policy = RERUN if require is None else parse_policy(require)
+    except InvalidRequest as error:
+        raise typer.BadParameter(error.message) from error
+    if policy.requirement is Requirement.QUORUM and (rpc is None or operator is not None):
+        raise typer.BadParameter("--require quorum:K needs --rpc, and takes no --operator")
+    return policy
 
 
 def _question(
@@ -191,9 +255,11 @@ def _price_question(mode: Mode | None, charged: int | None, prices: Path | None)
         raise typer.BadParameter(error.message) from error
 
 
-def _report(verdicts: list[Verdict], decisive: Verdict, price: PriceQuestion | None) -> dict[str, object]:
+def _report(
+    verdicts: list[Verdict], decisive: Verdict, price: PriceQuestion | None, policy: Policy | None
+) -> dict[str, object]:
     """The deciding verdict; with several results, all of them besides."""
-    report = _one(decisive, price)
+    report = {**_one(decisive, price), "require": None if policy is None else str(policy)}
     if len(verdicts) > 1:
         report["results"] = [_one(verdict, price) for verdict in verdicts]
     return report
