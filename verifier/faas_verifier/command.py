@@ -24,12 +24,14 @@ from faas_blueprint.errors import ChainUnavailable, FaaSError, InvalidRequest, N
 from faas_blueprint.job import Mode
 from faas_blueprint.prices import PRICES
 from faas_blueprint.receipt import Address, address
-from faas_verifier.blobs import blob_source
+from faas_microvm.home import default_home
+from faas_verifier.blobs import Endpoints, blob_source
 from faas_verifier.bundle import load_bundle
-from faas_verifier.chain import read_call, tangle_address
+from faas_verifier.chain import read_call, registered, tangle_address
 from faas_verifier.evidence import PostedResult
 from faas_verifier.policy import RERUN, Policy, Requirement, parse_policy
 from faas_verifier.price import PriceQuestion, load_price_table, price_to_json, with_price
+from faas_verifier.published_machine import MachineSource
 from faas_verifier.report import print_verdict
 from faas_verifier.rerun import OpenMachine, own_machine
 from faas_verifier.rpc import Rpc
@@ -51,18 +53,20 @@ class Question:
     """Addresses of operators' APIs."""
 
 
-async def answer(question: Question, open_machine: OpenMachine | None) -> list[Verdict]:
+async def answer(
+    question: Question, open_machine: OpenMachine | None, source: MachineSource | None = None
+) -> list[Verdict]:
     """One verdict a result, at least one. What cannot be read or reached is a verdict too."""
     try:
         if question.receipt is not None:
-            return [await _answer_file(question, load_bundle(question.receipt), open_machine)]
+            return [await _answer_file(question, load_bundle(question.receipt), open_machine, source)]
         assert question.service_id is not None
         assert question.call_id is not None
         posted = await _posted(question, question.tangle, question.service_id, question.call_id)
     except (InvalidRequest, NotFound, ChainUnavailable) as error:
         return [unreadable(error.message)]
     blobs = blob_source(question.blobs)
-    return [await verify_posted(result, open_machine, question.operator, blobs) for result in posted]
+    return [await verify_posted(result, open_machine, question.operator, blobs, source) for result in posted]
 
 
 async def quorum_of_file(question: Question) -> tuple[list[Verdict], Digest | None]:
@@ -83,16 +87,18 @@ async def quorum_of_file(question: Question) -> tuple[list[Verdict], Digest | No
     return [await verify_posted(result, None) for result in posted], agreement_digest(bundle.receipt)
 
 
-async def _answer_file(question: Question, bundle: Bundle, open_machine: OpenMachine | None) -> Verdict:
+async def _answer_file(
+    question: Question, bundle: Bundle, open_machine: OpenMachine | None, source: MachineSource | None = None
+) -> Verdict:
     blobs = blob_source(question.blobs)
     if question.rpc_url is None:
-        return await verify_bundle(bundle, open_machine, None, question.operator, blobs)
+        return await verify_bundle(bundle, open_machine, None, question.operator, blobs, source)
     named = bundle.call
     service_id = named.service_id if question.service_id is None else question.service_id
     call_id = named.call_id if question.call_id is None else question.call_id
     results = await _posted(question, question.tangle, service_id, call_id)
     own = [result for result in results if result.operator == bundle.receipt.operator]
-    return await verify_bundle(bundle, open_machine, (own or results)[0], question.operator, blobs)
+    return await verify_bundle(bundle, open_machine, (own or results)[0], question.operator, blobs, source)
 
 
 async def _posted(
@@ -101,6 +107,9 @@ async def _posted(
     assert question.rpc_url is not None
     async with Rpc(question.rpc_url) as rpc:
         found = await read_call(rpc, tangle, service_id, call_id)
+        if question.blobs:
+            known = [replace(result, registered=await registered(rpc, result)) for result in found.results]
+            found = replace(found, results=tuple(known))
     wanted = question.operator if question.receipt is None else None
     results = tuple(result for result in found.results if wanted in (None, result.operator))
     if not results:
@@ -156,14 +165,19 @@ def verify(
     ] = None,
     blobs: Annotated[
         list[str] | None,
-        typer.Option("--blobs", metavar="URL", help="An operator's API to fetch a job's large inputs from."),
+        typer.Option(
+            "--blobs",
+            metavar="URL",
+            help="An operator's API to fetch by hash what is not here: a job's large inputs, the machine "
+            "that it ran on. May be given several times.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Check a result: who signed it, for which job, and whether running it again gives the same.
 
     Exit code 0: verified, which is what `--require` names and no more. 1: refuted, with what differs. 2:
-    could not be checked.
+    could not be checked. 3: data that it takes is withheld by all --blobs. 4: one of them served false data.
     """
     policy = _policy(require, signature_only, rpc, operator)
     question = _question(receipt, rpc, service, call, tangle, operator, tuple(blobs or ()))
@@ -191,13 +205,16 @@ def _answered(
     try:
         with console.status("checking") as status:
             machine = own_machine(home, status.update) if reruns else None
+            source = None
+            if reruns and question.blobs:
+                source = MachineSource(home or default_home(), Endpoints(question.blobs), status.update)
             if policy is None:
                 verdicts = asyncio.run(answer(question, machine))
                 return verdicts, combine(verdicts)
             if policy.requirement is Requirement.QUORUM and question.receipt is not None:
                 verdicts, chosen = asyncio.run(quorum_of_file(question))
             else:
-                verdicts, chosen = asyncio.run(answer(question, machine)), None
+                verdicts, chosen = asyncio.run(answer(question, machine, source)), None
             decisive = policy.conclude(verdicts, reruns, chosen)
             return [policy.on_result(verdict, reruns) for verdict in verdicts], decisive
     except Exception as error:

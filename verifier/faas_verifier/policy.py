@@ -125,8 +125,8 @@ def parse_policy(text: str) -> Policy:
     except ValueError:
         pass
     raise InvalidRequest(
-        f"{text!r} is not a policy: signed, quorum:K with K from 1 on, rerun, or rerun-sample:P with P above 0 "
-        "and at most 1",
+        f"{text!r} is not a policy: signed, quorum:K with K from 1 on, rerun, or rerun-sample:P with P above "
+        "0 and at most 1",
         {"field": "require"},
     )
 

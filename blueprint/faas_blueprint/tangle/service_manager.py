@@ -30,6 +30,7 @@ RETIRE_TOOLCHAIN = Function("retireToolchain", ("bytes32",))
 IS_PROFILE = Function("isProfile", ("bytes32",), ("bool",))
 IS_SNAPSHOT = Function("isSnapshot", ("bytes32",), ("bool",))
 IS_TOOLCHAIN = Function("isToolchain", ("bytes32",), ("bool",))
+IS_REGISTERED = Function("isRegistered", (CLAIM,), ("bool",))
 SET_ASSURANCE = Function("setAssurance", ("uint64", _ASSURANCE))
 ADMIT_OPERATOR = Function("admitOperator", ("uint64", "address", "bool"))
 ASSURANCE_OF = Function("assuranceOf", ("uint64",), (_ASSURANCE,))
@@ -214,6 +215,11 @@ def is_snapshot(measurement: Digest) -> Read[bool]:
 def is_toolchain(measurement: Digest) -> Read[bool]:
     """Whether receipts may name a toolchain."""
     return IS_TOOLCHAIN.read(as_bool, measurement)
+
+
+def is_registered(receipt: Receipt) -> Read[bool]:
+    """Whether all that a receipt starts from is registered: profile, snapshot and, if any, toolchain."""
+    return IS_REGISTERED.read(as_bool, claim(receipt))
 
 
 def assurance_of(service_id: int) -> Read[Assurance]:
