@@ -96,6 +96,22 @@ async def verify(place, call: CallReference, home: Path, *blobs: str) -> tuple[i
     return process.returncode or 0, json.loads(output)
 
 
+async def test_an_audit_runs_finished_jobs_again(place, call) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "faas_cli.main", "audit", "--json", "--jobs", "1"),
+        *("--rpc", place.deployment.rpc_url, "--tangle", call.tangle, "--service", str(call.service_id)),
+        *("--from-block", str(place.deployment.first_block)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(SECONDS):
+        output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    report = json.loads(output)
+    assert (report["verdict"], report["finished"]) == ("verified", 1)
+    assert [audited["call_id"] for audited in report["drawn"]] == [call.call_id]
+
+
 async def test_what_the_chain_does_not_know_is_not_fetched(place, call, tmp_path: Path) -> None:
     code, report = await verify(place, call, tmp_path, place.endpoint)
     assert (code, report["verdict"]) == (2, "unchecked")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from faas_blueprint.bundle import make_bundle
 from faas_blueprint.digests import ZERO_DIGEST
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import encode_job, make_job
+from faas_blueprint.operation_payload import operation_of_call
 from faas_blueprint.outcome import Stream
 from faas_blueprint.receipt import CallReference
 from faas_blueprint.tangle import evidence, protocol, service_manager
@@ -41,8 +43,13 @@ from faas_operator.service import Operator
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
 from faas_operator.store import Store
+from faas_sdk import AsyncTangleFaaSClient, FaaSError
 from faas_verifier import command
+from faas_verifier.audit import answered_calls, audit_calls, opened_once
 from faas_verifier.bundle import save_bundle
+from faas_verifier.command import Question
+from faas_verifier.rpc import Rpc as VerifierRpc
+from faas_verifier.verdict import Conclusion
 
 pytestmark = pytest.mark.chain
 
@@ -344,6 +351,103 @@ async def test_a_failure_challenges_nothing(bench) -> None:
     assert record.signed.receipt.state_root == ZERO_DIGEST
     await judge.judge()
     assert (await three.managed(call)).standing is Standing.PROPOSED
+
+
+WAIT_WITH_NODE = """
+import { TangleFaaSClient } from "%s/dist/esm/index.js";
+const client = new TangleFaaSClient({ rpcUrl: "%s", serviceId: %d, tangle: "%s", pollInterval: 50 });
+const answer = await client.waitForResult(%d, { timeout: 2000 }).then(
+  (result) => result.stdout + result.operator, (error) => error.constructor.name + error.message);
+console.log(answer);
+"""
+
+
+async def wait_with_python(three: Bench, call: CallReference, _: Path) -> str:
+    rpc_url = three.chain.rpc.url
+    async with AsyncTangleFaaSClient(
+        rpc_url, service_id=call.service_id, tangle=call.tangle, poll_interval=0.05
+    ) as client:
+        try:
+            result = await client.wait_for_result(call.call_id, timeout=2)
+        except FaaSError as error:
+            return type(error).__name__ + error.message
+        return str(result.stdout) + result.operator
+
+
+async def wait_with_node(three: Bench, call: CallReference, sdk: Path) -> str:
+    program = WAIT_WITH_NODE % (sdk, three.chain.rpc.url, call.service_id, call.tangle, call.call_id)
+    command = ["node", "--input-type=module", "-e", program]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rstrip("\n")
+
+
+@pytest.mark.parametrize("wait", [wait_with_python, wait_with_node])
+async def test_a_client_is_given_the_result_that_stands(bench, wait, typescript_sdk, compiled) -> None:
+    three = await bench(QUORUM)
+    call = await three.submit()
+    await three.liar.answer(call)
+    said = await wait(three, call, typescript_sdk)
+    assert said.startswith("ResultTimeoutno agreement on the result of call")
+    for party in three.honest:
+        await party.answer(call)
+    said = await wait(three, call, typescript_sdk)
+    assert said.startswith("truth0x")
+    assert said.removeprefix("truth") in [party.name for party in three.honest]
+
+
+async def test_a_client_is_told_that_nobody_has_won(bench, typescript_sdk, compiled) -> None:
+    three = await bench(Assurance(agreeing=2, answers=2))
+    call = await three.submit()
+    await three.liar.answer(call)
+    await three.honest[0].answer(call)
+    for wait in (wait_with_python, wait_with_node):
+        said = await wait(three, call, typescript_sdk)
+        assert said.startswith("ResultUnreadablethe operators' answers")
+
+
+async def test_an_audit_finds_the_lie_among_what_it_draws(bench, scripted_engine) -> None:
+    three = await bench(QUORUM)
+    lied, honest = await outvote(three), await three.submit()
+    for party in three.honest:
+        await party.answer(honest)
+
+    class TruthfulMachine:
+        profile_id, measurement = scripted_engine.profile_id, scripted_engine.measurement
+
+        async def run(self, job, snapshot=None):
+            return await scripted_engine.perform(operation_of_call(0, encode_job(job)), {})
+
+    opened = []
+
+    @asynccontextmanager
+    async def machine() -> AsyncIterator[TruthfulMachine]:
+        opened.append(TruthfulMachine())
+        yield opened[-1]
+
+    where = Question(None, three.chain.rpc.url, three.service_id, None, lied.tangle, None)
+    async with VerifierRpc(three.chain.rpc.url) as rpc:
+        calls = await answered_calls(rpc, lied.tangle, three.service_id, 0)
+    assert calls == [lied.call_id, honest.call_id]
+    async with opened_once(machine) as open_machine:
+
+        async def judge(call_id: int):
+            return await command.answer(replace(where, call_id=call_id), open_machine)
+
+        both = await audit_calls(calls, 10, judge)
+        one = await audit_calls([honest.call_id], 10, judge)
+        none = await audit_calls([], 10, judge)
+        drawn = {(await audit_calls(calls, 1, judge)).drawn[0].call_id for _ in range(40)}
+    assert [audited.decisive.conclusion for audited in both.drawn] == [
+        Conclusion.REFUTED,
+        Conclusion.VERIFIED,
+    ]
+    assert (both.conclusion, both.finished) == (Conclusion.REFUTED, 2)
+    assert [verdict.conclusion for verdict in both.drawn[0].verdicts].count(Conclusion.REFUTED) == 1
+    assert one.conclusion is Conclusion.VERIFIED
+    assert none.conclusion is Conclusion.UNCHECKED
+    assert drawn == set(calls)
+    assert len(opened) == 1
 
 
 async def test_a_verifier_that_requires_a_quorum(bench, tmp_path: Path) -> None:
