@@ -29,7 +29,8 @@ RUN_KEYS = {
 }
 COMMANDS = {
     "demo", "up", "devnet", "run", "verify", "audit", "verify-proof", "image build", "image list",
-    "snapshot measure", "machine build", "machine show", "snapshot list", "snapshot show", "snapshot delete", "snapshot collect",
+    "snapshot measure", "machine build", "machine show", "snapshot list", "snapshot show",
+    "snapshot delete", "snapshot collect",
     "snapshot branch", "snapshot fork", "snapshot resume", "snapshot diff", "snapshot merge",
     "snapshot prove",
     "accounts create", "accounts list", "accounts show", "accounts limit", "accounts close", "accounts open",

@@ -18,13 +18,18 @@ from threading import Thread
 import httpx
 import pytest
 import pytest_asyncio
+from eth_account import Account
 
 from faas_blueprint.digests import to_hex
 from faas_blueprint.job import encode_job, make_job
 from faas_blueprint.operation import JobKind
 from faas_blueprint.receipt import CallReference
+from faas_blueprint.statement import Statement
+from faas_blueprint.tangle import service_manager
+from faas_operator.chain.sender import TransactionSender
 from faas_operator.devnet.provision import BaseSnapshot
 from faas_operator.devnet.shared_service import register_snapshot
+from faas_verifier.bundle import load_bundle
 
 pytestmark = [pytest.mark.machine, pytest.mark.chain, pytest.mark.asyncio(loop_scope="session")]
 
@@ -146,3 +151,35 @@ async def test_peers_that_withhold_or_lie(place, call, tmp_path: Path) -> None:
 
     code, report = await verify(place, call, tmp_path, "http://127.0.0.1:1")  # it is here now
     assert (code, report["verdict"]) == (0, "verified"), report["reason"]
+
+
+async def test_the_receipt_of_a_call_is_shown_to_everyone(place, call, tmp_path: Path) -> None:
+    async with httpx.AsyncClient(timeout=60) as http:
+        calls = f"{place.endpoint}/api/v1/calls/{call.service_id}"
+        answer = await http.get(f"{calls}/{call.call_id}/receipt")
+        unknown = await http.get(f"{calls}/{2**62}/receipt")
+    assert answer.status_code == 200
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "NOT_FOUND")
+    (tmp_path / "receipt.json").write_bytes(answer.content)
+    bundle = load_bundle(tmp_path / "receipt.json")
+    assert bundle.call == call
+    assert Statement(bundle.receipt, bundle.signature).is_genuine(call)
+    assert bundle.output.stdout == b"42\n"
+
+
+async def test_a_toolchain_is_fetched_like_the_machine(place, own_home: Path, tmp_path: Path) -> None:
+    """To a host with the base snapshot and nothing else; nothing is built there."""
+    program = "const answer: number = 6 * 7; console.log(answer);"
+    call, result = await place.answer(JobKind.EXECUTE, encode_job(make_job("typescript", program)))
+    register = service_manager.register_toolchain(result.toolchain, place.node.engine.profile_id)
+    owner = Account.from_key(place.deployment.owner_key)
+    await TransactionSender(place.rpc, owner, place.deployment.chain_id).send(
+        place.deployment.manager, register
+    )
+    for path in own_home.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    code, report = await verify(place, call, tmp_path, place.endpoint)
+    assert (code, report["verdict"]) == (0, "verified"), report["reason"]
+    fetched = [path.name for path in (tmp_path / "fetched").iterdir() if path.is_dir()]
+    assert fetched == [result.toolchain.hex()]
+    assert not (tmp_path / "toolchains").exists()
