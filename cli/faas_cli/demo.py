@@ -42,18 +42,42 @@ def demo(
     tangle_fixture: Annotated[
         Path | None, typer.Option(help="A recorded deployment of Tangle to replay, not the pinned one.")
     ] = None,
+    operators: Annotated[
+        int, typer.Option(min=1, max=7, help="So many serve the job; more than half must agree.")
+    ] = 1,
+    liar: Annotated[
+        bool,
+        typer.Option(
+            "--liar",
+            help="One of at least three operators is a double that posts a lie, and shows the truth to who "
+            "asks it over HTTP.",
+        ),
+    ] = False,
+    same_lie: Annotated[
+        bool,
+        typer.Option("--same-lie", help="The liar shows everyone the same lie: there is no evidence then."),
+    ] = False,
     emulator: EngineOption = EmulatorChoice.AUTOMATIC,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Submit a job on a local Tangle chain, run it, post the result and verify it.
 
     Everything is real: the protocol's contracts, the transactions, the microVM. Exit code 0 only
-    when the verifier has run the job again and found the same.
+    when the verifier has run the job again and found the same. With `--operators 3 --liar` one of three
+    lies: it is outvoted and marked, and a slash is proposed on its two contradicting receipts.
     """
     source = read_text(code) if code else PROGRAM
     chosen = language or (read_language(code) if code else "python")
     make_job(chosen, source)  # what cannot be a job is refused before anything starts
-    report = run_async(_demo(source, chosen, tangle_fixture, emulator))
+    if (liar and operators < 3) or (same_lie and not liar):
+        raise typer.BadParameter("--liar takes --operators 3 or more, and --same-lie takes --liar")
+    if operators == 1:
+        report = run_async(_demo(source, chosen, tangle_fixture, emulator))
+    else:
+        from faas_cli.demo_of_several import Plan, demo_of_several
+
+        plan = Plan(source, chosen, operators, liar, same_lie)
+        report = run_async(demo_of_several(plan, tangle_fixture, emulator))
     if as_json:
         print_json(report)
     raise typer.Exit(0 if report["verified"] else 1)
@@ -68,7 +92,7 @@ async def _demo(
     steps = Steps()
     with steps.step("machine", "preparing the machine") as done:
         engine = await Engine.open(progress=note, settings=EngineSettings(emulator=emulator))
-        done(f"base snapshot [bold]{_short(to_hex(engine.measurement))}[/bold] is ready to run jobs")
+        done(f"base snapshot [bold]{short(to_hex(engine.measurement))}[/bold] is ready to run jobs")
     async with engine:
         chain = running_devnet(note, fixture=fixture, advertised=False)
         with steps.step("chain", "starting the chain") as done:
@@ -78,7 +102,7 @@ async def _demo(
             with steps.step("operator", "starting the operator") as done:
                 node_context = running_node(deployment, engine)
                 node = await node_context.__aenter__()
-                done(f"operator {_short(deployment.operator)} serves service {deployment.service_id}")
+                done(f"operator {short(deployment.operator)} serves service {deployment.service_id}")
             try:
                 async with in_background(node.operator().run()) as operator:
                     work = _journey(steps, deployment, source, language)
@@ -89,7 +113,7 @@ async def _demo(
             with steps.step("stop", "stopping") as done:
                 await chain.__aexit__(None, None, None)
                 done("operator and chain are stopped")
-    return _report(steps, language, result, verdict)
+    return report_of(steps, language, result, verdict)
 
 
 async def _journey(
@@ -110,26 +134,28 @@ async def _journey(
             result = await client.wait_for_result(job, timeout=RESULT_SECONDS)
             seconds = result.virtual_ns / 1e9
             done(f"it ended with exit code {result.exit_code} after {seconds:.3f} virtual seconds")
-    _show(result)
+    show_result(result)
     with steps.step("verify", "running it again, independently") as done:
-        verdict = await _verify(deployment, result)
+        verdict = await verify_result(deployment, result)
         word = "[green]verified[/green]" if verdict["verified"] else f"[red]{verdict['verdict']}[/red]"
         done(f"{word}: {verdict['reason']}")
     return result, verdict
 
 
-def _show(result: TangleResult) -> None:
+def show_result(result: TangleResult) -> None:
+    """Its output, and where it was posted."""
     for line in ((result.stdout or "") + (result.stderr or "")).splitlines()[:20]:
         console.print(f"   │ {line}", markup=False)
     console.print(f"   └ posted in transaction {result.transaction_hash}", style="dim")
 
 
-async def _verify(deployment: Deployment, result: TangleResult) -> dict[str, object]:
+async def verify_result(deployment: Deployment, result: TangleResult) -> dict[str, object]:
     """The verdict of `faas verify`, run as a process of its own: it knows the chain and its snapshot only."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "faas_cli.main", "verify", "--json"),
         *("--rpc", deployment.rpc_url, "--tangle", deployment.tangle),
         *("--service", str(result.service_id), "--call", str(result.call_id)),
+        *("--operator", result.operator),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -146,9 +172,10 @@ async def _verify(deployment: Deployment, result: TangleResult) -> dict[str, obj
     return verdict
 
 
-def _report(
+def report_of(
     steps: Steps, language: str, result: TangleResult, verdict: dict[str, object]
 ) -> dict[str, object]:
+    """What `--json` prints."""
     return {
         "service_id": result.service_id,
         "call_id": result.call_id,
@@ -165,5 +192,6 @@ def _report(
     }
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """The ends of a long hash."""
     return f"{text[:10]}…{text[-4:]}"

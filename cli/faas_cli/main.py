@@ -13,6 +13,7 @@ import typer
 from faas_blueprint.errors import FaaSError, MissingPrerequisite
 from faas_cli import accounts, demo, devnet, image, job, machine, operator, run, snapshot, up
 from faas_cli.console import console, report_error
+from faas_verifier.audit_command import audit
 from faas_verifier.command import verify
 from faas_verifier.proof_command import verify_proof
 
@@ -28,6 +29,7 @@ app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("run")(run.run)
 app.command("verify")(verify)
+app.command("audit")(audit)
 app.command("verify-proof")(verify_proof)
 app.add_typer(job.app, name="job")
 app.add_typer(operator.app, name="operator")

@@ -72,6 +72,12 @@ async def running_node(deployment: Deployment, engine: Engine, **more: object) -
             yield node
 
 
+async def attend_court(node: Node) -> None:
+    """Take the operator's part in disagreements, until cancelled."""
+    court = node.court()
+    await (asyncio.Event().wait() if court is None else court.run())
+
+
 @asynccontextmanager
 async def in_background(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[None]]:
     """Something that runs until the block ends; its failure surfaces there."""

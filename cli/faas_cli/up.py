@@ -43,7 +43,14 @@ async def _up(
 ) -> None:
     from faas_api.app import create_app
     from faas_api.serve import listen, serve
-    from faas_cli.running import in_background, new_api_key, running_devnet, running_node, unless_ended
+    from faas_cli.running import (
+        attend_court,
+        in_background,
+        new_api_key,
+        running_devnet,
+        running_node,
+        unless_ended,
+    )
     from faas_microvm.engine import Engine, EngineSettings
     from faas_operator.settings import Secrets
 
@@ -67,6 +74,7 @@ async def _up(
             async with (
                 in_background(node.operator().run()) as operator,
                 in_background(node.bookkeeping().run()) as books,
+                in_background(attend_court(node)) as court,
                 in_background(serve(app, listener, public.api_message_bytes)) as api,
             ):
                 facts = {
@@ -79,7 +87,7 @@ async def _up(
                     "api_key": key,
                 }
                 _announce(facts, as_json)
-                await unless_ended(asyncio.Event().wait(), operator, books, api)
+                await unless_ended(asyncio.Event().wait(), operator, books, court, api)
 
 
 def _announce(facts: dict[str, object], as_json: bool) -> None:

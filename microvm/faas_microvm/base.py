@@ -86,6 +86,12 @@ def known_measurement(name: str, home: Path | None) -> Digest | None:
     return Digest(bytes.fromhex(known)) if known else None
 
 
+def image_in_use(name: str, home: Path | None, measurement: Digest) -> str | None:
+    """The folder's name of the image that a recipe's snapshot in use was booted from; None for any other."""
+    used = _read(recipe_home(name, home), name)
+    return used.image if used is not None and used.measurement == measurement.hex() else None
+
+
 async def _open(name: str, home: Path | None, progress: Progress) -> Snapshot:
     recipe, home = find_recipe(name), recipe_home(name, home)
     with exclusive(home, name):

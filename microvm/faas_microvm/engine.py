@@ -160,9 +160,15 @@ class Engine:
 
     @classmethod
     async def open(
-        cls, home: Path | None = None, progress: Note | None = None, settings: EngineSettings | None = None
+        cls,
+        home: Path | None = None,
+        progress: Note | None = None,
+        settings: EngineSettings | None = None,
+        base: Snapshot | None = None,
+        toolchains: Mapping[Language, Snapshot] | None = None,
     ) -> Engine:
-        """Load the base snapshot of this host's profile; build and measure what is missing.
+        """Load the base snapshot of this host's profile; build and measure what is missing. Machines that
+        were measured elsewhere may be given as `base` and `toolchains`; they are closed with the engine.
 
         Raises MissingPrerequisite (says what to install) or FatalError (says what is damaged).
         """
@@ -171,16 +177,16 @@ class Engine:
         note = progress or (lambda _: None)
         emulator = choose_emulator(home, settings.emulator)
         note(f"machines run on {emulator.name}")
-        base = await open_base_snapshot(home, note)
+        store = await open_store(home, settings)
         try:
-            store = await open_store(home, settings)
+            base = base or await open_base_snapshot(home, note)
         except BaseException:
-            base.close()
+            store.close()
             raise
         programs = ProgramCache(home / "programs.sqlite", settings.program_bytes)
-        toolchains = Toolchains(home, programs, note)
+        compilers = Toolchains(home, programs, note, toolchains)
         cache = OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes)
-        return cls(base, store, toolchains, settings, cache, emulator)
+        return cls(base, store, compilers, settings, cache, emulator)
 
     @property
     def profile_id(self) -> Digest:

@@ -204,10 +204,7 @@ def save_snapshot(snapshot: Snapshot, folder: Path) -> Path:
 def load_snapshot(folder: Path) -> Snapshot:
     """Read a snapshot into sealed memory, checking every page. Raises FatalError naming it."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        profile = MachineProfile(
-            **{**manifest["profile"], "arguments": tuple(manifest["profile"]["arguments"])}
-        )
+        profile = read_profile(folder)
         devices = DeviceState.from_stream((folder / "devices").read_bytes())
         ram_fd = _read_memory(folder / "ram")
     except (OSError, KeyError, TypeError, ValueError, MachineFailure) as error:
@@ -225,12 +222,22 @@ def load_snapshot(folder: Path) -> Snapshot:
     return snapshot
 
 
+def read_profile(folder: Path) -> MachineProfile:
+    """The machine profile of a snapshot's folder. Raises FatalError naming it."""
+    try:
+        values = json.loads((folder / "manifest.json").read_text())["profile"]
+        return MachineProfile(**{**values, "arguments": tuple(values["arguments"])})
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise FatalError(f"snapshot {folder.name} cannot be read: {error}") from error
+
+
 def _seal(ram_fd: int) -> None:
     seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
     fcntl.fcntl(ram_fd, fcntl.F_ADD_SEALS, seals)
 
 
-def _data_extents(descriptor: int, size: int) -> list[tuple[int, int]]:
+def data_extents(descriptor: int, size: int) -> list[tuple[int, int]]:
+    """Start and end of what is not a hole of a sparse file."""
     extents = []
     position = 0
     while position < size:
@@ -249,7 +256,7 @@ def _hash_file(descriptor: int) -> PageTree:
         mmap.mmap(descriptor, RAM_BYTES, prot=mmap.PROT_READ) as mapped,
         memoryview(mapped) as view,
     ):
-        for start, end in _data_extents(descriptor, RAM_BYTES):
+        for start, end in data_extents(descriptor, RAM_BYTES):
             first = start // PAGE_SIZE
             leaves.update(hash_memory(view, first, -(-end // PAGE_SIZE) - first))
     return PageTree.build(PAGE_COUNT, leaves)
@@ -258,7 +265,7 @@ def _hash_file(descriptor: int) -> PageTree:
 def _copy_memory(descriptor: int, path: Path) -> None:
     zero = bytes(1 << 16)
     with path.open("wb") as file:
-        for start, end in _data_extents(descriptor, RAM_BYTES):
+        for start, end in data_extents(descriptor, RAM_BYTES):
             for position in range(start, end, len(zero)):
                 part = os.pread(descriptor, min(len(zero), end - position), position)
                 if part != zero[: len(part)]:
@@ -272,7 +279,7 @@ def _read_memory(path: Path) -> int:
     try:
         os.ftruncate(ram_fd, RAM_BYTES)
         with path.open("rb") as file:
-            for start, end in _data_extents(file.fileno(), RAM_BYTES):
+            for start, end in data_extents(file.fileno(), RAM_BYTES):
                 while start < end:
                     os.lseek(ram_fd, start, os.SEEK_SET)
                     start += os.sendfile(ram_fd, file.fileno(), start, min(end - start, 1 << 26))

@@ -59,12 +59,21 @@ class Compiled:
 class Toolchains:
     """The toolchains of one home. Make it with the cache that it is to fill; close it at the end."""
 
-    def __init__(self, home: Path, cache: ProgramCache, progress: Note) -> None:
+    def __init__(
+        self,
+        home: Path,
+        cache: ProgramCache,
+        progress: Note,
+        given: Mapping[Language, Snapshot] | None = None,
+    ) -> None:
+        """`given` snapshots, measured elsewhere, take the place of this home's."""
         self._home = home
         self._cache = cache
         self._progress = progress
-        self._snapshots: dict[Language, Snapshot] = {}
-        self._measurements: dict[Language, Digest] = {}
+        self._snapshots = dict(given or {})
+        self._measurements = {
+            language: toolchain.measurement for language, toolchain in self._snapshots.items()
+        }
         self._compiling: WeakValueDictionary[Digest, asyncio.Lock] = WeakValueDictionary()
         self._locks = {language: asyncio.Lock() for language in COMPILED_LANGUAGES}
 

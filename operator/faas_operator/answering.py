@@ -173,7 +173,8 @@ class Answering:
         if standing is CallStanding.ANSWERED:
             return await self._take_note_of_answer(record)
         if standing is not CallStanding.OPEN:
-            return await self._apply(record, Event.REFUSE, Change(error=why_not_open(standing)))
+            reason = why_not_open(standing) or "another result stands; the receipt is kept to challenge it"
+            return await self._apply(record, Event.REFUSE, Change(error=reason))
         try:
             posted = await self._chain.post_result(record.call, record.signed.payload)
         except ResultRefused as refusal:
@@ -225,7 +226,8 @@ def why_not_ours(submitted: SubmittedJob, operator: Address) -> str | None:
 
 
 def why_not_open(standing: CallStanding) -> str | None:
-    """Why running a job would be in vain, if so; an answered one is run for its output and receipt."""
+    """Why running a job would be in vain, if so; an answered one is run for its output and receipt, one that
+    can be challenged to know whether it must be."""
     match standing:
         case CallStanding.COMPLETED:
             return "the call is complete without this operator's result"

@@ -9,6 +9,8 @@ from typing import Any
 from faas_blueprint.digests import Digest
 from faas_blueprint.outcome import OutcomeDigest
 from faas_blueprint.receipt import Address, CallReference, Receipt, receipt_from_json, receipt_to_json
+from faas_blueprint.result import decode_result
+from faas_blueprint.statement import Statement
 from faas_microvm.execution import Execution
 from faas_operator.chain.interface import Block, PostedResult, SubmittedJob
 from faas_operator.pipeline import State
@@ -24,6 +26,11 @@ class SignedResult:
 
     payload: bytes
     receipt: Receipt
+
+    @property
+    def statement(self) -> Statement:
+        """The receipt with the signature that the payload holds."""
+        return Statement(self.receipt, decode_result(self.payload).signature)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from faas_blueprint.receipt import Address
 from faas_microvm.engine import Engine
 from faas_operator import keystore
 from faas_operator.bookkeeping import Bookkeeping
+from faas_operator.chain.court import CourtChain
 from faas_operator.chain.credits import CreditsChain
 from faas_operator.chain.dry import DryAdapter
 from faas_operator.chain.evm import EvmAdapter
@@ -32,6 +33,7 @@ from faas_operator.chain.substrate import key as substrate_key
 from faas_operator.chain.substrate.adapter import SubstrateAdapter
 from faas_operator.chain.substrate.rpc import is_substrate_node
 from faas_operator.charging import Terms
+from faas_operator.court import Court
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
@@ -80,6 +82,20 @@ class Node:
             self.store.storage_sweep,
             self._follower(),
             self.settlement(),
+            self.settings,
+            time.time,
+            functools.partial(self.store.processes.take, OPERATOR_DUTY),
+        )
+
+    def court(self) -> Court | None:
+        """This operator's part in disagreements, on chains that have our service manager; one at a time. A
+        dry node has none."""
+        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+            return None
+        return Court(
+            CourtChain(self.chain),
+            self.store,
+            self.store.docket(self.deployment),
             self.settings,
             time.time,
             functools.partial(self.store.processes.take, OPERATOR_DUTY),

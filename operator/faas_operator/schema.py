@@ -14,7 +14,15 @@ from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlmodel import SQLModel
 
 from faas_blueprint.errors import FatalError
-from faas_operator import account_tables, blob_tables, ledger_tables, migrations, process_tables, tables
+from faas_operator import (
+    account_tables,
+    blob_tables,
+    court_tables,
+    ledger_tables,
+    migrations,
+    process_tables,
+    tables,
+)
 
 ROWS: tuple[type[SQLModel], ...] = (
     tables.CursorRow,
@@ -33,6 +41,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     *ledger_tables.ROWS,
     process_tables.ProcessRow,
     process_tables.DutyRow,
+    court_tables.ContestedCallRow,
 )
 
 VERSION_TABLE = "alembic_version"

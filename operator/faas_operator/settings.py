@@ -149,7 +149,8 @@ class Settings(_Sourced):
     """Unfinished ones of an account, likewise."""
 
     blob_peers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
-    """Origins of other operators' APIs, separated by commas, that are asked for a blob that is not here."""
+    """Origins of other operators' APIs, separated by commas, that are asked for a blob that is not here, and
+    for their receipts of a call on whose result operators differ."""
     blob_seconds: float = Field(10.0, ge=0)
     """How long to look for a blob before the job that names it is answered without."""
     blob_account_bytes: int = Field(256 << 20, ge=1)

@@ -29,6 +29,7 @@ from faas_operator.charging import Charging, Terms
 from faas_operator.credit_events import CreditEventStore
 from faas_operator.cursors import move_cursor, read_cursor
 from faas_operator.database import let_go, open_database
+from faas_operator.docket import Docket
 from faas_operator.execution_store import ExecutionStore
 from faas_operator.happenings import ANSWER_SECONDS, STAGE_SECONDS
 from faas_operator.job_record import (
@@ -142,6 +143,10 @@ class Store:
     def audit(self) -> AuditLog:
         """What was done to accounts and keys, in the same database."""
         return AuditLog(self._engine)
+
+    def docket(self, deployment: str) -> Docket:
+        """The contested calls of a deployment, in the same database."""
+        return Docket(self._engine, self._clock, deployment)
 
     def close(self) -> None:
         """Let go of the database, and of what this process does for all."""

@@ -65,10 +65,13 @@ def keep(path, **fields):
 
 EXECUTION, SNAPSHOT, BRANCH = "/executions/{execution}", "/snapshots/{snapshot}", "/branches/{branch}"
 ACCOUNT = "/admin/accounts/{account}"
+NO_MACHINE, NO_CALL = f"/machines/{'0' * 64}", "/calls/1/1/receipt"
 
 CASES = {
     ("GET", "/api/v1/health"): Case(None, "/health"),
     ("GET", "/blobs/{sha256}"): Case(None, "/blobs/{blob}"),
+    ("GET", "/machines/{measurement}"): Case(None, NO_MACHINE),
+    ("GET", "/calls/{service_id}/{call_id}/receipt"): Case(None, NO_CALL),
     ("PUT", "/blobs/{sha256}"): execute(f"/blobs/{sha256(UPLOADED).hex()}", body=UPLOAD),
     ("POST", "/sign-in/challenges"): Case(
         None, "/sign-in/challenges", {"scheme": "ethereum", "address": "0x" + "1" * 40}
@@ -138,6 +141,9 @@ CASES = {
     ("GET", "/admin/audit"): Case(Scope.ADMIN, "/admin/audit"),
 }
 """Of all routes below `/api/v1`, by method and template."""
+
+NOTHING_THERE = {NO_MACHINE, NO_CALL}
+"""Open to everyone, and this node has none."""
 
 SOCKETS = {
     "/stream/{execution_id}": read("/stream/{execution}", owned=True),
@@ -345,7 +351,10 @@ async def test_without_a_valid_key(refusing, case):
     for kind, key in {"none": None, **keys}.items():
         response = await refusing.ask(case, key)
         if case.scope is None:
-            assert response.status_code in (200, 201) or case.path == "/sign-in", kind
+            if case.path in NOTHING_THERE:
+                assert_refused(response, 404, "NOT_FOUND")
+            else:
+                assert response.status_code in (200, 201) or case.path == "/sign-in", kind
             continue
         assert_refused(response, 401, "UNAUTHORIZED")
         assert response.headers["WWW-Authenticate"] == "Bearer"

@@ -58,6 +58,8 @@ def test_every_operation_has_a_name_a_text_and_the_error_shape(described):
 OPEN = {
     ("get", "/health"),
     ("get", "/api/v1/blobs/{sha256}"),
+    ("get", "/api/v1/machines/{measurement}"),
+    ("get", "/api/v1/calls/{service_id}/{call_id}/receipt"),
     ("get", "/api/v1/pricing"),
     ("post", "/api/v1/sign-in"),
     ("post", "/api/v1/sign-in/challenges"),

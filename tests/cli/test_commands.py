@@ -28,8 +28,9 @@ RUN_KEYS = {
     "wall_ms",
 }
 COMMANDS = {
-    "demo", "up", "devnet", "run", "verify", "verify-proof", "image build", "image list", "snapshot measure",
-    "machine build", "machine show", "snapshot list", "snapshot show", "snapshot delete", "snapshot collect",
+    "demo", "up", "devnet", "run", "verify", "audit", "verify-proof", "image build", "image list",
+    "snapshot measure", "machine build", "machine show", "snapshot list", "snapshot show",
+    "snapshot delete", "snapshot collect",
     "snapshot branch", "snapshot fork", "snapshot resume", "snapshot diff", "snapshot merge",
     "snapshot prove",
     "accounts create", "accounts list", "accounts show", "accounts limit", "accounts close", "accounts open",

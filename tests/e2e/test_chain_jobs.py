@@ -255,7 +255,7 @@ async def test_a_verifier_takes_no_wrong_bytes(place, lying_peer):
     call, result = await place.perform(by_blob(b"truth", "cat data.bin"))
     assert result.output.stdout == b"truth"
     verdict = await place.verify(call, lying_peer)
-    assert verdict.conclusion is Conclusion.UNCHECKED
+    assert verdict.conclusion is Conclusion.FALSIFIED
     assert "serves other bytes" in verdict.reason
     verdict = await place.verify(call, lying_peer, place.endpoint)
     assert verdict.conclusion is Conclusion.VERIFIED

@@ -117,3 +117,29 @@ def test_the_demo_after_an_interrupted_one_works(start_faas):
     command.interrupt(signal.SIGINT)
     assert command.wait(ENDS_WITHIN_SECONDS) == 130
     report_of(start_faas("demo", "--json"))
+
+
+def test_a_liar_among_three_operators(start_faas):
+    report = report_of(start_faas("demo", "--operators", "3", "--liar", "--json"))
+    operators, agreed, marked = report["operators"], report["agreed"], report["marked"]
+    assert (len(operators), len(agreed), len(marked)) == (3, 2, 1)
+    assert set(operators) == {*agreed, *marked}
+    assert report["receipt"]["operator"] in agreed
+    assert report["stdout"].startswith("Hello from a machine")
+    assert report["slash_proposed"] is True
+    assert (report["slash"]["operator"], report["slash"]["share_bps"]) == (marked[0], 10_000)
+
+
+def test_an_interrupted_demo_of_several_leaves_nothing_behind(start_faas):
+    command = start_faas("demo", "--operators", "3", "--liar", "--same-lie", "--json")
+    command.await_text("stderr", "5. ")
+    command.interrupt(signal.SIGINT)
+    assert command.wait(3 * ENDS_WITHIN_SECONDS) == 130, command.stderr
+    assert command.stdout == ""
+    assert "Traceback" not in command.stderr
+
+
+def test_a_liar_takes_two_who_outvote_it(start_faas):
+    command = start_faas("demo", "--operators", "2", "--liar")
+    assert command.wait() == 2
+    assert "--operators 3" in command.stderr

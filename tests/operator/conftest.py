@@ -242,3 +242,9 @@ def node(tmp_path: Path, database: str) -> Iterator[Node]:
     made = Node(tmp_path, database)
     yield made
     made.store.close()
+
+
+@pytest.fixture
+def scripted_engine() -> ScriptedEngine:
+    """An engine that follows a script."""
+    return ScriptedEngine()

@@ -63,7 +63,8 @@ def test_refuted_with_both_values(run, lie, make_receipts):
 
 def test_json(run, good, lie):
     report = json.loads(run(good, "--json").stdout)
-    assert set(report) == {"verdict", "verified", "reason", "checks", "receipt", "differences", "call"}
+    keys = {"verdict", "verified", "reason", "checks", "receipt", "differences", "call", "require"}
+    assert set(report) == keys
     assert report["verified"] is True
     assert [item["number"] for item in report["checks"]] == list(range(1, 9))
     assert set(report["checks"][0]) == {"number", "name", "status", "detail"}

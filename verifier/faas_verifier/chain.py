@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faas_blueprint.errors import ChainUnavailable, InvalidRequest, NotFound
+from faas_blueprint.errors import ChainUnavailable, FatalError, InvalidRequest, NotFound
 from faas_blueprint.operation import JobKind
-from faas_blueprint.receipt import Address, CallReference, address
-from faas_blueprint.tangle import protocol
+from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference, address
+from faas_blueprint.result import decode_result
+from faas_blueprint.tangle import protocol, service_manager
 from faas_blueprint.tangle.abi import Event, Function
+from faas_blueprint.tangle.probe import PROBED_SELECTORS, choose_epoch
 from faas_blueprint.tangle.values import JobSubmitted
 from faas_verifier.evidence import PostedResult
 from faas_verifier.rpc import PlacedLog, Refused, Rpc, word
@@ -62,6 +64,24 @@ async def read_call(rpc: Rpc, tangle: Address, service_id: int, call_id: int) ->
         for placed in _of(logs, protocol.JOB_RESULT_SUBMITTED)
     ]
     return CallOnChain(call, job, tuple(results))
+
+
+async def registered(rpc: Rpc, posted: PostedResult) -> bool | None:
+    """Whether the service manager has registered all that a result starts from; None when none can say."""
+    tangle = posted.call.tangle
+    try:
+        receipt = decode_result(posted.payload).receipt(posted.call, posted.operator)
+        facets = {
+            selector: await rpc.read(tangle, protocol.facet_for_selector(selector))
+            for selector in PROBED_SELECTORS
+        }
+        service = await rpc.read(tangle, protocol.service(posted.call.service_id))
+        blueprint = await rpc.read(tangle, choose_epoch(facets).blueprint(service.blueprint_id))
+        if blueprint.manager == ZERO_ADDRESS:
+            return None
+        return await rpc.read(blueprint.manager, service_manager.is_registered(receipt))
+    except (Refused, InvalidRequest, FatalError):
+        return None
 
 
 async def _first_block(rpc: Rpc, tangle: Address, service_id: int, call_id: int, head: int) -> int:

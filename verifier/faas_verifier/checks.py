@@ -14,6 +14,7 @@
 8. *re-execution*: our own run gives the same outcome and state root, from the same compiler (7 and
    8: see `rerun`).
 9. *price*: what the run costs, made when a mode is named (see `price`).
+10. *quorum*: so many operators say the same, made when that is required (see `policy`).
 
 Each check is a pure function from evidence to a judgement; they do not depend on each other.
 A receipt file alone is checked against itself and by re-execution; what only a chain can say

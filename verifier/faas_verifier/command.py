@@ -2,30 +2,36 @@
 
 0 verified, 1 refuted, 2 could not be checked. `--signature-only` re-executes nothing, so its best
 verdict is *could not be checked*: a signature says who answers for a result, not that it is right.
-Of several results of one call all are checked, and the worst verdict is the command's.
+`--require` says what is enough, see `policy`: *verified* then means just that. Of several results of one call
+all are checked, and the worst verdict is the command's, but for a quorum.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from faas_blueprint.agreement import agreement_digest
 from faas_blueprint.bundle import Bundle
+from faas_blueprint.digests import Digest
 from faas_blueprint.errors import ChainUnavailable, FaaSError, InvalidRequest, NotFound
 from faas_blueprint.job import Mode
 from faas_blueprint.prices import PRICES
 from faas_blueprint.receipt import Address, address
-from faas_verifier.blobs import blob_source
+from faas_microvm.home import default_home
+from faas_verifier.blobs import Endpoints, blob_source
 from faas_verifier.bundle import load_bundle
-from faas_verifier.chain import read_call, tangle_address
+from faas_verifier.chain import read_call, registered, tangle_address
 from faas_verifier.evidence import PostedResult
+from faas_verifier.policy import RERUN, Policy, Requirement, parse_policy
 from faas_verifier.price import PriceQuestion, load_price_table, price_to_json, with_price
+from faas_verifier.published_machine import MachineSource
 from faas_verifier.report import print_verdict
 from faas_verifier.rerun import OpenMachine, own_machine
 from faas_verifier.rpc import Rpc
@@ -47,30 +53,52 @@ class Question:
     """Addresses of operators' APIs."""
 
 
-async def answer(question: Question, open_machine: OpenMachine | None) -> list[Verdict]:
+async def answer(
+    question: Question, open_machine: OpenMachine | None, source: MachineSource | None = None
+) -> list[Verdict]:
     """One verdict a result, at least one. What cannot be read or reached is a verdict too."""
     try:
         if question.receipt is not None:
-            return [await _answer_file(question, load_bundle(question.receipt), open_machine)]
+            return [await _answer_file(question, load_bundle(question.receipt), open_machine, source)]
         assert question.service_id is not None
         assert question.call_id is not None
         posted = await _posted(question, question.tangle, question.service_id, question.call_id)
     except (InvalidRequest, NotFound, ChainUnavailable) as error:
         return [unreadable(error.message)]
     blobs = blob_source(question.blobs)
-    return [await verify_posted(result, open_machine, question.operator, blobs) for result in posted]
+    return [await verify_posted(result, open_machine, question.operator, blobs, source) for result in posted]
 
 
-async def _answer_file(question: Question, bundle: Bundle, open_machine: OpenMachine | None) -> Verdict:
+async def quorum_of_file(question: Question) -> tuple[list[Verdict], Digest | None]:
+    """What is needed to hold a receipt file against a quorum: the verdict on the file, if it is refuted, else
+    those on all results of its call; and the agreement digest of the file."""
+    assert question.receipt is not None
+    try:
+        bundle = load_bundle(question.receipt)
+        own = await _answer_file(question, bundle, None)
+        if own.conclusion is Conclusion.REFUTED:
+            return [own], None
+        named = bundle.call
+        posted = await _posted(
+            replace(question, receipt=None), question.tangle, named.service_id, named.call_id
+        )
+    except (InvalidRequest, NotFound, ChainUnavailable) as error:
+        return [unreadable(error.message)], None
+    return [await verify_posted(result, None) for result in posted], agreement_digest(bundle.receipt)
+
+
+async def _answer_file(
+    question: Question, bundle: Bundle, open_machine: OpenMachine | None, source: MachineSource | None = None
+) -> Verdict:
     blobs = blob_source(question.blobs)
     if question.rpc_url is None:
-        return await verify_bundle(bundle, open_machine, None, question.operator, blobs)
+        return await verify_bundle(bundle, open_machine, None, question.operator, blobs, source)
     named = bundle.call
     service_id = named.service_id if question.service_id is None else question.service_id
     call_id = named.call_id if question.call_id is None else question.call_id
     results = await _posted(question, question.tangle, service_id, call_id)
     own = [result for result in results if result.operator == bundle.receipt.operator]
-    return await verify_bundle(bundle, open_machine, (own or results)[0], question.operator, blobs)
+    return await verify_bundle(bundle, open_machine, (own or results)[0], question.operator, blobs, source)
 
 
 async def _posted(
@@ -79,6 +107,9 @@ async def _posted(
     assert question.rpc_url is not None
     async with Rpc(question.rpc_url) as rpc:
         found = await read_call(rpc, tangle, service_id, call_id)
+        if question.blobs:
+            known = [replace(result, registered=await registered(rpc, result)) for result in found.results]
+            found = replace(found, results=tuple(known))
     wanted = question.operator if question.receipt is None else None
     results = tuple(result for result in found.results if wanted in (None, result.operator))
     if not results:
@@ -110,6 +141,15 @@ def verify(
         bool,
         typer.Option("--signature-only", help="Run nothing again: the best verdict is then exit code 2."),
     ] = False,
+    require: Annotated[
+        str | None,
+        typer.Option(
+            "--require",
+            metavar="POLICY",
+            help="What is enough: signed (an operator answers for it), quorum:K (K operators say the same), "
+            "rerun (run again here; the default), rerun-sample:P (run again with probability P).",
+        ),
+    ] = None,
     home: Annotated[
         Path | None, typer.Option("--home", help="Where image and snapshot are; default: FAAS_HOME.")
     ] = None,
@@ -125,37 +165,78 @@ def verify(
     ] = None,
     blobs: Annotated[
         list[str] | None,
-        typer.Option("--blobs", metavar="URL", help="An operator's API to fetch a job's large inputs from."),
+        typer.Option(
+            "--blobs",
+            metavar="URL",
+            help="An operator's API to fetch by hash what is not here: a job's large inputs, the machine "
+            "that it ran on. May be given several times.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Check a result: who signed it, for which job, and whether running it again gives the same.
 
-    Exit code 0: verified. 1: refuted, with what differs. 2: could not be checked.
+    Exit code 0: verified, which is what `--require` names and no more. 1: refuted, with what differs. 2:
+    could not be checked. 3: data that it takes is withheld by all --blobs. 4: one of them served false data.
     """
+    policy = _policy(require, signature_only, rpc, operator)
     question = _question(receipt, rpc, service, call, tangle, operator, tuple(blobs or ()))
     price = _price_question(mode, charged, prices)
     console = Console(stderr=as_json, highlight=False)
-    found = _answered(question, home, signature_only, console)
+    found, decisive = _answered(question, home, policy, console)
     verdicts = [with_price(verdict, price) for verdict in found]
-    decisive = combine(verdicts)
+    decisive = with_price(decisive, price)
     if as_json:
-        print(json.dumps(_report(verdicts, decisive, price)))
+        print(json.dumps(_report(verdicts, decisive, price, policy)))
     else:
         for verdict in verdicts:
             print_verdict(verdict, console)
+        if decisive not in verdicts:
+            print_verdict(decisive, console)
     raise typer.Exit(decisive.conclusion.exit_code)
 
 
-def _answered(question: Question, home: Path | None, signature_only: bool, console: Console) -> list[Verdict]:
-    """The verdicts. A defect of our own must not read as *refuted*, so it ends with exit code 2."""
+def _answered(
+    question: Question, home: Path | None, policy: Policy | None, console: Console
+) -> tuple[list[Verdict], Verdict]:
+    """The verdicts on all results, and the deciding one; without a policy nothing is run again. A defect of
+    our own must not read as *refuted*, so it ends with exit code 2."""
+    reruns = policy is not None and policy.draw()
     try:
         with console.status("checking") as status:
-            machine = None if signature_only else own_machine(home, status.update)
-            return asyncio.run(answer(question, machine))
+            machine = own_machine(home, status.update) if reruns else None
+            source = None
+            if reruns and question.blobs:
+                source = MachineSource(home or default_home(), Endpoints(question.blobs), status.update)
+            if policy is None:
+                verdicts = asyncio.run(answer(question, machine))
+                return verdicts, combine(verdicts)
+            if policy.requirement is Requirement.QUORUM and question.receipt is not None:
+                verdicts, chosen = asyncio.run(quorum_of_file(question))
+            else:
+                verdicts, chosen = asyncio.run(answer(question, machine, source)), None
+            decisive = policy.conclude(verdicts, reruns, chosen)
+            return [policy.on_result(verdict, reruns) for verdict in verdicts], decisive
     except Exception as error:
         console.print_exception()
         raise typer.Exit(Conclusion.UNCHECKED.exit_code) from error
+
+
+def _policy(
+    require: str | None, signature_only: bool, rpc: str | None, operator: str | None
+) -> Policy | None:
+    """What is required; None for `--signature-only`. Raises typer.BadParameter (exit code 2)."""
+    if signature_only:
+        if require is not None:
+            raise typer.BadParameter("--signature-only and --require exclude each other")
+        return None
+    try:
+        policy = RERUN if require is None else parse_policy(require)
+    except InvalidRequest as error:
+        raise typer.BadParameter(error.message) from error
+    if policy.requirement is Requirement.QUORUM and (rpc is None or operator is not None):
+        raise typer.BadParameter("--require quorum:K needs --rpc, and takes no --operator")
+    return policy
 
 
 def _question(
@@ -191,9 +272,11 @@ def _price_question(mode: Mode | None, charged: int | None, prices: Path | None)
         raise typer.BadParameter(error.message) from error
 
 
-def _report(verdicts: list[Verdict], decisive: Verdict, price: PriceQuestion | None) -> dict[str, object]:
+def _report(
+    verdicts: list[Verdict], decisive: Verdict, price: PriceQuestion | None, policy: Policy | None
+) -> dict[str, object]:
     """The deciding verdict; with several results, all of them besides."""
-    report = _one(decisive, price)
+    report = {**_one(decisive, price), "require": None if policy is None else str(policy)}
     if len(verdicts) > 1:
         report["results"] = [_one(verdict, price) for verdict in verdicts]
     return report

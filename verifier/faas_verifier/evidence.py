@@ -27,6 +27,8 @@ class PostedResult:
     """Hash of the transaction that answered."""
     job_index: int = 0
     """Which of the blueprint's jobs was called."""
+    registered: bool | None = None
+    """Whether the service manager knows all that the result starts from; None when it was not asked."""
 
 
 @dataclass(frozen=True, slots=True)

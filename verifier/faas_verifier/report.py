@@ -11,6 +11,8 @@ _MARKS = {
     Status.PASSED: "[green]✓[/]",
     Status.FAILED: "[red]✗[/]",
     Status.UNCHECKED: "[yellow]?[/]",
+    Status.WITHHELD: "[yellow]?[/]",
+    Status.FALSIFIED: "[red]?[/]",
     Status.SKIPPED: "[dim]-[/]",
 }
 
@@ -18,6 +20,8 @@ _LAST = {
     Conclusion.VERIFIED: "[bold green]VERIFIED[/]",
     Conclusion.REFUTED: "[bold red]REFUTED[/]",
     Conclusion.UNCHECKED: "[bold yellow]COULD NOT BE CHECKED[/]",
+    Conclusion.WITHHELD: "[bold yellow]DATA WITHHELD[/]",
+    Conclusion.FALSIFIED: "[bold red]DATA FALSIFIED[/]",
 }
 
 

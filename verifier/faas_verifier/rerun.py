@@ -10,19 +10,23 @@ nobody gives, leaves it unchecked. Verifying the call that made a snapshot makes
 
 A compiled program's toolchain is like the snapshot: another one than ours we cannot check. One that
 is named where nothing is compiled, or not named where something is, is refuted.
+
+Where operators' APIs are named, a machine that is not ours is fetched from them (`published_machine`), if all
+of it is registered on-chain. Data that is not to be had has its own ends: withheld, falsified.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from faas_blueprint.bundle import Bundle
 from faas_blueprint.digests import ZERO_DIGEST, Digest, to_hex
 from faas_blueprint.errors import BlobUnavailable, FaaSError, InvalidRequest
-from faas_blueprint.job import COMPILED_LANGUAGES, Job
+from faas_blueprint.job import COMPILED_LANGUAGES, Job, Language
 from faas_blueprint.operation import (
     InstanceRequest,
     JobKind,
@@ -37,9 +41,10 @@ from faas_blueprint.operation_payload import decode_operation, operation_of_call
 from faas_blueprint.outcome import Outcome, OutcomeDigest, StreamDigest, failed_outcome
 from faas_blueprint.outcome import Status as OutcomeStatus
 from faas_microvm.execution import Execution
-from faas_verifier.blobs import BlobSource, blob_source
+from faas_verifier.blobs import BlobSource, DataFalsified, DataWithheld, blob_source
 from faas_verifier.checks import Judgement, compared, passed, skipped, unchecked
 from faas_verifier.output_files import Pair, digest_pairs, first_difference
+from faas_verifier.published_machine import MachineSource
 from faas_verifier.verdict import Finding, Status
 
 
@@ -98,8 +103,11 @@ async def rerun(
     *,
     job_index: int | None = None,
     blobs: BlobSource = NO_BLOBS,
+    source: MachineSource | None = None,
+    registered: bool | None = None,
 ) -> tuple[Finding, Finding]:
-    """Checks 7 and 8. `job_index` is the called job's where a chain was asked."""
+    """Checks 7 and 8. `job_index` is the called job's where a chain was asked; `registered` says whether the
+    service manager knows all that the receipt starts from, None when nobody was asked."""
     try:
         operation = _operation(bundle, job_index)
     except InvalidRequest as error:
@@ -115,15 +123,46 @@ async def rerun(
     try:
         contents = {blob.sha256: await blobs(blob) for blob in blobs_of(operation)}
     except BlobUnavailable as error:
-        return _findings(judgement, unchecked(error.message))
+        return _findings(judgement, _not_to_be_had(error))
     try:
-        async with open_machine() as machine:
+        opening = open_machine
+        if source is not None and await source.lacks(bundle.receipt, _language(operation)):
+            if not registered:
+                return _findings(unchecked(_UNREGISTERED[registered]), skipped("needs the snapshot"))
+            opening = partial(source.open, bundle.receipt, _language(operation))
+        async with opening() as machine:
             judgement = await snapshot(bundle, machine, operation)
             if judgement.status is not Status.PASSED:
                 return _findings(judgement, skipped("needs the snapshot"))
+            if opening is not open_machine:
+                judgement = passed(
+                    f"{to_hex(machine.measurement)}, fetched, measured, and registered on-chain"
+                )
             return _findings(judgement, await _compare_run(bundle, operation, contents, machine))
+    except BlobUnavailable as error:
+        return _findings(_not_to_be_had(error), skipped("needs the snapshot"))
     except FaaSError as error:
         return _findings(unchecked(error.message), skipped("needs the snapshot"))
+
+
+_UNREGISTERED = {
+    False: "the service manager has not registered the receipt's machine: its publisher may have made it up",
+    None: "the receipt's machine is not ours, and only a chain can say whether it is registered: give --rpc",
+}
+
+
+def _not_to_be_had(error: BlobUnavailable) -> Judgement:
+    if isinstance(error, DataFalsified):
+        return Judgement(Status.FALSIFIED, error.message)
+    if isinstance(error, DataWithheld):
+        return Judgement(Status.WITHHELD, error.message)
+    return unchecked(error.message)
+
+
+def _language(operation: Operation) -> Language | None:
+    """Of the program, if it is compiled."""
+    language = operation.program.job.language if isinstance(operation, Run) else None
+    return language if language in COMPILED_LANGUAGES else None
 
 
 def _operation(bundle: Bundle, job_index: int | None) -> Operation:

@@ -17,6 +17,10 @@ class Status(StrEnum):
     FAILED = "failed"
     UNCHECKED = "unchecked"
     """It had to be made and could not be."""
+    WITHHELD = "withheld"
+    """Data that it takes is not to be had from any endpoint that was named."""
+    FALSIFIED = "falsified"
+    """Likewise, and an endpoint has served other data for it."""
     SKIPPED = "skipped"
     """It does not apply, or was not reached; the detail says which."""
 
@@ -27,11 +31,22 @@ class Conclusion(StrEnum):
     VERIFIED = "verified"
     REFUTED = "refuted"
     UNCHECKED = "unchecked"
+    WITHHELD = "withheld"
+    FALSIFIED = "falsified"
 
     @property
     def exit_code(self) -> int:
-        """0 verified, 1 refuted, 2 could not be checked."""
-        return {"verified": 0, "refuted": 1, "unchecked": 2}[self.value]
+        """0 verified, 1 refuted, 2 could not be checked, 3 data withheld, 4 data falsified."""
+        return {"verified": 0, "refuted": 1, "unchecked": 2, "withheld": 3, "falsified": 4}[self.value]
+
+
+_DECISIVE = (
+    (Conclusion.REFUTED, Status.FAILED),
+    (Conclusion.FALSIFIED, Status.FALSIFIED),
+    (Conclusion.WITHHELD, Status.WITHHELD),
+    (Conclusion.UNCHECKED, Status.UNCHECKED),
+)
+"""The worst first; without any of them a result is verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +79,16 @@ class Verdict:
 
     @property
     def conclusion(self) -> Conclusion:
-        """Refuted by any failure; verified only if nothing failed or was left unchecked."""
+        """Refuted by any failure; verified only if nothing failed or was left unchecked for any reason."""
         statuses = {finding.status for finding in self.findings}
-        if Status.FAILED in statuses:
-            return Conclusion.REFUTED
-        return Conclusion.UNCHECKED if Status.UNCHECKED in statuses else Conclusion.VERIFIED
+        return next(
+            (conclusion for conclusion, status in _DECISIVE if status in statuses), Conclusion.VERIFIED
+        )
 
     @property
     def reason(self) -> str:
         """One sentence: the first finding that decided."""
-        decisive = {Conclusion.REFUTED: Status.FAILED, Conclusion.UNCHECKED: Status.UNCHECKED}
-        status = decisive.get(self.conclusion)
+        status = dict(_DECISIVE).get(self.conclusion)
         for finding in self.findings:
             if finding.status is status:
                 return f"{finding.name}: {finding.detail}"
@@ -115,7 +129,7 @@ def verdict_to_json(verdict: Verdict) -> dict[str, object]:
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict that decides among several results of one call: the worst, the first of equals."""
-    order = (Conclusion.REFUTED, Conclusion.UNCHECKED, Conclusion.VERIFIED)
+    order = (*(conclusion for conclusion, _ in _DECISIVE), Conclusion.VERIFIED)
     return min(verdicts, key=lambda verdict: order.index(verdict.conclusion))
 
 

@@ -1,7 +1,7 @@
 """Blobs: bytes by their SHA-256, for inputs and outputs of jobs that are too large for a chain.
 
 Whoever knows a hash may read: on-chain it stands in the open. Uploading takes a key, and counts against
-its account.
+its account. The pieces of the machines that jobs run on are blobs too, and each machine has a manifest.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from faas_api.authentication import Access, AccountId
 from faas_api.platform.describing import matching
 from faas_api.platform.times import timestamp
 from faas_blueprint.digests import Digest, digest_from_hex, sha256, to_hex
-from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.job import MAX_INPUT_BYTES
+from faas_microvm.published import PublishedMachines
 from faas_operator.account_record import Scope
 from faas_operator.settings import Settings
 from faas_operator.store import Store
 
 Sha256 = Annotated[str, matching("^(0x)?[0-9a-fA-F]{64}$")]
+Measurement = Annotated[str, matching("^(0x)?[0-9a-fA-F]{64}$")]
 
 _BYTES = {200: {"content": {"application/octet-stream": {}}, "description": "The bytes"}}
+_MANIFEST = {
+    200: {"content": {"application/json": {}}, "description": "The manifest, as docs/court.md has it"}
+}
 _BODY = {
     "required": True,
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
@@ -45,8 +50,9 @@ class UploadedBlob(BaseModel):
 
 
 def router(store: Store, settings: Settings, access: Access) -> APIRouter:
-    """The routes over one store."""
+    """The routes over one store, and over the machines of the settings' home."""
     routes = APIRouter(tags=["chain"])
+    machines = PublishedMachines(settings.home)
     uploader = access.account_to(Scope.EXECUTE)
 
     @routes.get(
@@ -57,9 +63,21 @@ def router(store: Store, settings: Settings, access: Access) -> APIRouter:
     )
     async def get_blob(sha256: Sha256) -> Response:
         """Bytes that a job or result on-chain names by their hash: a part of the inputs, a stream, an output
-        file, or the manifest of all files. Open to everyone who knows the hash."""
-        content = await asyncio.to_thread(store.blobs.read, _digest(sha256))
+        file, or the manifest of all files; or a piece of a machine. Open to everyone who knows the hash."""
+        content = await asyncio.to_thread(_read, store, machines, _digest(sha256))
         return Response(content, media_type="application/octet-stream", headers=_HEADERS)
+
+    @routes.get(
+        "/machines/{measurement}",
+        response_model=None,
+        responses=_MANIFEST,  # type: ignore[arg-type]
+        dependencies=[Depends(access.anyone)],
+    )
+    async def get_machine(measurement: Measurement) -> Response:
+        """The pieces of a machine that jobs run on, by its measurement: snapshot and, where it is in use
+        here, the image that was booted. Each piece is a blob. Open to everyone."""
+        content = await asyncio.to_thread(machines.manifest, _digest(measurement, "measurement"))
+        return Response(content, media_type="application/json", headers=_HEADERS)
 
     @routes.put("/blobs/{sha256}", openapi_extra={"requestBody": _BODY})
     async def put_blob(sha256: Sha256, request: Request, account: AccountId = uploader) -> UploadedBlob:
@@ -86,8 +104,15 @@ def _require_content(digest: Digest, content: bytes) -> None:
         )
 
 
-def _digest(text: str) -> Digest:
+def _read(store: Store, machines: PublishedMachines, digest: Digest) -> bytes:
+    try:
+        return store.blobs.read(digest)
+    except NotFound:
+        return machines.piece(digest)
+
+
+def _digest(text: str, field: str = "sha256") -> Digest:
     try:
         return digest_from_hex(text if text.startswith("0x") else "0x" + text)
     except ValueError as error:
-        raise InvalidRequest("expected a SHA-256 as 64 hexadecimal digits", {"field": "sha256"}) from error
+        raise InvalidRequest(f"expected a {field} as 64 hexadecimal digits", {"field": field}) from error

@@ -11,6 +11,7 @@ from faas_api.platform import (
     admin_routes,
     blob_routes,
     branch_routes,
+    call_routes,
     credit_routes,
     execute_routes,
     execution_routes,
@@ -35,6 +36,7 @@ def router(executions: ExecutionService, settings: Settings, access: Access, sig
     routes.include_router(execute_routes.router(executions, access))
     routes.include_router(execution_routes.router(executions, access))
     routes.include_router(blob_routes.router(executions.store, settings, access))
+    routes.include_router(call_routes.router(executions.store, settings, access))
     routes.include_router(snapshot_routes.router(snapshots, access))
     routes.include_router(branch_routes.router(branches, executions, access))
     routes.include_router(session_routes.router(snapshots, access))

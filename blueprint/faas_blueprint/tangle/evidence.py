@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from faas_blueprint.agreement import agreement_digest, claim
 from faas_blueprint.digests import Digest, keccak256
 from faas_blueprint.receipt import DOMAIN_TYPE, Address, Receipt
-from faas_blueprint.tangle.abi import Event, Function
+from faas_blueprint.tangle.abi import Event, Function, Read, as_bool
 from faas_blueprint.tangle.service_manager import CLAIM, PLACE, place
 
 PROVE_EQUIVOCATION = Function("proveEquivocation", (PLACE, CLAIM, "bytes", CLAIM, "bytes"), ("uint64",))
 PROVE_REFUTED = Function("proveRefuted", (PLACE, CLAIM, "bytes", CLAIM, "bytes32", "bytes[]"), ("uint64",))
+IS_PROPOSED = Function("isProposed", ("uint64", "uint64", "address"), ("bool",))
 
 EQUIVOCATION_PROVEN = Event(
     "EquivocationProven", ("uint64", "uint64", "address", "bytes32", "uint64"), (0, 1, 2)
@@ -25,6 +26,11 @@ REFUTATION_TYPE = (
     "bytes32 report)"
 )
 """What operators sign who have refuted another's receipt, as EIP-712 type."""
+
+
+def is_proposed(service_id: int, call_id: int, operator: Address) -> Read[bool]:
+    """Whether a slash has been proposed for an operator's answer to a call."""
+    return IS_PROPOSED.read(as_bool, service_id, call_id, operator)
 
 
 def prove_equivocation(

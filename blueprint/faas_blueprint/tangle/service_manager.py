@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import cast
 
-from faas_blueprint.agreement import claim
+from faas_blueprint.agreement import Claim, claim
 from faas_blueprint.digests import Digest
-from faas_blueprint.receipt import Address, Receipt
+from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.receipt import RECEIPT_VERSION, Address, CallReference, Receipt, address
+from faas_blueprint.statement import Statement
 from faas_blueprint.tangle.abi import Event, Function, Log, Read, Value, as_addresses, as_bool, as_int
 
 PLACE = "(uint64,uint64,address)"
@@ -28,6 +30,7 @@ RETIRE_TOOLCHAIN = Function("retireToolchain", ("bytes32",))
 IS_PROFILE = Function("isProfile", ("bytes32",), ("bool",))
 IS_SNAPSHOT = Function("isSnapshot", ("bytes32",), ("bool",))
 IS_TOOLCHAIN = Function("isToolchain", ("bytes32",), ("bool",))
+IS_REGISTERED = Function("isRegistered", (CLAIM,), ("bool",))
 SET_ASSURANCE = Function("setAssurance", ("uint64", _ASSURANCE))
 ADMIT_OPERATOR = Function("admitOperator", ("uint64", "address", "bool"))
 ASSURANCE_OF = Function("assuranceOf", ("uint64",), (_ASSURANCE,))
@@ -153,6 +156,32 @@ def bring_receipt(receipt: Receipt, signature: bytes) -> bytes:
     return BRING_RECEIPT.encode(place(receipt), claim(receipt), signature)
 
 
+def brought_receipt(data: bytes, call: CallReference) -> Statement:
+    """What call data of `bringReceipt` says about a call. Raises InvalidRequest when it is of another
+    function or call."""
+    named, said, signature = BRING_RECEIPT.decode_arguments(data)
+    service_id, call_id, operator = cast("tuple[int, int, str]", named)
+    if (service_id, call_id) != (call.service_id, call.call_id):
+        raise InvalidRequest("the receipt is for another call")
+    profile_id, snapshot, toolchain, job_digest, outcome_digest, state_root, virtual_ns = cast(Claim, said)
+    receipt = Receipt(
+        RECEIPT_VERSION,
+        Digest(profile_id),
+        Digest(snapshot),
+        Digest(toolchain),
+        Digest(job_digest),
+        Digest(outcome_digest),
+        Digest(state_root),
+        virtual_ns,
+        call.chain_id,
+        call.tangle,
+        service_id,
+        call_id,
+        address(operator),
+    )
+    return Statement(receipt, cast(bytes, signature))
+
+
 def settle(service_id: int, call_id: int) -> bytes:
     """Call data for anyone, once the deadline of a proposed or disputed call has passed."""
     return SETTLE.encode(service_id, call_id)
@@ -186,6 +215,11 @@ def is_snapshot(measurement: Digest) -> Read[bool]:
 def is_toolchain(measurement: Digest) -> Read[bool]:
     """Whether receipts may name a toolchain."""
     return IS_TOOLCHAIN.read(as_bool, measurement)
+
+
+def is_registered(receipt: Receipt) -> Read[bool]:
+    """Whether all that a receipt starts from is registered: profile, snapshot and, if any, toolchain."""
+    return IS_REGISTERED.read(as_bool, claim(receipt))
 
 
 def assurance_of(service_id: int) -> Read[Assurance]:

@@ -8,10 +8,11 @@ from typing import Self
 from eth_account.signers.local import LocalAccount
 
 from faas_blueprint.errors import ChainUnavailable, FatalError, ResultRefused
-from faas_blueprint.receipt import Address, CallReference
-from faas_blueprint.tangle import protocol
+from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
+from faas_blueprint.tangle import protocol, service_manager
 from faas_blueprint.tangle.epoch import TangleEpoch
 from faas_blueprint.tangle.reverts import FINAL_FOR_RESULT
+from faas_blueprint.tangle.service_manager import Standing
 from faas_blueprint.tangle.values import JobCall
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
@@ -42,6 +43,7 @@ class EvmAdapter(ChainAdapter):
         self.sender = sender
         """The only owner of the operator's nonce."""
         self._blueprint_of_service: dict[int, int] = {}
+        self._manager: Address | None = None
         self._settled = False
         """Whether no transaction can be under way that this adapter does not wait for."""
 
@@ -111,7 +113,7 @@ class EvmAdapter(ChainAdapter):
         if job.result_count and await self._find_result(call, job):
             return CallStanding.ANSWERED
         if job.completed:
-            return CallStanding.COMPLETED
+            return await self._standing_of_completed(call)
         return CallStanding.OPEN if await self._may_answer(call, job) else CallStanding.CLOSED
 
     async def post_result(self, call: CallReference, payload: bytes) -> PostedResult:
@@ -150,6 +152,27 @@ class EvmAdapter(ChainAdapter):
         head = await self.head()
         entries = await self.rpc.logs(self.tangle, topics, first_block, head.number)
         return PostedResult(entries[0].transaction_hash, entries[0].block) if entries else None
+
+    async def manager(self) -> Address:
+        """The blueprint's service manager; the zero address when there is none."""
+        if self._manager is None:
+            blueprint = await self.rpc.read(self.tangle, self.epoch.blueprint(self.blueprint_id))
+            self._manager = blueprint.manager
+        return self._manager
+
+    async def _standing_of_completed(self, call: CallReference) -> CallStanding:
+        """With a window Tangle completes a call at its first answer, which others can still challenge."""
+        manager = await self.manager()
+        if manager == ZERO_ADDRESS:
+            return CallStanding.COMPLETED
+        try:
+            managed = await self.rpc.read(manager, service_manager.call_of(call.service_id, call.call_id))
+        except Reverted:  # another blueprint's manager
+            return CallStanding.COMPLETED
+        if managed.standing not in (Standing.PROPOSED, Standing.DISPUTED):
+            return CallStanding.COMPLETED
+        head = await self.rpc.head()
+        return CallStanding.CHALLENGEABLE if head.timestamp < managed.deadline else CallStanding.COMPLETED
 
     async def _refused(self, call: CallReference, error: Reverted) -> PostedResult:
         """An own result that got in meanwhile, or the refusal raised as what it is."""

@@ -40,6 +40,8 @@ class CallStanding(StrEnum):
     """This operator's result is on-chain."""
     COMPLETED = "completed"
     """Complete without this operator's result; another would revert."""
+    CHALLENGEABLE = "challengeable"
+    """Complete without this operator's result, and its receipt still counts with the service manager."""
     CLOSED = "closed"
     """The service is terminated or expired, or this operator does not serve it."""
 

@@ -91,7 +91,7 @@ async def provision(
     manager_address = await _deploy(owner_sends, contracts.manager, arguments)
     progress(f"deployed the service manager at {manager_address}")
     if base_snapshot is not None:
-        await _register_snapshot(owner_sends, manager_address, base_snapshot)
+        await register_base_snapshot(owner_sends, manager_address, base_snapshot)
 
     call = epoch.create_blueprint(definition, manager_address, software_digest(definition))
     created = await owner_sends.send(tangle, call)
@@ -152,7 +152,8 @@ async def _deploy(sends: TransactionSender, artifact: Artifact, arguments: bytes
     return contract
 
 
-async def _register_snapshot(sends: TransactionSender, manager: Address, snapshot: BaseSnapshot) -> None:
+async def register_base_snapshot(sends: TransactionSender, manager: Address, snapshot: BaseSnapshot) -> None:
+    """Profile and base snapshot, as the manager's owner."""
     await sends.send(manager, service_manager.register_profile(snapshot.profile_id))
     register = service_manager.register_snapshot(snapshot.measurement, snapshot.profile_id)
     await sends.send(manager, register)

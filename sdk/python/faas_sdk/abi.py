@@ -80,6 +80,12 @@ GET_JOB_EVENT_RATE = Function("getJobEventRate", ("uint64", "uint8"), ("uint256"
 GET_SERVICE_PAYMENT_ASSET = Function("getServicePaymentAsset", ("uint64",), ("address",))
 GET_BLUEPRINT_DEFINITION_0_10 = Function("getBlueprintDefinition", ("uint64",), (DEFINITION_0_10,))
 GET_BLUEPRINT_DEFINITION = Function("getBlueprintDefinition", ("uint64",), (DEFINITION,))
+CALL_OF = Function(
+    "callOf",
+    ("uint64", "uint64"),
+    ("(uint8,uint8,uint8,bool,uint8,uint8,uint32,uint64,uint32,bytes32,bytes32)",),
+)
+"""Of our service manager: a call's standing first, the agreement last."""
 FACET_FOR_SELECTOR = Function("facetForSelector", ("bytes4",), ("address",))
 
 APPROVE_WITH_PARAMETERS = bytes.fromhex("6a46006b")

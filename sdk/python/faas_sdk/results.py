@@ -10,6 +10,7 @@ from eth_utils.crypto import keccak
 
 from faas_sdk import abi
 from faas_sdk.abi import event_values, word
+from faas_sdk.agreement import standing_log
 from faas_sdk.effects import Plan, pause
 from faas_sdk.errors import FaaSError, ResultTimeout, ResultUnreadable, TangleError
 from faas_sdk.guard import Deployment
@@ -149,17 +150,19 @@ def wait_for_result(
     poll_interval: float,
     progress: Progress,
 ) -> Plan[TangleResult]:
-    """The first result of a call. Raises ResultTimeout and ResultUnreadable."""
+    """The result of a call that stands. Raises ResultTimeout and ResultUnreadable."""
     deadline = time.monotonic() + timeout
     progress(f"waiting for a result of call {call.call_id}")
     while True:
         logs = yield from result_logs(at, call)
-        if logs:
-            progress(f"result in transaction {logs[0].transaction_hash}")
-            return (yield from read_result(at, call, logs[0], endpoint))
+        stands = (yield from standing_log(at, call.service_id, call.call_id, logs)) if logs else None
+        if stands is not None:
+            progress(f"result in transaction {stands.transaction_hash}")
+            return (yield from read_result(at, call, stands, endpoint))
         if time.monotonic() >= deadline:
+            kind = "agreement on the result" if logs else "result"
             raise ResultTimeout(
-                f"no result of call {call.call_id} of service {call.service_id} after {timeout:g} s",
+                f"no {kind} of call {call.call_id} of service {call.service_id} after {timeout:g} s",
                 details={"service_id": call.service_id, "call_id": call.call_id},
             )
         yield from pause(poll_interval)

@@ -323,7 +323,8 @@ class TangleFaaSClient(_TanglePlans):
     def wait_for_result(
         self, job: JobCall | int, timeout: float = 120.0, on_progress: Progress | None = None
     ) -> TangleResult:
-        """The first result of a job or call id. Raises ResultTimeout and ResultUnreadable."""
+        """The result of a job or call id: the first one, or where several operators must agree, the one that
+        stands. Raises ResultTimeout and ResultUnreadable."""
         return run(self._wait(job, timeout, on_progress), self._http)
 
     def verify(self, what: TangleResult | JobCall | int) -> Verification:

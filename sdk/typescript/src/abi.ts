@@ -33,6 +33,12 @@ export const TANGLE = parseAbi([
   "error EnforcedPause()",
 ]);
 
+/** Of our service manager. */
+export const SERVICE_MANAGER = parseAbi([
+  "struct Call { uint8 standing; uint8 agreeing; uint8 awaited; bool registeredOnly; uint8 answers; uint8 votes; uint32 window; uint64 deadline; uint32 callbackGas; bytes32 jobDigest; bytes32 agreement; }",
+  "function callOf(uint64 serviceId, uint64 callId) view returns (Call)",
+]);
+
 /** A tuple's head is read by position, so that what follows the jobs need not be known. */
 export const DEFINITION_0_10 = parseAbi([
   ...PARTS,

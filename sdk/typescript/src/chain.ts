@@ -117,15 +117,16 @@ export class Chain {
     functionName: Name,
     args: ContractFunctionArgs<A, "view", Name>,
     block: Hex | "latest" = "latest",
+    contract: Hex = this.tangle,
   ): Promise<ContractFunctionReturnType<A, "view", Name>> {
     const described = { abi, functionName, args } as never;
     try {
-      const data = await this.call("eth_call", { to: this.tangle, data: encodeFunctionData(described) }, block);
+      const data = await this.call("eth_call", { to: contract, data: encodeFunctionData(described) }, block);
       return decodeFunctionResult({ abi, functionName, data } as never) as never;
     } catch (error) {
       if (!(error instanceof RpcError || error instanceof BaseError)) throw error;
       throw new ConnectionFailed(
-        `${this.tangle} does not answer ${functionName}: ${shortMessage(error)}. Is it Tangle's address?`,
+        `${contract} does not answer ${functionName}: ${shortMessage(error)}. Is it Tangle's address?`,
         { cause: error },
       );
     }

@@ -243,7 +243,8 @@ function quoted(log: Log): [Hex, Hex] {
   return [caller, inputs];
 }
 
-function payloadOf(log: Log): Uint8Array {
+/** What was posted. Throws ConnectionFailed. */
+export function payloadOf(log: Log): Uint8Array {
   return bytesOfHex(eventValues(log, () => decodeAbiParameters(BYTES, log.data))[0]);
 }
 

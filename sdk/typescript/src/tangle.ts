@@ -4,6 +4,7 @@ import { sha256, type Hex, type LocalAccount } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
 import { pause } from "./abort.js";
+import { standingLog } from "./agreement.js";
 import { bytesOf, randomHex, type Content } from "./bytes.js";
 import { Chain } from "./chain.js";
 import { fromEnvironment } from "./environment.js";
@@ -24,6 +25,7 @@ import {
 import { LIMITS, type JobInputs } from "./payload.js";
 import { RestApi } from "./rest.js";
 import {
+  payloadOf,
   readEvidence,
   readOutputFile,
   readResult,
@@ -208,7 +210,10 @@ export class TangleFaaSClient {
     });
   }
 
-  /** The first result of a job. Throws ResultTimeout and ResultUnreadable. */
+  /**
+   * The result of a job: the first one, or where several operators must agree, the one that stands. Throws
+   * ResultTimeout and ResultUnreadable.
+   */
   async waitForResult(job: JobReference, options: WaitOptions = {}): Promise<TangleResult> {
     const { timeout = 120_000, onProgress = silent, signal } = options;
     return this.#chain.use(async () => {
@@ -216,14 +221,16 @@ export class TangleFaaSClient {
       const deadline = Date.now() + timeout;
       onProgress(`waiting for a result of call ${call.callId}`);
       for (;;) {
-        const [log] = await resultLogs(this.#chain, call);
+        const logs = await resultLogs(this.#chain, call);
+        const log = await standingLog(this.#chain, call, logs, payloadOf);
         if (log !== undefined) {
           onProgress(`result in transaction ${log.transactionHash}`);
           return readResult(this.#chain, call, log, this.#endpoint);
         }
         if (Date.now() >= deadline) {
           const { serviceId, callId } = call;
-          const message = `no result of call ${callId} of service ${serviceId} after ${timeout} ms`;
+          const kind = logs.length > 0 ? "agreement on the result" : "result";
+          const message = `no ${kind} of call ${callId} of service ${serviceId} after ${timeout} ms`;
           throw new ResultTimeout(message, { details: { serviceId, callId } });
         }
         await pause(this.#pollInterval, signal);

@@ -1,0 +1,49 @@
+"""Calls on-chain: the receipt that this operator has signed for one, whether or not it was posted.
+
+Open to everyone, as the chain is: an answer whose posting failed can be brought to the service manager by
+whoever reads it here, and one that contradicts what was posted is evidence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import JSONResponse, Response
+
+from faas_api.authentication import Access
+from faas_blueprint.bundle import bundle_to_json, make_bundle
+from faas_blueprint.errors import NotFound
+from faas_blueprint.receipt import ZERO_ADDRESS, CallReference
+from faas_operator.settings import Settings
+from faas_operator.store import Store
+
+Number = Annotated[int, Path(ge=0, lt=1 << 63)]
+
+
+def router(store: Store, settings: Settings, access: Access) -> APIRouter:
+    """The route over one store."""
+    routes = APIRouter(tags=["chain"])
+
+    @routes.get(
+        "/calls/{service_id}/{call_id}/receipt",
+        response_model=dict[str, object],
+        dependencies=[Depends(access.anyone)],
+    )
+    async def get_call_receipt(service_id: Number, call_id: Number) -> Response:
+        """The receipt file of this operator's answer to a call on-chain: what `faas verify` takes."""
+        return JSONResponse(await asyncio.to_thread(_receipt_file, store, settings, service_id, call_id))
+
+    return routes
+
+
+def _receipt_file(store: Store, settings: Settings, service_id: int, call_id: int) -> dict[str, object]:
+    call = CallReference(settings.chain_id or 0, settings.tangle or ZERO_ADDRESS, service_id, call_id)
+    record = store.job_of_call(call)
+    if record is None or record.signed is None:
+        raise NotFound(f"this operator has signed nothing for call {call_id} of service {service_id}")
+    said = record.signed.statement
+    return bundle_to_json(
+        make_bundle(said.receipt, said.signature, record.submitted.inputs, store.outcome(record))
+    )

@@ -1,0 +1,85 @@
+"""Doubles for faults: an operator that lies. `faas demo --liar` and tests use them; no node can be set to.
+
+`LyingEngineDouble` takes the place of an engine: what it hands on to be signed is not what ran. With
+`two_faced_api_double` the operator shows the truth to who asks it over HTTP, signed like the lie, so that it
+has said two things of one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from fastapi import FastAPI, HTTPException
+
+from faas_blueprint.bundle import bundle_to_json, make_bundle
+from faas_blueprint.digests import Digest, keccak256, sha256
+from faas_blueprint.operation import Operation
+from faas_blueprint.outcome import Outcome, Stream
+from faas_blueprint.receipt import CallReference
+from faas_microvm.execution import Execution
+from faas_operator.engine import JobEngine
+from faas_operator.job_record import JobRecord
+from faas_operator.node import Node
+
+LIE = b"whatever the liar likes\n"
+
+
+class LyingEngineDouble:
+    """Runs jobs on a real engine and says that something else came out."""
+
+    def __init__(self, engine: JobEngine) -> None:
+        self._engine = engine
+        self.truths: dict[Digest, Outcome] = {}
+        """What really came out, by the state root that was said instead."""
+
+    @property
+    def profile_id(self) -> Digest:
+        """See `JobEngine`."""
+        return self._engine.profile_id
+
+    @property
+    def measurement(self) -> Digest:
+        """See `JobEngine`."""
+        return self._engine.measurement
+
+    async def perform(
+        self, operation: Operation, contents: Mapping[Digest, bytes], keeper: str | None = None
+    ) -> Execution:
+        """See `JobEngine`, but for the output and the state root."""
+        execution = await self._engine.perform(operation, contents, keeper)
+        truth = execution.outcome
+        lie = replace(truth, stdout=Stream(LIE), state_root=sha256(LIE + truth.state_root))
+        self.truths[lie.state_root] = truth
+        return replace(execution, outcome=lie)
+
+
+def two_faced_api_double(node: Node, engine: LyingEngineDouble) -> FastAPI:
+    """An API with one route, which shows the true receipt of a call that was answered with a lie."""
+    app = FastAPI()
+
+    @app.get("/api/v1/calls/{service_id}/{call_id}/receipt")
+    def get_call_receipt(service_id: int, call_id: int) -> dict[str, object]:
+        tangle = node.settings.tangle
+        assert tangle is not None
+        call = CallReference(node.settings.chain_id or 0, tangle, service_id, call_id)
+        record = node.store.job_of_call(call)
+        if record is None or record.executed is None:
+            raise HTTPException(404)
+        return _true_receipt(node, record, engine.truths[record.executed.state_root])
+
+    return app
+
+
+def _true_receipt(node: Node, record: JobRecord, truth: Outcome) -> dict[str, object]:
+    assert record.executed is not None
+    inputs = record.submitted.inputs
+    receipt, signature = node.signer.attest(
+        profile_id=record.executed.profile_id,
+        snapshot=record.executed.snapshot,
+        toolchain=record.executed.toolchain,
+        job_digest=keccak256(inputs),
+        outcome=truth,
+        call=record.call,
+    )
+    return bundle_to_json(make_bundle(receipt, signature, inputs, truth))

@@ -1,0 +1,480 @@
+"""Operators that disagree, through the real protocol: nodes challenge, settle, and prove what can be proven.
+
+The engine follows a script, one operator is a double that lies; contracts, chain, nodes and stores are real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from typer import Typer
+from typer.testing import CliRunner
+
+from faas_api.serve import listen, serve
+from faas_blueprint.agreement import agreement_digest
+from faas_blueprint.bundle import make_bundle
+from faas_blueprint.digests import ZERO_DIGEST
+from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.job import encode_job, make_job
+from faas_blueprint.operation_payload import operation_of_call
+from faas_blueprint.outcome import Stream
+from faas_blueprint.receipt import CallReference
+from faas_blueprint.tangle import evidence, protocol, service_manager
+from faas_blueprint.tangle.service_manager import Assurance, ManagedCall, Standing
+from faas_cli.lying_operator_double import LIE, LyingEngineDouble, two_faced_api_double
+from faas_operator import court as court_module
+from faas_operator.chain.court import CourtChain
+from faas_operator.chain.rpc import Rpc
+from faas_operator.devnet.deployment import Deployment
+from faas_operator.devnet.devnet import Devnet
+from faas_operator.devnet.shared_service import register_operator, request_service
+from faas_operator.node import Node
+from faas_operator.pipeline import State
+from faas_operator.service import Operator
+from faas_operator.settings import Settings
+from faas_operator.signer import Signer
+from faas_operator.store import Store
+from faas_sdk import AsyncTangleFaaSClient, FaaSError
+from faas_verifier import command
+from faas_verifier.audit import answered_calls, audit_calls, opened_once
+from faas_verifier.bundle import save_bundle
+from faas_verifier.command import Question
+from faas_verifier.rpc import Rpc as VerifierRpc
+from faas_verifier.verdict import Conclusion
+
+pytestmark = pytest.mark.chain
+
+QUORUM = Assurance(agreeing=2, answers=3)
+WINDOW = Assurance(answers=1, window_seconds=600)
+INPUTS = encode_job(make_job("python", "truth"))
+SECONDS = 120
+
+
+@pytest.fixture(scope="module")
+def devnet(faas_home: Path) -> Iterator[Deployment]:
+    """One devnet for this file, whose clock is set on."""
+    running = Devnet(faas_home)
+    yield asyncio.run(running.start())
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def accounts(devnet) -> tuple[LocalAccount, ...]:
+    """Three registered operators."""
+    made = tuple(Account.create() for _ in range(3))
+
+    async def register() -> None:
+        async with Rpc(devnet.rpc_url) as rpc:
+            for account in made:
+                await register_operator(rpc, devnet, account)
+
+    asyncio.run(register())
+    return made
+
+
+@dataclass
+class Party:
+    """One operator: its node, as far as it needs no machine."""
+
+    node: Node
+    engine: object
+
+    @property
+    def name(self) -> str:
+        return self.node.signer.address
+
+    async def answer(self, call: CallReference) -> State:
+        """Run the node until it has nothing more to do for a call."""
+        node = self.node
+        operator = Operator(
+            chain=node.chain, engine=self.engine, signer=node.signer, store=node.store,
+            settings=node.settings, deployment=node.deployment,
+        )  # fmt: skip
+        task = asyncio.create_task(operator.run())
+        over = (State.POSTED, State.FINAL, State.ABANDONED)
+        try:
+            async with asyncio.timeout(SECONDS):
+                while (record := node.store.job_of_call(call)) is None or record.state not in over:
+                    if task.done():
+                        task.result()
+                    await asyncio.sleep(0.02)
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        return record.state
+
+    async def judge(self) -> None:
+        """One round of a court that knows what is stored only, as after a start."""
+        await self.node.court().once()
+
+    def docket(self) -> list:
+        return [contested.place for contested in self.node.store.docket(self.node.deployment).calls()]
+
+
+@dataclass
+class Bench:
+    """A service of three operators, the last of which lies."""
+
+    chain: object
+    service_id: int
+    parties: tuple[Party, ...]
+
+    @property
+    def honest(self) -> tuple[Party, Party]:
+        return self.parties[0], self.parties[1]
+
+    @property
+    def liar(self) -> Party:
+        return self.parties[2]
+
+    async def submit(self) -> CallReference:
+        deployment = self.chain.deployment
+        data = protocol.submit_job(self.service_id, 0, INPUTS)
+        receipt = await self.chain.send(data, deployment.event_rate_wei)
+        job = next(
+            protocol.decode_job_submitted(log) for log in receipt.logs if protocol.JOB_SUBMITTED.matches(log)
+        )
+        return CallReference(deployment.chain_id, deployment.tangle, job.service_id, job.call_id)
+
+    async def managed(self, call: CallReference) -> ManagedCall:
+        view = service_manager.call_of(call.service_id, call.call_id)
+        return await self.chain.rpc.read(self.chain.deployment.manager, view)
+
+    async def odd(self, call: CallReference) -> list[bool]:
+        views = [service_manager.is_odd_one_out(call.service_id, call.call_id, p.name) for p in self.parties]
+        return [await self.chain.rpc.read(self.chain.deployment.manager, view) for view in views]
+
+    async def slashes(self, call: CallReference) -> list:
+        """The proposals on the protocol's books for an operator's answer to this call."""
+        rpc, deployment = self.chain.rpc, self.chain.deployment
+        head = (await rpc.head()).block.number
+        topics = (protocol.SLASH_PROPOSED.topic, None, call.service_id.to_bytes(32, "big"))
+        entries = await rpc.logs(deployment.tangle, topics, 0, head)
+        return [protocol.SLASH_PROPOSED.decode(entry.log)[2:5] for entry in entries]
+
+    async def pass_time(self, seconds: int) -> None:
+        await self.chain.rpc.request("evm_increaseTime", seconds)
+        await self.chain.rpc.request("evm_mine")
+
+
+@pytest.fixture
+async def bench(chain, accounts, tmp_path: Path, scripted_engine) -> AsyncIterator[Callable]:
+    """Makes the service with an assurance; `peers` of the honest are asked for receipts."""
+    async with AsyncExitStack() as stack:
+
+        async def make(assurance: Assurance, peers: tuple[str, ...] = ()) -> Bench:
+            service_id, block = await request_service(chain.rpc, chain.deployment, accounts, assurance)
+            parties = []
+            for number, account in enumerate(accounts):
+                adapter = await stack.enter_async_context(await chain.adapter(account))
+                store = Store.open(f"sqlite:///{tmp_path / str(number)}.sqlite")
+                stack.callback(store.close)
+                settings = Settings(
+                    home=tmp_path, tangle=chain.deployment.tangle, chain_id=chain.deployment.chain_id,
+                    blueprint_id=chain.deployment.blueprint_id, service_id=service_id, start_block=block,
+                    poll_seconds=0.1, blob_peers=peers,
+                )  # fmt: skip
+                node = Node(adapter, scripted_engine, Signer.from_account(account), store, settings)
+                engine = scripted_engine if number < 2 else LyingEngineDouble(scripted_engine)
+                parties.append(Party(node, engine))
+            return Bench(chain, service_id, tuple(parties))
+
+        yield make
+
+
+@asynccontextmanager
+async def two_faced(bench: Bench, listener) -> AsyncIterator[None]:
+    """The liar's API while this lasts."""
+    app = two_faced_api_double(bench.liar.node, bench.liar.engine)
+    task = asyncio.create_task(serve(app, listener))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def outvote(bench: Bench) -> CallReference:
+    """A call that the liar has answered first and the others after it."""
+    call = await bench.submit()
+    for party in (bench.liar, *bench.honest):
+        await party.answer(call)
+    return call
+
+
+async def test_three_operators_agree_without_a_liar(bench) -> None:
+    three = await bench(QUORUM)
+    call = await three.submit()
+    assert [await party.answer(call) for party in three.honest] == [State.POSTED, State.POSTED]
+    managed = await three.managed(call)
+    assert (managed.standing, managed.votes) == (Standing.FINAL, 2)
+    for party in three.honest:
+        await party.judge()
+        assert party.docket() == []
+
+
+async def test_a_liar_is_marked_and_its_two_receipts_are_proven(bench) -> None:
+    with listen("127.0.0.1", 0) as listener:
+        three = await bench(QUORUM, (f"http://127.0.0.1:{listener.getsockname()[1]}",))
+        call = await outvote(three)
+        truth = three.honest[0].node.store.job_of_call(call).signed.receipt
+        assert (await three.managed(call)).agreement == agreement_digest(truth)
+        assert await three.odd(call) == [False, False, True]
+        assert await three.slashes(call) == []
+        async with two_faced(three, listener):
+            await three.honest[0].judge()
+            await three.honest[1].judge()
+    manager = three.chain.deployment.manager
+    assert await three.slashes(call) == [(three.liar.name, manager, 10_000)]
+    assert [party.docket() for party in three.honest] == [[], []]
+
+
+async def test_one_story_is_no_evidence_and_is_given_up_after_a_while(bench, monkeypatch) -> None:
+    three = await bench(QUORUM)
+    call = await outvote(three)
+    judge = three.honest[0]
+    await judge.judge()
+    assert judge.docket() == [(call.service_id, call.call_id)]
+    monkeypatch.setattr(court_module, "EVIDENCE_SECONDS", 0)
+    await judge.judge()
+    assert judge.docket() == []
+    assert await three.slashes(call) == []
+
+
+async def test_a_proposed_lie_is_challenged_and_overruled(bench) -> None:
+    """Tangle has completed the call by then: the others run it all the same, and bring what came out."""
+    three = await bench(WINDOW)
+    call = await three.submit()
+    await three.liar.answer(call)
+    assert (await three.managed(call)).standing is Standing.PROPOSED
+    first, second = three.honest
+    await first.judge()
+    assert (await three.managed(call)).standing is Standing.PROPOSED  # it has nothing to say yet
+    assert await first.answer(call) is State.ABANDONED
+    await first.judge()
+    assert (await three.managed(call)).standing is Standing.DISPUTED
+    await first.judge()
+    await second.answer(call)
+    await second.judge()
+    managed = await three.managed(call)
+    assert (managed.standing, managed.votes) == (Standing.FINAL, 2)
+    assert await three.odd(call) == [False, False, True]
+
+
+async def test_a_court_that_was_stopped_goes_on(bench) -> None:
+    """The events are taken in, then the node dies before its transaction is sent."""
+    three = await bench(WINDOW)
+    call = await three.submit()
+    await three.liar.answer(call)
+    judge = three.honest[0]
+    await judge.answer(call)
+    court = judge.node.court()
+    sender, judge.node.chain.sender = judge.node.chain.sender, None
+    with pytest.raises(AttributeError):
+        await court.once()
+    judge.node.chain.sender = sender
+    assert judge.docket() == [(call.service_id, call.call_id)]
+    await judge.judge()
+    await judge.judge()
+    managed = await three.managed(call)
+    assert (managed.standing, managed.answers) == (Standing.DISPUTED, 2)
+
+
+async def test_after_the_window_operators_settle_in_turn(bench) -> None:
+    three = await bench(WINDOW)
+    call = await three.submit()
+    await three.honest[0].answer(call)
+    await three.honest[1].answer(call)
+    turns = {
+        await CourtChain(party.node.chain).turn((call.service_id, call.call_id)): party
+        for party in three.parties
+    }
+    for party in three.parties:
+        await party.judge()
+    managed = await three.managed(call)
+    assert managed.standing is Standing.PROPOSED
+    await three.pass_time(managed.deadline - (await three.chain.rpc.head()).timestamp)
+    await turns[1].judge()
+    assert (await three.managed(call)).standing is Standing.PROPOSED  # the turn of another
+    await three.pass_time(court_module.TURN_SECONDS)
+    await turns[1].judge()
+    managed = await three.managed(call)
+    assert (managed.standing, managed.votes) == (Standing.FINAL, 1)
+    await turns[0].judge()
+    assert turns[0].docket() == []
+
+
+async def test_what_stands_on_the_chain_alone_is_evidence(bench) -> None:
+    """The truth was brought for it by hand, and then it posted a lie."""
+    three = await bench(QUORUM)
+    call = await three.submit()
+    first, second = three.honest
+    await first.answer(call)
+    outcome = first.node.store.outcome(first.node.store.job_of_call(call))
+    said = first.node.store.job_of_call(call).signed.receipt
+    receipt, signature = three.liar.node.signer.attest(
+        profile_id=said.profile_id, snapshot=said.snapshot, job_digest=said.job_digest, call=call,
+        outcome=replace(outcome, stdout=Stream(LIE)),
+    )  # fmt: skip
+    await three.chain.send(
+        service_manager.bring_receipt(receipt, signature), to=three.chain.deployment.manager
+    )
+    await three.liar.answer(call)  # another lie
+    await second.answer(call)
+    assert (await three.managed(call)).standing is Standing.FINAL
+    await second.judge()
+    assert [slash[0] for slash in await three.slashes(call)] == [three.liar.name]
+    assert await three.chain.rpc.read(
+        three.chain.deployment.manager, evidence.is_proposed(call.service_id, call.call_id, three.liar.name)
+    )
+
+
+async def test_a_failure_challenges_nothing(bench) -> None:
+    three = await bench(WINDOW)
+    call = await three.submit()
+    await three.honest[0].answer(call)
+    judge = three.honest[1]
+    judge.engine.failures = [InvalidRequest("the double refuses")]
+    await judge.answer(call)
+    record = judge.node.store.job_of_call(call)
+    assert record.signed.receipt.state_root == ZERO_DIGEST
+    await judge.judge()
+    assert (await three.managed(call)).standing is Standing.PROPOSED
+
+
+WAIT_WITH_NODE = """
+import { TangleFaaSClient } from "%s/dist/esm/index.js";
+const client = new TangleFaaSClient({ rpcUrl: "%s", serviceId: %d, tangle: "%s", pollInterval: 50 });
+const answer = await client.waitForResult(%d, { timeout: 2000 }).then(
+  (result) => result.stdout + result.operator, (error) => error.constructor.name + error.message);
+console.log(answer);
+"""
+
+
+async def wait_with_python(three: Bench, call: CallReference, _: Path) -> str:
+    rpc_url = three.chain.rpc.url
+    async with AsyncTangleFaaSClient(
+        rpc_url, service_id=call.service_id, tangle=call.tangle, poll_interval=0.05
+    ) as client:
+        try:
+            result = await client.wait_for_result(call.call_id, timeout=2)
+        except FaaSError as error:
+            return type(error).__name__ + error.message
+        return str(result.stdout) + result.operator
+
+
+async def wait_with_node(three: Bench, call: CallReference, sdk: Path) -> str:
+    program = WAIT_WITH_NODE % (sdk, three.chain.rpc.url, call.service_id, call.tangle, call.call_id)
+    command = ["node", "--input-type=module", "-e", program]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.rstrip("\n")
+
+
+@pytest.mark.parametrize("wait", [wait_with_python, wait_with_node])
+async def test_a_client_is_given_the_result_that_stands(bench, wait, typescript_sdk, compiled) -> None:
+    three = await bench(QUORUM)
+    call = await three.submit()
+    await three.liar.answer(call)
+    said = await wait(three, call, typescript_sdk)
+    assert said.startswith("ResultTimeoutno agreement on the result of call")
+    for party in three.honest:
+        await party.answer(call)
+    said = await wait(three, call, typescript_sdk)
+    assert said.startswith("truth0x")
+    assert said.removeprefix("truth") in [party.name for party in three.honest]
+
+
+async def test_a_client_is_told_that_nobody_has_won(bench, typescript_sdk, compiled) -> None:
+    three = await bench(Assurance(agreeing=2, answers=2))
+    call = await three.submit()
+    await three.liar.answer(call)
+    await three.honest[0].answer(call)
+    for wait in (wait_with_python, wait_with_node):
+        said = await wait(three, call, typescript_sdk)
+        assert said.startswith("ResultUnreadablethe operators' answers")
+
+
+async def test_an_audit_finds_the_lie_among_what_it_draws(bench, scripted_engine) -> None:
+    three = await bench(QUORUM)
+    lied, honest = await outvote(three), await three.submit()
+    for party in three.honest:
+        await party.answer(honest)
+
+    class TruthfulMachine:
+        profile_id, measurement = scripted_engine.profile_id, scripted_engine.measurement
+
+        async def run(self, job, snapshot=None):
+            return await scripted_engine.perform(operation_of_call(0, encode_job(job)), {})
+
+    opened = []
+
+    @asynccontextmanager
+    async def machine() -> AsyncIterator[TruthfulMachine]:
+        opened.append(TruthfulMachine())
+        yield opened[-1]
+
+    where = Question(None, three.chain.rpc.url, three.service_id, None, lied.tangle, None)
+    async with VerifierRpc(three.chain.rpc.url) as rpc:
+        calls = await answered_calls(rpc, lied.tangle, three.service_id, 0)
+    assert calls == [lied.call_id, honest.call_id]
+    async with opened_once(machine) as open_machine:
+
+        async def judge(call_id: int):
+            return await command.answer(replace(where, call_id=call_id), open_machine)
+
+        both = await audit_calls(calls, 10, judge)
+        one = await audit_calls([honest.call_id], 10, judge)
+        none = await audit_calls([], 10, judge)
+        drawn = {(await audit_calls(calls, 1, judge)).drawn[0].call_id for _ in range(40)}
+    assert [audited.decisive.conclusion for audited in both.drawn] == [
+        Conclusion.REFUTED,
+        Conclusion.VERIFIED,
+    ]
+    assert (both.conclusion, both.finished) == (Conclusion.REFUTED, 2)
+    assert [verdict.conclusion for verdict in both.drawn[0].verdicts].count(Conclusion.REFUTED) == 1
+    assert one.conclusion is Conclusion.VERIFIED
+    assert none.conclusion is Conclusion.UNCHECKED
+    assert drawn == set(calls)
+    assert len(opened) == 1
+
+
+async def test_a_verifier_that_requires_a_quorum(bench, tmp_path: Path) -> None:
+    three = await bench(QUORUM)
+    call = await outvote(three)
+    app = Typer()
+    app.command()(command.verify)
+
+    async def verify(*more: str) -> tuple[int, dict]:
+        where = ("--rpc", three.chain.rpc.url, "--tangle", call.tangle, "--json")
+        done = await asyncio.to_thread(CliRunner().invoke, app, [*where, *more])
+        return done.exit_code, json.loads(done.stdout)
+
+    place = ("--service", str(call.service_id), "--call", str(call.call_id))
+    code, report = await verify(*place, "--require", "quorum:2")
+    assert (code, report["verdict"], len(report["results"])) == (0, "verified", 3)
+    assert report["call"]["operator"] in [party.name for party in three.honest]
+    assert "2 operators agree" in report["reason"]
+    assert "1 say otherwise" in report["reason"]
+    code, report = await verify(*place, "--require", "quorum:3")
+    assert (code, report["verdict"]) == (2, "unchecked")
+    assert "2 of 3 results agree, 3 are required" in report["reason"]
+    assert (await verify(*place, "--require", "signed"))[0] == 0
+
+    for party, expected in ((three.honest[0], 0), (three.liar, 1)):
+        record = party.node.store.job_of_call(call)
+        said = record.signed.statement
+        bundle = make_bundle(said.receipt, said.signature, INPUTS, party.node.store.outcome(record))
+        save_bundle(bundle, tmp_path / "receipt.json")
+        assert (await verify(str(tmp_path / "receipt.json"), "--require", "quorum:2"))[0] == expected

@@ -1,0 +1,118 @@
+"""`faas audit`: the command, its arguments, its exit codes, which are those of `faas verify`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from faas_blueprint.errors import ChainUnavailable, FaaSError
+from faas_microvm.home import default_home
+from faas_verifier.audit import Audit, answered_calls, audit_calls, opened_once
+from faas_verifier.blobs import Endpoints
+from faas_verifier.chain import tangle_address
+from faas_verifier.command import Question, answer
+from faas_verifier.published_machine import MachineSource
+from faas_verifier.report import plain
+from faas_verifier.rerun import own_machine
+from faas_verifier.rpc import Rpc
+from faas_verifier.verdict import Conclusion, Verdict, verdict_to_json
+
+_MARKS = {Conclusion.VERIFIED: "[green]✓[/]", Conclusion.REFUTED: "[red]✗[/]"}
+
+
+def audit(
+    rpc: Annotated[str, typer.Option("--rpc", metavar="URL", help="The chain's endpoint.")],
+    service: Annotated[int, typer.Option("--service", min=0, help="Service id.")],
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="So many finished jobs, drawn at random.")] = 10,
+    tangle: Annotated[
+        str | None,
+        typer.Option(
+            "--tangle",
+            metavar="ADDRESS|FILE",
+            help="Tangle's address, or a deployment's JSON file; default: the devnet's.",
+        ),
+    ] = None,
+    first_block: Annotated[int, typer.Option("--from-block", min=0, help="Leave older results alone.")] = 0,
+    home: Annotated[
+        Path | None, typer.Option("--home", help="Where image and snapshot are; default: FAAS_HOME.")
+    ] = None,
+    blobs: Annotated[
+        list[str] | None,
+        typer.Option("--blobs", metavar="URL", help="An operator's API to fetch by hash what is not here."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Run a random sample of a service's finished jobs again, and check every result of each.
+
+    Exit codes as of `faas verify`, by the worst of the drawn jobs; 2 also when there is none to draw from.
+    """
+    try:
+        where = Question(None, rpc, service, None, tangle_address(tangle), None, tuple(blobs or ()))
+    except FaaSError as error:
+        raise typer.BadParameter(error.message) from error
+    console = Console(stderr=as_json, highlight=False)
+    try:
+        with console.status("checking") as status:
+            found = asyncio.run(_audit(where, jobs, first_block, home, status.update))
+    except ChainUnavailable as error:
+        console.print(f"[red]error:[/red] {plain(error.message)}")
+        raise typer.Exit(Conclusion.UNCHECKED.exit_code) from error
+    if as_json:
+        print(json.dumps(_report(found, service)))
+    else:
+        _print(found, service, console)
+    raise typer.Exit(found.conclusion.exit_code)
+
+
+async def _audit(
+    where: Question, jobs: int, first_block: int, home: Path | None, progress: Callable[[str], None]
+) -> Audit:
+    assert where.rpc_url is not None
+    assert where.service_id is not None
+    async with Rpc(where.rpc_url) as rpc:
+        calls = await answered_calls(rpc, where.tangle, where.service_id, first_block)
+    source = MachineSource(home or default_home(), Endpoints(where.blobs), progress) if where.blobs else None
+    async with opened_once(own_machine(home, progress)) as open_machine:
+
+        async def judge(call_id: int) -> list[Verdict]:
+            progress(f"checking call {call_id}")
+            return await answer(replace(where, call_id=call_id), open_machine, source)
+
+        return await audit_calls(calls, jobs, judge)
+
+
+def _report(found: Audit, service_id: int) -> dict[str, object]:
+    return {
+        "service_id": service_id,
+        "verdict": str(found.conclusion),
+        "verified": found.conclusion is Conclusion.VERIFIED,
+        "finished": found.finished,
+        "drawn": [
+            {
+                "call_id": audited.call_id,
+                **verdict_to_json(audited.decisive),
+                "results": [verdict_to_json(verdict) for verdict in audited.verdicts],
+            }
+            for audited in found.drawn
+        ],
+    }
+
+
+def _print(found: Audit, service_id: int, console: Console) -> None:
+    for audited in found.drawn:
+        decisive = audited.decisive
+        mark = _MARKS.get(decisive.conclusion, "[yellow]?[/]")
+        line = f"{mark} call {audited.call_id}: {decisive.conclusion}: {plain(decisive.reason)}"
+        console.print(line, soft_wrap=True)
+    console.print(
+        f"{str(found.conclusion).upper()}: {len(found.drawn)} of {found.finished} finished jobs of service "
+        f"{service_id} were drawn and run again",
+        soft_wrap=True,
+    )
