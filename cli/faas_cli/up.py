@@ -43,7 +43,14 @@ async def _up(
 ) -> None:
     from faas_api.app import create_app
     from faas_api.serve import listen, serve
-    from faas_cli.running import in_background, new_api_key, running_devnet, running_node, unless_ended
+    from faas_cli.running import (
+        in_background,
+        new_api_key,
+        running_devnet,
+        running_node,
+        settling,
+        unless_ended,
+    )
     from faas_microvm.engine import Engine, EngineSettings
     from faas_operator.settings import Secrets
 
@@ -63,10 +70,12 @@ async def _up(
         ):
             endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
             public = node.settings.model_copy(update={"api_public_url": endpoint})
-            app = create_app(executions, public, Secrets.with_api_keys(admin=[key]))
+            payments = await node.pay_per_request(executions)
+            app = create_app(executions, public, Secrets.with_api_keys(admin=[key]), payments=payments)
             async with (
                 in_background(node.operator().run()) as operator,
                 in_background(node.bookkeeping().run()) as books,
+                in_background(settling(payments)) as paid,
                 in_background(serve(app, listener, public.api_message_bytes)) as api,
             ):
                 facts = {
@@ -79,7 +88,7 @@ async def _up(
                     "api_key": key,
                 }
                 _announce(facts, as_json)
-                await unless_ended(asyncio.Event().wait(), operator, books, api)
+                await unless_ended(asyncio.Event().wait(), operator, books, paid, api)
 
 
 def _announce(facts: dict[str, object], as_json: bool) -> None:

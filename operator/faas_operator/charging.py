@@ -140,6 +140,23 @@ class Charging:
         use = Use(0, limits.memory_mb, limits.cpu_millicores, 0)
         self._settle(session, row, ExecutionStatus.FAILED, use, kind="release")
 
+    def charge_paid(self, session: Session, account: str, row: ExecutionRow, paid: int) -> None:
+        """Take what a finished run cost that nothing was held for, from what was paid for it just now.
+
+        Run and record are the account's by now; `paid` is in nanocredits.
+        """
+        usage = _usage(session, usage_reference(account, row.id))
+        assert usage is not None
+        usage.charged, usage.billed_by = min(usage.compute_cost + usage.network_cost, paid), BY_LEDGER
+        session.add(usage)
+        post(
+            session,
+            self._clock(),
+            Cause("settlement", _run(account, row.id)),
+            Posting(available(account), -usage.charged),
+            Posting(REVENUE, usage.charged),
+        )
+
     def record_call(self, session: Session, row: JobRow) -> None:
         """Note a call whose result is final: the chain has billed it, so nothing is taken here."""
         assert row.outcome is not None

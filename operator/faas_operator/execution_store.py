@@ -60,11 +60,13 @@ class ExecutionStore:
         key: IdempotencyKey | None = None,
         status: ExecutionStatus = ExecutionStatus.QUEUED,
         at_once: int | None = None,
+        prepaid: bool = False,
     ) -> int:
         """Store a run before it starts, and hold what it can cost. Answers its number, the call id of its
         receipt.
 
-        `at_once` is how many unfinished runs an account without a limit of its own may have. Raises
+        `at_once` is how many unfinished runs an account without a limit of its own may have. Nothing is held
+        for a run that is `prepaid`: see `payment_store`. Raises
         Conflict for an id or a key that is taken, RateLimitExceeded, and PaymentRequired when the account
         lacks credits.
         """
@@ -97,7 +99,7 @@ class ExecutionStore:
             session.add(row)
             session.flush()
             number = row.number
-            if job is not None:
+            if job is not None and not prepaid:
                 self._charging.hold(session, account, execution_id, job, placement.mode)
             session.commit()
         assert number is not None

@@ -73,6 +73,8 @@ class RunRequest:
     key: IdempotencyKey | None = None
     execution_id: str | None = None
     """The caller's own choice."""
+    prepaid: bool = False
+    """It is paid for by request: nothing is held for it."""
 
 
 @dataclass(slots=True)
@@ -179,6 +181,7 @@ class ExecutionService:
                 self._executions.begin,
                 *(execution_id, account, request.job, request.placement, request.key),
                 at_once=self._at_once,
+                prepaid=request.prepaid,
             )
         except DatabaseUnavailable:
             if (account, execution_id) not in self._runs:

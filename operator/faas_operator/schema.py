@@ -14,7 +14,15 @@ from sqlalchemy import Connection, Engine, Table, inspect, text
 from sqlmodel import SQLModel
 
 from faas_blueprint.errors import FatalError
-from faas_operator import account_tables, blob_tables, ledger_tables, migrations, process_tables, tables
+from faas_operator import (
+    account_tables,
+    blob_tables,
+    ledger_tables,
+    migrations,
+    payment_tables,
+    process_tables,
+    tables,
+)
 
 ROWS: tuple[type[SQLModel], ...] = (
     tables.CursorRow,
@@ -31,6 +39,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     account_tables.ChallengeRow,
     account_tables.AuditRow,
     *ledger_tables.ROWS,
+    payment_tables.PaymentRow,
     process_tables.ProcessRow,
     process_tables.DutyRow,
 )
