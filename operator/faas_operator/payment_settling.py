@@ -163,6 +163,7 @@ class PaymentSettling:
             log.warning("a reorganisation has dropped a payment, it is sent again")
             with suppress(Reverted):  # seen at the next look, by its nonce or its time
                 await self._token.send(payment.authorization)
+            self._looked_at = None
 
     async def _is_deep(self, block: Block, blocks: int) -> bool:
         return is_deep_enough(block.number, (await self._token.head()).block.number, blocks)
