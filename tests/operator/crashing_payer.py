@@ -1,11 +1,11 @@
 """Nodes that take a payment and kill themselves, with SIGKILL, around a step of it.
 
-    crashing_payer.py RPC TOKEN PAYER_KEY GAS_KEY HOME
+    crashing_payer.py RPC TOKEN PAYER_KEY GAS_KEY HOME DATABASE
 
-Standard input names a database for each strike. For each, a process dies before the (N+1)/2th step when N is
-odd, after the N/2th when it is even; another one that makes up for it dies at its second; a third one ends
-in peace and says in a line of JSON what there is. Steps are commits to the database, and transactions that
-are handed to the chain. Ends after the first strike that killed nobody. A test's own entry point.
+For N from 1 on, with a payment each: a process dies before the (N+1)/2th step when N is odd, after the N/2th
+when it is even; another one that makes up for it dies at its second; a third one ends in peace and says in a
+line of JSON what there is. Steps are commits to the database, and transactions that are handed to the chain.
+Ends after the first N that killed nobody. A test's own entry point.
 """
 
 from __future__ import annotations
@@ -45,8 +45,11 @@ from faas_operator.tables import ExecutionRow
 
 REQUEST = RunRequest(make_job("python", "print(1)", limits=Limits(timeout_ms=1000)))
 DIGEST = sha256(b"asked")
+MOST = 40
+"""Strikes; there are fewer steps."""
+
 TIMES = (0, int(time.time()) + 900)
-_RPC, _TOKEN, _PAYER_KEY, _GAS_KEY, _HOME = sys.argv[1:]
+_RPC, _TOKEN, _PAYER_KEY, _GAS_KEY, _HOME, _DATABASE = sys.argv[1:]
 
 
 class PrintingEngine:
@@ -141,28 +144,30 @@ async def live(store: Store, nonce: bytes, pay_to: str, ask: bool) -> dict[str, 
                 await settling
         store.ledger.check()
         with Session(store.payments._engine) as session:
-            payments_there = session.exec(select(func.count()).select_from(PaymentRow)).one()
-            runs = session.exec(select(func.count()).select_from(ExecutionRow)).one()
-        own = None if found is None else available(found.account)
+            there = [
+                session.exec(select(func.count()).select_from(row)).one()
+                for row in (ExecutionRow, PaymentRow)
+            ]
+        own = store.accounts.of_address("ethereum", authorization.payer)
         return {
             "answer": answer,
-            "runs": runs,
-            "payments": payments_there,
+            "runs": there[0],
+            "payments": there[1],
             "received": await token.balance(pay_to),
             "amount": price.units,
             "nanocredits": price.nanocredits,
-            "credits": 0 if own is None else store.ledger.balance(own),
+            "credits": 0 if own is None else store.ledger.balance(available(own)),
             "revenue": store.ledger.balance(REVENUE),
         }
 
 
-def process(url: str, strike: int, nonce: bytes, pay_to: str, ask: bool) -> tuple[bool, str]:
+def process(strike: int, nonce: bytes, pay_to: str, ask: bool) -> tuple[bool, str]:
     """Whether it was killed, and what it said."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
-        with closing(Store.open(url, Terms(charged=True))) as store:
+        with closing(Store.open(_DATABASE, Terms(charged=True))) as store:
             crash_at(strike)
             said = asyncio.run(live(store, nonce, pay_to, ask))
         os.write(writing, json.dumps(said).encode())
@@ -177,12 +182,12 @@ def process(url: str, strike: int, nonce: bytes, pay_to: str, ask: bool) -> tupl
 
 
 def main() -> None:
-    for strike, url in json.load(sys.stdin).items():
+    for strike in range(1, MOST + 1):
         nonce, pay_to = secrets.token_bytes(32), address("0x" + secrets.token_hex(20))
-        killed, _ = process(url, int(strike), nonce, pay_to, True)
-        process(url, 2, nonce, pay_to, False)
-        _, said = process(url, 0, nonce, pay_to, False)
-        print(json.dumps({"strike": int(strike), "killed": killed, **json.loads(said)}), flush=True)
+        killed, _ = process(strike, nonce, pay_to, True)
+        process(2, nonce, pay_to, False)
+        _, said = process(0, nonce, pay_to, False)
+        print(json.dumps({"strike": strike, "killed": killed, **json.loads(said)}), flush=True)
         if not killed:
             return
 
