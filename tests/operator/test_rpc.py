@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -138,3 +139,16 @@ async def test_the_block_before_a_time(timestamp: int, block: int) -> None:
 
     async with node(answer) as rpc:
         assert await rpc.block_at(timestamp) == block
+
+
+async def test_cancelled_requests_hold_up_no_others() -> None:
+    """Many at once, half of them cancelled at one step or another of theirs."""
+    async with node(lambda method, _: result("0x1")) as rpc, asyncio.timeout(60):
+        for steps in range(8):
+            asking = [asyncio.create_task(rpc.chain_id()) for _ in range(8)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for task in asking[::2]:
+                task.cancel()
+            answers = await asyncio.gather(*asking, return_exceptions=True)
+            assert answers[1::2] == [1] * 4

@@ -41,11 +41,16 @@ PreferHeader = Annotated[
 DOCUMENTED = {
     200: {"model": Execution | CommandExecution, "description": "It ended, with whatever exit code"},
     202: {"model": Execution, "description": "It was accepted; see `Location`"},
-    402: {
-        "description": "The balance does not cover the most that it can cost, see `details.required`; or, "
-        "without a key, what to pay for this run, see `PAYMENT-REQUIRED`"
-    },
+    402: {"description": "The balance does not cover the most that it can cost, see `details.required`"},
     408: {"description": "It used up its time; `details` holds what it wrote until then, and the receipt"},
+}
+"""Of running in a branch too."""
+
+PAYABLE = {
+    402: {
+        "description": "The balance does not cover the most that it can cost, see `details.required`; or "
+        "there is no key, and `PAYMENT-REQUIRED` and `details.accepts` say what to pay for this run"
+    }
 }
 
 
@@ -59,7 +64,7 @@ def router(executions: ExecutionService, access: Access, payments: PayPerRequest
     @routes.post(
         "/execute",
         response_model=None,
-        responses=DOCUMENTED,  # type: ignore[arg-type]
+        responses=DOCUMENTED | PAYABLE,  # type: ignore[arg-type]
         openapi_extra=DOCUMENTED_BODY,
     )
     async def execute(

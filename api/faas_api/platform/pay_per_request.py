@@ -115,6 +115,6 @@ def _require_simple(body: AnyExecuteRequest, run: RunRequest, prefers_async: boo
     }
     for field in (name for name, given in asked.items() if given):
         raise InvalidRequest(
-            f"{field}: without an API key, single runs in mode {' or '.join(MODES)} are taken, and waited for",
+            f"{field}: without an API key, single runs in mode {' or '.join(MODES)} are served, at once",
             {"field": field},
         )
