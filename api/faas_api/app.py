@@ -24,6 +24,7 @@ from faas_api.platform import routes as platform
 from faas_api.request_limits import RequestLimits
 from faas_api.version import VERSION
 from faas_operator.executions import ExecutionService
+from faas_operator.payments import PayPerRequest
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings
 from faas_operator.sign_in import SignIn
@@ -44,11 +45,16 @@ log = logging.getLogger(__name__)
 
 
 def create_app(
-    executions: ExecutionService, settings: Settings, secrets: Secrets, operator: Operator | None = None
+    executions: ExecutionService,
+    settings: Settings,
+    secrets: Secrets,
+    operator: Operator | None = None,
+    payments: PayPerRequest | None = None,
 ) -> FastAPI:
     """The application over a running engine; whoever opens engine and store closes them.
 
-    `operator` is the one that follows the chain beside it; /ready and /metrics tell of it.
+    `operator` is the one that follows the chain beside it; /ready and /metrics tell of it. With `payments`,
+    callers without a key can pay for single runs.
     """
     if not secrets.api_keys and not secrets.admin_keys:
         log.info("no API key is set: make one with `faas keys create`, or sign in")
@@ -75,7 +81,7 @@ def create_app(
     app.include_router(health.router(executions))
     app.include_router(observing.router(executions, operator))
     sign_in = _sign_in(executions.store, settings)
-    app.include_router(platform.router(executions, settings, access, sign_in), prefix="/api/v1")
+    app.include_router(platform.router(executions, settings, access, sign_in, payments), prefix="/api/v1")
     add_console(app)
     return app
 

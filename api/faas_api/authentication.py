@@ -65,6 +65,10 @@ class Access:
         """A route's parameter: the account of a caller whose key has the scope."""
         return Security(self._account, scopes=[scope])
 
+    def account_or_none_to(self, scope: Scope) -> Any:
+        """The same, or None for a caller without any key, who is counted by where they come from."""
+        return Security(self._account_or_none, scopes=[scope])
+
     def caller_to(self, scope: Scope) -> Any:
         """The same, with all that is known of the caller."""
         return Security(self._caller, scopes=[scope])
@@ -109,6 +113,19 @@ class Access:
         _header: str | None = _HEADER,
     ) -> AccountId:
         return (await self._admit(connection, presented_key(connection), required.scopes)).account
+
+    async def _account_or_none(
+        self,
+        required: SecurityScopes,
+        connection: HTTPConnection,
+        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
+        _header: str | None = _HEADER,
+    ) -> AccountId | None:
+        key = presented_key(connection)
+        if key is None:
+            await self.anyone(connection)
+            return None
+        return (await self._admit(connection, key, required.scopes)).account
 
     async def _stream_account(
         self,

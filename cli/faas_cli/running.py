@@ -13,12 +13,14 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
+from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_microvm.engine import Engine
 from faas_microvm.home import default_home
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
 from faas_operator.node import Node, open_node
+from faas_operator.payments import PayPerRequest
 from faas_operator.settings import Secrets, Settings
 
 Progress = Callable[[str], None]
@@ -62,10 +64,13 @@ async def running_node(deployment: Deployment, engine: Engine, **more: object) -
             billing=True,
             starting_credits=STARTING_CREDITS,
             credits=deployment.credits,
+            credit_rates={ZERO_ADDRESS: 10**15, deployment.payment_token: 10**6},
+            x402_token=deployment.payment_token,
         ).model_copy(update=more)
         secrets = Secrets(
             keystore_password=SecretStr(deployment.operator_password),
             rpc_url=SecretStr(deployment.rpc_url),
+            x402_key=SecretStr(deployment.gas_key),
             database_url=SecretStr(f"sqlite:///{folder}/operator.sqlite"),
         )
         async with open_node(settings, secrets, engine) as node:
@@ -88,6 +93,11 @@ async def in_background(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[Non
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+async def settling(payments: PayPerRequest | None) -> None:
+    """Settle payments by request, where they are taken."""
+    await (asyncio.Event().wait() if payments is None else payments.settling.run())
 
 
 async def unless_ended(work: Awaitable[Result], *background: asyncio.Task[None]) -> Result:

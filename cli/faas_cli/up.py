@@ -49,6 +49,7 @@ async def _up(
         new_api_key,
         running_devnet,
         running_node,
+        settling,
         unless_ended,
     )
     from faas_microvm.engine import Engine, EngineSettings
@@ -70,11 +71,13 @@ async def _up(
         ):
             endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
             public = node.settings.model_copy(update={"api_public_url": endpoint})
-            app = create_app(executions, public, Secrets.with_api_keys(admin=[key]))
+            payments = await node.pay_per_request(executions)
+            app = create_app(executions, public, Secrets.with_api_keys(admin=[key]), payments=payments)
             async with (
                 in_background(node.operator().run()) as operator,
                 in_background(node.bookkeeping().run()) as books,
                 in_background(attend_court(node)) as court,
+                in_background(settling(payments)) as paid,
                 in_background(serve(app, listener, public.api_message_bytes)) as api,
             ):
                 facts = {
@@ -87,7 +90,7 @@ async def _up(
                     "api_key": key,
                 }
                 _announce(facts, as_json)
-                await unless_ended(asyncio.Event().wait(), operator, books, court, api)
+                await unless_ended(asyncio.Event().wait(), operator, books, court, paid, api)
 
 
 def _announce(facts: dict[str, object], as_json: bool) -> None:

@@ -136,16 +136,19 @@ class AccountStore:
     def of_proven_address(self, network: str, address: str, actor: str) -> Account:
         """The account of an address, made if there is none."""
         with Session(self._engine) as session:
-            _keep_binding(session, network, address)
-            bound = session.get(AddressRow, (network, address))
-            if bound is None:
-                row = self._add(session, new_account_id(), actor, "", AccountLimits())
-                self._bind(session, row.id, network, address, actor)
-            else:
-                row = row_of(session, bound.account)
-            account = account_of(session, row)
+            account = account_of(session, self.row_of_proven_address(session, network, address, actor))
             session.commit()
         return account
+
+    def row_of_proven_address(self, session: Session, network: str, address: str, actor: str) -> AccountRow:
+        """The same within the session's transaction."""
+        _keep_binding(session, network, address)
+        bound = session.get(AddressRow, (network, address))
+        if bound is not None:
+            return row_of(session, bound.account)
+        row = self._add(session, new_account_id(), actor, "", AccountLimits())
+        self._bind(session, row.id, network, address, actor)
+        return row
 
     # -- parts
 

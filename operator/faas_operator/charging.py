@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sqlalchemy import delete
-from sqlmodel import Session, col
+from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import FatalError, InvalidRequest, PaymentRequired
 from faas_blueprint.job import Job, Mode, decode_job
@@ -166,6 +166,24 @@ class Charging:
         limits = decode_job(row.job).limits
         use = Use(0, limits.memory_mb, limits.cpu_millicores, 0)
         self._settle(within, row, ExecutionStatus.FAILED, use, kind="release")
+
+    def charge_paid(self, session: Session, account: str, execution_id: str, paid: int) -> None:
+        """Take what a finished run cost that nothing was held for, from what was paid for it just now.
+
+        Run and record are the account's by now; `paid` is in nanocredits.
+        """
+        usage = session.exec(
+            select(UsageRow).filter_by(reference=usage_reference(account, execution_id))
+        ).one()
+        usage.charged, usage.billed_by = min(usage.compute_cost + usage.network_cost, paid), BY_LEDGER
+        session.add(usage)
+        post(
+            session,
+            self._clock(),
+            Cause("settlement", _run(account, execution_id)),
+            Posting(available(account), -usage.charged),
+            Posting(REVENUE, usage.charged),
+        )
 
     def record_call(self, session: Session, row: JobRow) -> None:
         """Note a call whose result is final: the chain has billed it, so nothing is taken here."""

@@ -62,12 +62,14 @@ class ExecutionStore:
         status: ExecutionStatus = ExecutionStatus.QUEUED,
         at_once: int | None = None,
         lasting: bool = True,
+        prepaid: bool = False,
     ) -> int:
         """Store a run before it starts, and hold what it can cost. Answers its number, the call id of its
         receipt.
 
         `at_once` is how many unfinished runs an account without a limit of its own may have. One that is not
-        `lasting` need not be on the disk before its end is: nobody is told of it until then. Raises
+        `lasting` need not be on the disk before its end is: nobody is told of it until then. Nothing is held
+        for a run that is `prepaid`: see `payment_store`. Raises
         Conflict for an id or a key that is taken, RateLimitExceeded, and PaymentRequired when the account
         lacks credits.
         """
@@ -104,7 +106,7 @@ class ExecutionStore:
                 now=now,
             )
             number = int(added.scalar_one())
-            if job is not None:
+            if job is not None and not prepaid:
                 self._charging.hold(connection, account, execution_id, job, placement.mode)
         return number
 

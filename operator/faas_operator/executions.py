@@ -77,6 +77,8 @@ class RunRequest:
     key: IdempotencyKey | None = None
     execution_id: str | None = None
     """The caller's own choice."""
+    prepaid: bool = False
+    """It is paid for by request: nothing is held for it."""
 
 
 @dataclass(slots=True)
@@ -190,6 +192,7 @@ class ExecutionService:
                 *(execution_id, account, request.job, request.placement, request.key),
                 at_once=self._at_once,
                 lasting=lasting,
+                prepaid=request.prepaid,
             )
         except DatabaseUnavailable:
             if (account, execution_id) not in self._runs:

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_utils.exceptions import ValidationError
 
 from faas_blueprint.errors import FatalError, InvalidRequest, MissingPrerequisite
 from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, price_table_from_json
-from faas_blueprint.receipt import Address
+from faas_blueprint.receipt import Address, address
 from faas_microvm.engine import Engine
 from faas_operator import keystore
 from faas_operator.bookkeeping import Bookkeeping
@@ -29,6 +30,8 @@ from faas_operator.chain.court import CourtChain
 from faas_operator.chain.credits import CreditsChain
 from faas_operator.chain.dry import DryAdapter
 from faas_operator.chain.evm import EvmAdapter
+from faas_operator.chain.payment_token import PaymentToken
+from faas_operator.chain.sender import TransactionSender
 from faas_operator.chain.substrate import key as substrate_key
 from faas_operator.chain.substrate.adapter import SubstrateAdapter
 from faas_operator.chain.substrate.rpc import is_substrate_node
@@ -37,6 +40,7 @@ from faas_operator.court import Court
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
+from faas_operator.payments import PayPerRequest
 from faas_operator.processes import OPERATOR_DUTY
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
@@ -54,6 +58,8 @@ class Node:
     signer: Signer
     store: Store
     settings: Settings
+    gas_account: LocalAccount | None = None
+    """Posts payments by request."""
 
     @property
     def deployment(self) -> str:
@@ -101,6 +107,26 @@ class Node:
             functools.partial(self.store.processes.take, OPERATOR_DUTY),
         )
 
+    async def pay_per_request(self, executions: ExecutionService) -> PayPerRequest | None:
+        """Runs for callers without an account, if the settings name a token and a key for it.
+
+        Raises MissingPrerequisite when they do not fit, ChainUnavailable.
+        """
+        settings, token, gas = self.settings, self.settings.x402_token, self.gas_account
+        if token is None or gas is None:
+            return None
+        if not isinstance(self.chain, EvmAdapter):
+            raise MissingPrerequisite("requests are paid for on EVM chains only: unset FAAS_X402_TOKEN")
+        sender = TransactionSender(self.chain.rpc, gas, self.chain.chain_id)
+        return PayPerRequest(
+            await PaymentToken.connect(self.chain.rpc, sender, self.chain.chain_id, token),
+            self.store.payments,
+            executions,
+            settings,
+            address(settings.x402_pay_to or self.signer.address),
+            functools.partial(self.store.processes.take, OPERATOR_DUTY),
+        )
+
     def settlement(self) -> Settlement | None:
         """Fetches what was used from the credits contract, if there is one."""
         contract = self.settings.credits
@@ -134,6 +160,27 @@ def terms_of(settings: Settings) -> Terms:
     return Terms(prices, settings.billing, starting)
 
 
+def gas_account(settings: Settings, secrets: Secrets, operator: LocalAccount) -> LocalAccount | None:
+    """What posts payments by request; None: they are not taken. Raises MissingPrerequisite when only some of
+    the settings are there that this takes."""
+    token, key = settings.x402_token, secrets.x402_key
+    if token is None and key is None:
+        return None
+    if token is None or key is None:
+        raise MissingPrerequisite("paying by request takes both FAAS_X402_TOKEN and FAAS_X402_KEY")
+    if not settings.billing:
+        raise MissingPrerequisite("paying by request takes FAAS_BILLING: runs are free without it")
+    if token not in settings.credit_rates:
+        raise MissingPrerequisite(f"FAAS_CREDIT_RATES does not say what a credit costs in {token}")
+    try:
+        account: LocalAccount = Account.from_key(key.get_secret_value())
+    except (ValueError, ValidationError):
+        raise MissingPrerequisite("FAAS_X402_KEY is no private key: 64 hexadecimal digits") from None
+    if account.address == operator.address:
+        raise MissingPrerequisite("FAAS_X402_KEY is the operator's: it must be that of another account")
+    return account
+
+
 def deployment_name(chain_id: int, tangle: Address, blueprint_id: int) -> str:
     """The name under which a cursor is stored."""
     return f"{chain_id}/{tangle}/{blueprint_id}"
@@ -151,11 +198,12 @@ async def open_node(settings: Settings, secrets: Secrets, engine: Engine) -> Asy
     if secrets.keystore_password is None:
         raise MissingPrerequisite("set FAAS_KEYSTORE_PASSWORD to the password of the operator's keystore")
     account = keystore.load(settings.keystore_path, secrets.keystore_password.get_secret_value())
+    gas = gas_account(settings, secrets, account)
     with closing(Store.open(database_url(settings, secrets), terms_of(settings))) as store:
         async with await _connect(settings, secrets, account) as chain:
             evm_chain = chain.chain_id if isinstance(chain, EvmAdapter) else None
             known = settings.model_copy(update={"chain_id": evm_chain})
-            yield Node(chain, engine, Signer.from_account(account), store, known)
+            yield Node(chain, engine, Signer.from_account(account), store, known, gas)
 
 
 @asynccontextmanager

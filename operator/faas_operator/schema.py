@@ -20,6 +20,7 @@ from faas_operator import (
     court_tables,
     ledger_tables,
     migrations,
+    payment_tables,
     process_tables,
     tables,
 )
@@ -39,6 +40,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     account_tables.ChallengeRow,
     account_tables.AuditRow,
     *ledger_tables.ROWS,
+    payment_tables.PaymentRow,
     process_tables.ProcessRow,
     process_tables.DutyRow,
     court_tables.ContestedCallRow,

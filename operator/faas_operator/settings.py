@@ -172,6 +172,10 @@ class Settings(_Sourced):
     """Address of Tangle's own Credits contract, if what it grants is to count."""
     claimed_nanocredits: int = Field(0, ge=0, le=10**18)
     """What one of its credits is worth here."""
+    x402_token: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
+    """Token with EIP-3009 that callers without an account pay single runs with; it must be in the rates."""
+    x402_pay_to: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
+    """Who is paid then; default: the operator's address."""
     sweep_seconds: float = Field(3600.0, gt=0)
     """How often kept snapshots are charged."""
     settle_seconds: float = Field(3600.0, gt=0)
@@ -218,6 +222,8 @@ class Secrets(_Sourced):
     of its own, and may do all but administrate."""
     admin_keys: Annotated[frozenset[str], NoDecode, BeforeValidator(_hash_keys)] = frozenset()
     """The same; these may administrate too."""
+    x402_key: SecretStr | None = None
+    """Private key of the account that posts payments by request: it has gas and nothing else."""
     redis_url: SecretStr | None = None
     """Where requests are counted when several API processes run; default: in the process."""
 

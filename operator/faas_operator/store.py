@@ -44,6 +44,7 @@ from faas_operator.job_record import (
     submitted_columns,
 )
 from faas_operator.ledger import Ledger
+from faas_operator.payment_store import PaymentStore
 from faas_operator.pipeline import UNRUN, Event, State, next_state
 from faas_operator.processes import Processes
 from faas_operator.snapshot_catalog import SnapshotCatalog
@@ -108,6 +109,11 @@ class Store:
     def spending_limits(self, chain_id: int, contract: Address) -> SpendingLimits:
         """What payers allow to be settled, in the same database."""
         return SpendingLimits(self._engine, self._clock, chain_id, contract)
+
+    @property
+    def payments(self) -> PaymentStore:
+        """What requests were paid with, in the same database."""
+        return PaymentStore(self._engine, self._clock, self._charging, self.processes)
 
     @property
     def credit_events(self) -> CreditEventStore:

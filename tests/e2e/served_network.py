@@ -21,7 +21,6 @@ from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.home import default_home
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.rpc import Rpc
-from faas_operator.contract_artifacts import load_artifact
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
 from faas_operator.devnet.fixture import PINNED_SHA256, load_fixture, pinned_fixture
@@ -35,7 +34,7 @@ async def deployment_of(first: Deployment, blueprint_id: int, folder: Path) -> D
     """Our blueprint, its operator and a service a second time, under that number."""
     definition = faas_blueprint_definition()
     fixture = load_fixture(pinned_fixture(default_home()), PINNED_SHA256)
-    contracts = Contracts(load_artifact("FaaSServiceManager"), load_artifact("FaaSCredits"))
+    contracts = Contracts.load()
     async with Rpc(first.rpc_url, timeout=60, attempts=2) as rpc:
         epoch = await probe_epoch(rpc, first.tangle)
         call = epoch.create_blueprint(definition, ZERO_ADDRESS, software_digest(definition))

@@ -63,3 +63,12 @@ def test_every_quickstart(home):
     assert rest.startswith("42\n 0 ")
     verifier = run(folder, "bash", "-ec", example("sh", "faas verify receipt.json\n", facts))
     assert verifier.count("VERIFIED") == 2
+
+
+def test_paying_by_request(home):
+    """What docs/billing.md tells to paste."""
+    folder, facts = home
+    page = (CHECKOUT / "docs/billing.md").read_text()
+    (paying,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    paying = paying.replace("http://127.0.0.1:8080", facts["endpoint"])
+    assert run(folder, sys.executable, "-c", paying) == "42\n\n"

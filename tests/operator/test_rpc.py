@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -257,3 +258,16 @@ async def test_a_revert_is_an_answer() -> None:
 def test_no_endpoint(urls: str) -> None:
     with pytest.raises(MissingPrerequisite, match="FAAS_RPC_URL"):
         Rpc(urls)
+
+
+async def test_cancelled_requests_hold_up_no_others() -> None:
+    """Many at once, half of them cancelled at one step or another of theirs."""
+    async with node(lambda method, _: result("0x1")) as rpc, asyncio.timeout(60):
+        for steps in range(8):
+            asking = [asyncio.create_task(rpc.chain_id()) for _ in range(8)]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for task in asking[::2]:
+                task.cancel()
+            answers = await asyncio.gather(*asking, return_exceptions=True)
+            assert answers[1::2] == [1] * 4

@@ -14,10 +14,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from eth_account import Account
+from pydantic import SecretStr
 
-from faas_blueprint.errors import ChainUnavailable
+from faas_blueprint.errors import ChainUnavailable, MissingPrerequisite
 from faas_operator.chain.rpc import Rpc
-from faas_operator.settings import Secrets
+from faas_operator.node import gas_account
+from faas_operator.settings import Secrets, Settings
 
 PLANTED = {
     "keystore_password": "planted-keystore-5d1f",
@@ -26,6 +29,7 @@ PLANTED = {
     "database_url": "planted-database-c3e9",
     "api_keys": "planted-apikey-09be",
     "admin_keys": "planted-adminkey-1c77",
+    "x402_key": "planted-payments-b86c",
     "redis_url": "planted-redis-e210",
 }
 AWS = "planted-bucket-44d2"
@@ -41,6 +45,7 @@ def environment(tmp_path, rpc="http://127.0.0.1:9", database="postgresql://faas:
         "FAAS_DATABASE_URL": database.format(PLANTED["database_url"]),
         "FAAS_API_KEYS": PLANTED["api_keys"],
         "FAAS_ADMIN_KEYS": PLANTED["admin_keys"],
+        "FAAS_X402_KEY": PLANTED["x402_key"],
         "FAAS_REDIS_URL": f"redis://:{PLANTED['redis_url']}@127.0.0.1:9/0",
         "AWS_SECRET_ACCESS_KEY": AWS,
         "FAAS_TANGLE": "0x" + "33" * 20,
@@ -78,6 +83,7 @@ def test_show_config_says_what_is_set(tmp_path):
         "database_url": "set",
         "api_keys": "1 set",
         "admin_keys": "1 set",
+        "x402_key": "set",
         "redis_url": "set",
     }
     assert told["settings"]["blueprint_id"] == 1
@@ -102,6 +108,41 @@ def test_commands_that_fail_keep_them(tmp_path, arguments, trace):
     code, text = faas(environment(tmp_path) | {"FAAS_TRACEBACK": trace}, *arguments)
     assert code != 0
     assert secrets_in(text) == []
+
+
+TOKEN = "0x" + "44" * 20
+PAYABLE = {"x402_token": TOKEN, "billing": True, "credit_rates": {TOKEN: 1}}
+OPERATOR = Account.from_key("0x" + "01" * 32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "problem"),
+    [
+        ({}, PLANTED["x402_key"], "both FAAS_X402_TOKEN and FAAS_X402_KEY"),
+        (PAYABLE, None, "both FAAS_X402_TOKEN and FAAS_X402_KEY"),
+        (PAYABLE, PLANTED["x402_key"], "no private key"),
+        (PAYABLE, PLANTED["x402_key"] + "0" * 43, "no private key"),
+        (PAYABLE, "0x" + "00" * 32, "no private key"),
+        (PAYABLE, OPERATOR.key.hex(), "another account"),
+        (PAYABLE | {"billing": False}, "0x" + "02" * 32, "FAAS_BILLING"),
+        (PAYABLE | {"credit_rates": {}}, "0x" + "02" * 32, "FAAS_CREDIT_RATES"),
+    ],
+)
+def test_settings_of_payments_that_do_not_fit(tmp_path, settings, key, problem):
+    given = Secrets(x402_key=None if key is None else SecretStr(key))
+    with pytest.raises(MissingPrerequisite) as caught:
+        gas_account(Settings(home=tmp_path, **settings), given, OPERATOR)
+    assert problem in caught.value.message
+    shown = "".join(traceback.format_exception(caught.value))
+    assert key is None or key not in shown
+
+
+def test_settings_of_payments(tmp_path):
+    account = gas_account(
+        Settings(home=tmp_path, **PAYABLE), Secrets(x402_key=SecretStr("02" * 32)), OPERATOR
+    )
+    assert account == Account.from_key("0x" + "02" * 32)
+    assert gas_account(Settings(home=tmp_path), Secrets(), OPERATOR) is None
 
 
 @pytest.mark.parametrize(

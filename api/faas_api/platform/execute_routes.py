@@ -10,14 +10,18 @@ from starlette.requests import ClientDisconnect
 
 from faas_api.authentication import Access, AccountId
 from faas_api.cut_off import while_connected
+from faas_api.payment_messages import PAYMENT_HEADER
 from faas_api.platform.command_request import AnyExecuteRequest, CommandRequest
 from faas_api.platform.describing import matching
 from faas_api.platform.multipart import DOCUMENTED_BODY, MultipartRoute
+from faas_api.platform.pay_per_request import Paying, PaymentHeader
 from faas_api.platform.requests import Asked
 from faas_api.platform.responses import CommandExecution, Execution, command_answer, execution_answer
+from faas_blueprint.errors import InvalidRequest
 from faas_operator.account_record import Scope
 from faas_operator.execution_record import ExecutionRecord
 from faas_operator.executions import ExecutionService, require_in_time
+from faas_operator.payments import PayPerRequest
 
 CLIENT_CLOSED_REQUEST = 499
 """What the log says of a caller who went away; nobody receives it."""
@@ -40,31 +44,48 @@ DOCUMENTED = {
     402: {"description": "The balance does not cover the most that it can cost, see `details.required`"},
     408: {"description": "It used up its time; `details` holds what it wrote until then, and the receipt"},
 }
+"""Of running in a branch too."""
+
+PAYABLE = {
+    402: {
+        "description": "The balance does not cover the most that it can cost, see `details.required`; or "
+        "there is no key, and `PAYMENT-REQUIRED` and `details.accepts` say what to pay for this run"
+    }
+}
 
 
-def router(executions: ExecutionService, access: Access) -> APIRouter:
-    """The route over one service."""
+def router(executions: ExecutionService, access: Access, payments: PayPerRequest | None = None) -> APIRouter:
+    """The route over one service; with `payments`, callers without a key pay for each run."""
     routes = APIRouter(tags=["executions"], route_class=MultipartRoute)
     answering = Answering(executions)
-    runner = access.account_to(Scope.EXECUTE)
+    paying = None if payments is None else Paying(payments, _shaped)
+    runner = access.account_to(Scope.EXECUTE) if paying is None else access.account_or_none_to(Scope.EXECUTE)
 
     @routes.post(
         "/execute",
         response_model=None,
-        responses=DOCUMENTED,  # type: ignore[arg-type]
+        responses=DOCUMENTED | PAYABLE,  # type: ignore[arg-type]
         openapi_extra=DOCUMENTED_BODY,
     )
     async def execute(
         body: Annotated[AnyExecuteRequest, Body()],
         request: Request,
-        account: AccountId = runner,
+        account: AccountId | None = runner,
         key: IdempotencyHeader = None,
         prefer: PreferHeader = None,
+        payment: PaymentHeader = None,
     ) -> Response:
         """Run code and wait for its end, unless asked not to.
 
-        Going away cancels the run, unless it has an idempotency key: then ask again for its answer.
+        Going away cancels the run, unless it has an idempotency key: then ask again for its answer. Where a
+        service takes payments by request, a caller without a key is told the price in `PAYMENT-REQUIRED`, and
+        sends the same request again with the payment.
         """
+        if account is None:
+            assert paying is not None
+            return await paying.answer(body, request, payment, _prefers_async(prefer))
+        if payment is not None:
+            raise InvalidRequest("send a key or a payment, not both", {"field": PAYMENT_HEADER})
         return await answering.answer(body, request, account, key, prefer)
 
     return routes

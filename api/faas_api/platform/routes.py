@@ -23,17 +23,24 @@ from faas_api.platform import (
 )
 from faas_operator.branches import BranchService
 from faas_operator.executions import ExecutionService
+from faas_operator.payments import PayPerRequest
 from faas_operator.settings import Settings
 from faas_operator.sign_in import SignIn
 from faas_operator.snapshots import SnapshotService
 
 
-def router(executions: ExecutionService, settings: Settings, access: Access, sign_in: SignIn) -> APIRouter:
+def router(
+    executions: ExecutionService,
+    settings: Settings,
+    access: Access,
+    sign_in: SignIn,
+    payments: PayPerRequest | None = None,
+) -> APIRouter:
     """The routes over one service."""
     routes = APIRouter(responses={"default": {"model": ErrorBody, "description": "Error"}})
     snapshots, branches = SnapshotService(executions), BranchService(executions)
     routes.include_router(stream_routes.router(executions, access))
-    routes.include_router(execute_routes.router(executions, access))
+    routes.include_router(execute_routes.router(executions, access, payments))
     routes.include_router(execution_routes.router(executions, access))
     routes.include_router(blob_routes.router(executions.store, settings, access))
     routes.include_router(call_routes.router(executions.store, settings, access))

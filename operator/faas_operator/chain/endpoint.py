@@ -5,6 +5,7 @@ Trying again, or elsewhere, is `rpc`'s.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiohttp
 from web3 import AsyncHTTPProvider
-from web3.types import RPCEndpoint
+from web3.types import RPCEndpoint, RPCResponse
 
 from faas_blueprint.errors import ChainUnavailable
 from faas_blueprint.tangle.reverts import ContractError, decode_revert
@@ -43,16 +44,18 @@ class Endpoint:
             request_kwargs={"timeout": aiohttp.ClientTimeout(timeout)},
             exception_retry_configuration=None,
         )
+        self._under_way: set[asyncio.Task[RPCResponse]] = set()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once nothing is asked any more."""
+        await asyncio.gather(*self._under_way, return_exceptions=True)
         await self._provider.disconnect()
 
     async def request(self, method: str, parameters: Sequence[object] = ()) -> Any:
         """The result of a method. Raises Reverted, and ChainUnavailable; its detail `retry` says whether the
         same may go well later."""
         try:
-            response = await self._provider.make_request(RPCEndpoint(method), list(parameters))
+            response = await asyncio.shield(self._asked(method, parameters))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             RPC_ERRORS.labels(method).inc()
             told = self._without_secrets(str(error) or type(error).__name__)
@@ -65,6 +68,20 @@ class Endpoint:
         if isinstance(failure, ChainUnavailable):
             RPC_ERRORS.labels(method).inc()
         raise failure
+
+    def _asked(self, method: str, parameters: Sequence[object]) -> asyncio.Task[RPCResponse]:
+        """A request that goes on when its caller is cancelled: the provider, cancelled while it takes its
+        lock, would never give it back."""
+        asked = self._provider.make_request(RPCEndpoint(method), list(parameters))
+        task = asyncio.ensure_future(asked)
+        self._under_way.add(task)
+        task.add_done_callback(self._answered)
+        return task
+
+    def _answered(self, task: asyncio.Task[RPCResponse]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, should nobody wait any more
 
     def _failure(self, method: str, fault: object) -> Exception:
         if not isinstance(fault, Mapping):

@@ -77,6 +77,8 @@ class TransactionSender:
         self._poll = poll
         self._turn = asyncio.Lock()
         self._next_nonce: int | None = None
+        self._newest: str | None = None
+        """The transaction before that nonce, once it was in a block."""
         self.address = address(account.address)
 
     async def send(self, to: Address | None, data: bytes, value: int = 0) -> TransactionReceipt:
@@ -104,8 +106,11 @@ class TransactionSender:
             except BaseException:
                 self._next_nonce = None  # whether the node took it is not known; ask again
                 raise
-            self._next_nonce = nonce + 1
-        return await self._settle(fields, fees, first)
+            self._next_nonce, self._newest = nonce + 1, None
+        receipt = await self._settle(fields, fees, first)
+        if self._next_nonce == nonce + 1:
+            self._newest = receipt.transaction_hash
+        return receipt
 
     async def settled(self) -> None:
         """Wait until no transaction of this account is pending, such as one from before a restart."""
@@ -126,8 +131,15 @@ class TransactionSender:
         return _Fees(2 * base + priority, priority)
 
     async def _nonce(self) -> int:
+        """A node that counts less than was sent lags behind, unless a reorganisation has dropped the rest."""
         pending = await self._count("pending")
-        return pending if self._next_nonce is None else max(self._next_nonce, pending)
+        if self._next_nonce is None or pending >= self._next_nonce:
+            return pending
+        return pending if await self._is_newest_gone() else self._next_nonce
+
+    async def _is_newest_gone(self) -> bool:
+        newest = self._newest
+        return newest is not None and await self._rpc.request("eth_getTransactionReceipt", newest) is None
 
     async def _count(self, tag: str) -> int:
         return int(await self._rpc.request("eth_getTransactionCount", self.address, tag), 16)

@@ -27,6 +27,8 @@ class Deployment:
     """Our service manager contract."""
     credits: Address
     """Our prepaid credits contract; settled by the operator."""
+    payment_token: Address
+    """The devnet's own money, with transfers by signature; the customer has all of it."""
     blueprint_id: int
     service_id: int
     event_rate_wei: int
@@ -39,6 +41,8 @@ class Deployment:
     customer: Address
     customer_key: str
     """Owns the service and may submit jobs to it; `0x` and 64 hexadecimal digits."""
+    gas_key: str
+    """Of an account with ether and nothing else, for posting payments by request."""
     operator: Address
     operator_keystore: str
     """Path of the operator's keystore file."""

@@ -22,7 +22,6 @@ from types import TracebackType
 from faas_blueprint.definition import BlueprintDefinition, faas_blueprint_definition
 from faas_blueprint.errors import FatalError
 from faas_operator.chain.rpc import Rpc
-from faas_operator.contract_artifacts import load_artifact
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.anvil import Anvil, anvil_version, find_anvil
 from faas_operator.devnet.deployment import Deployment
@@ -33,7 +32,7 @@ from faas_operator.devnet.replay import replay
 Progress = Callable[[str], None]
 
 CHAIN_ID = 31337
-_LAYOUT = "3"
+_LAYOUT = "4"
 """Of a cache entry and of what `provision` puts on the chain; raise it when either changes."""
 
 
@@ -84,7 +83,7 @@ class Devnet:
         binary = find_anvil()
         path = self._fixture or pinned_fixture(self._home)
         fixture = load_fixture(path, None if self._fixture else PINNED_SHA256)
-        contracts = Contracts(load_artifact("FaaSServiceManager"), load_artifact("FaaSCredits"))
+        contracts = Contracts.load()
         entry = self._home / "devnet" / self._key(fixture, contracts, anvil_version(binary))
         entry.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -137,7 +136,7 @@ class Devnet:
         return replace(made, operator_keystore=str(entry / "operator.json"))
 
     def _key(self, fixture: Fixture, contracts: Contracts, version: str) -> str:
-        digests = (contracts.manager.digest.hex(), contracts.credits.digest.hex())
+        digests = tuple(artifact.digest.hex() for artifact in contracts.artifacts())
         given = (repr(self._definition), repr(self._base_snapshot), str(self._chain_id))
         parts = (_LAYOUT, fixture.sha256, *digests, version, *given)
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from eth_abi.abi import encode
 from eth_account import Account
@@ -20,7 +21,7 @@ from faas_operator import keystore
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionSender
-from faas_operator.contract_artifacts import Artifact
+from faas_operator.contract_artifacts import Artifact, load_artifact
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.fixture import Fixture
 from faas_operator.registration import Registration
@@ -31,12 +32,16 @@ MNEMONIC = " ".join(["test"] * 11 + ["junk"])
 """Of anvil's default accounts."""
 OWNER_ACCOUNT = 0
 CUSTOMER_ACCOUNT = 5
+GAS_ACCOUNT = 6
 TOKEN_ACCOUNT = 9
 
 OPERATOR_PASSWORD = "devnet"
 OPERATOR_STAKE = 100 * 10**18
 OPERATOR_ETHER = 100 * 10**18
 OPERATOR_RPC_ADDRESS = "http://127.0.0.1:8080"
+
+PAYMENT_SUPPLY = 10**6 * 10**6
+"""Of the payment token: a million, in its smallest unit."""
 
 REFUND_NOTICE_SECONDS = 86_400
 """Of the credits contract: the least that it takes."""
@@ -48,6 +53,16 @@ class Contracts:
 
     manager: Artifact
     credits: Artifact
+    payment_token: Artifact
+
+    @classmethod
+    def load(cls) -> Self:
+        """As they are in `contracts/artifacts`. Raises MissingPrerequisite."""
+        return cls(*(load_artifact(name) for name in ("FaaSServiceManager", "FaaSCredits", "DevnetToken")))
+
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """All of them, in one order."""
+        return self.manager, self.credits, self.payment_token
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,9 @@ async def provision(
         next(log for log in approved.logs if protocol.SERVICE_ACTIVATED.matches(log))
     )
     progress(f"service {activated.service_id} is active")
+    arguments = encode(["address", "uint256"], [customer.address, PAYMENT_SUPPLY])
+    payment_token = await _deploy(owner_sends, contracts.payment_token, arguments)
+    progress(f"deployed the devnet's payment token at {payment_token}")
     return Deployment(
         rpc_url=rpc.url,
         chain_id=chain_id,
@@ -131,6 +149,7 @@ async def provision(
         bond_token=fixture.bond_token,
         manager=manager_address,
         credits=credits_address,
+        payment_token=payment_token,
         blueprint_id=blueprint_id,
         service_id=activated.service_id,
         event_rate_wei=await rpc.read(tangle, protocol.job_event_rate(blueprint_id, 0)),
@@ -139,6 +158,7 @@ async def provision(
         owner_key="0x" + owner.key.hex(),
         customer=address(customer.address),
         customer_key="0x" + customer.key.hex(),
+        gas_key="0x" + anvil_account(GAS_ACCOUNT).key.hex(),
         operator=sends.address,
         operator_keystore=str(keystore_path),
         operator_password=OPERATOR_PASSWORD,
