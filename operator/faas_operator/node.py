@@ -22,6 +22,7 @@ from eth_account.signers.local import LocalAccount
 from faas_blueprint.errors import FatalError, InvalidRequest, MissingPrerequisite
 from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, price_table_from_json
 from faas_blueprint.receipt import Address
+from faas_blueprint.tangle.credit_events import CreditEventKind
 from faas_microvm.engine import Engine
 from faas_operator import keystore
 from faas_operator.bookkeeping import Bookkeeping
@@ -30,6 +31,7 @@ from faas_operator.chain.dry import DryAdapter
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.substrate import key as substrate_key
 from faas_operator.chain.substrate.adapter import SubstrateAdapter
+from faas_operator.chain.substrate.credits import SubstrateCredits
 from faas_operator.chain.substrate.rpc import is_substrate_node
 from faas_operator.charging import Terms
 from faas_operator.credit_events import Rates
@@ -94,16 +96,31 @@ class Node:
         return Settlement(self.chain.rpc, self.chain.sender, contract, limits)
 
     def _follower(self) -> DepositFollower | None:
+        if isinstance(self.chain, SubstrateAdapter):
+            return self._grants_follower(self.chain)
         contracts = [
             item for item in (self.settings.credits, self.settings.tangle_credits) if item is not None
         ]
-        if not contracts or not isinstance(self.chain, EvmAdapter):
+        if not contracts:
             return None
         chain = CreditsChain(self.chain.rpc, self.chain.chain_id, contracts)
         units = {Address(token): amount for token, amount in self.settings.credit_rates.items()}
         rates = Rates(units, self.settings.claimed_nanocredits)
         name = f"credits {self.chain.chain_id}/{' '.join(contracts)}"
         return DepositFollower(chain, self.store.credit_events, self.settings, rates, name)
+
+    def _grants_follower(self, chain: SubstrateAdapter) -> DepositFollower | None:
+        worth = {
+            CreditEventKind.BURNED: self.settings.burn_rate,
+            CreditEventKind.CLAIMED: self.settings.claimed_nanocredits,
+        }
+        kinds = [kind for kind, value in worth.items() if value]
+        if not kinds:
+            return None
+        source = SubstrateCredits(chain.runtime, chain.chain_id, chain.tangle, kinds)
+        rates = Rates(claimed=self.settings.claimed_nanocredits, burned=self.settings.burn_rate)
+        name = f"credits {chain.chain_id}/{' '.join(kinds)}"
+        return DepositFollower(source, self.store.credit_events, self.settings, rates, name)
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -193,7 +210,10 @@ async def _connect_substrate(
     if secrets.account_password is None:
         raise MissingPrerequisite("set FAAS_ACCOUNT_PASSWORD to the password of the Substrate account's file")
     if settings.credits is not None or settings.tangle_credits is not None:
-        raise MissingPrerequisite("deposits are followed on EVM chains only: unset FAAS_CREDITS")
+        raise MissingPrerequisite(
+            "FAAS_CREDITS and FAAS_TANGLE_CREDITS name contracts, of which a Substrate chain has none: unset "
+            "them; FAAS_BURN_RATE and FAAS_CLAIMED_NANOCREDITS say what its pallet's credits are worth"
+        )
     key = substrate_key.load(settings.account_path, secrets.account_password.get_secret_value())
     chain = await SubstrateAdapter.connect(
         rpc_url, settings.blueprint_id, key, receipt_key, service_id=settings.service_id

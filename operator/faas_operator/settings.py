@@ -170,7 +170,10 @@ class Settings(_Sourced):
     tangle_credits: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Address of Tangle's own Credits contract, if what it grants is to count."""
     claimed_nanocredits: int = Field(0, ge=0, le=10**18)
-    """What one of its credits is worth here."""
+    """What one of its credits is worth here, and one of a Substrate chain's pallet."""
+    burn_rate: int | None = Field(None, ge=1)
+    """On a Substrate chain: smallest units of its token that are burned for a credit; default: burns do not
+    count."""
     sweep_seconds: float = Field(3600.0, gt=0)
     """How often kept snapshots are charged."""
     settle_seconds: float = Field(3600.0, gt=0)

@@ -75,6 +75,16 @@ def post(double: SubstrateDevnetDouble, call_id: int, fields: bytes, person: Per
     send(double, _SUBMIT_RESULT + compact(SERVICE_ID) + compact(call_id) + fields, person)
 
 
+def burn(double: SubstrateDevnetDouble, amount: int, person: Person = CUSTOMER) -> None:
+    """Burn tokens for credits, into the pool."""
+    send(double, b"\x3b\x00" + compact(amount), person)
+
+
+def claim(double: SubstrateDevnetDouble, amount: int, account: bytes, person: Person = CUSTOMER) -> None:
+    """Claim credits for an account of a node, into the pool."""
+    send(double, b"\x3b\x01" + compact(amount) + compact(len(account)) + account, person)
+
+
 def until(done: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Wait until something is so."""
     end = monotonic() + seconds
