@@ -32,6 +32,7 @@ from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.substrate import key as substrate_key
 from faas_operator.chain.substrate.adapter import SubstrateAdapter
 from faas_operator.chain.substrate.credits import SubstrateCredits
+from faas_operator.chain.substrate.dry import DrySubstrateAdapter
 from faas_operator.chain.substrate.rpc import is_substrate_node
 from faas_operator.charging import Terms
 from faas_operator.credit_events import Rates
@@ -165,24 +166,30 @@ async def open_dry_node(settings: Settings, secrets: Secrets, engine: Engine) ->
 
     Needs no keystore and leaves the settings' database alone. Raises as `open_node` does.
     """
-    tangle, blueprint_id = _place(settings)
     account = Account.create()
     with (
         tempfile.TemporaryDirectory(prefix="faas-dry-") as folder,
         closing(Store.open(f"sqlite:///{folder}/operator.sqlite")) as store,
     ):
-        async with await DryAdapter.connect(
-            secrets.rpc_url.get_secret_value(),
-            tangle,
-            blueprint_id,
-            account,
-            chain_id=settings.chain_id,
-            service_id=settings.service_id,
-        ) as chain:
+        async with await _connect_dry(settings, secrets.rpc_url.get_secret_value(), account) as chain:
             first = (await chain.head()).number + 1
-            unpaid = {"billing": False, "credits": None, "chain_id": chain.chain_id}
+            evm_chain = chain.chain_id if isinstance(chain, EvmAdapter) else None
+            unpaid = {"billing": False, "credits": None, "burn_rate": None, "chain_id": evm_chain}
             now = settings.model_copy(update={"start_block": first, **unpaid})
             yield Node(chain, engine, Signer.from_account(account), store, now)
+
+
+async def _connect_dry(
+    settings: Settings, rpc_url: str, account: LocalAccount
+) -> DryAdapter | DrySubstrateAdapter:
+    if settings.tangle is None and await is_substrate_node(rpc_url):
+        if settings.blueprint_id is None:
+            raise MissingPrerequisite("set FAAS_BLUEPRINT_ID to the id of the blueprint to serve")
+        return await DrySubstrateAdapter.follow(rpc_url, settings.blueprint_id, settings.service_id)
+    tangle, blueprint_id = _place(settings)
+    return await DryAdapter.connect(
+        rpc_url, tangle, blueprint_id, account, chain_id=settings.chain_id, service_id=settings.service_id
+    )
 
 
 async def _connect(

@@ -51,28 +51,24 @@ export interface State {
   };
 }
 
-export interface Extrinsic {
-  signAsync(pair: Pair, options: { era: unknown; blockHash: string; nonce: number }): Promise<unknown>;
-  toU8a(): Uint8Array;
-  toHex(): Hex;
-  hash: Codec;
-}
-
 export interface Pair {
   publicKey: Uint8Array;
   address: string;
+  type: "sr25519" | "ed25519";
+  sign(message: Uint8Array): Uint8Array;
 }
 
 export interface Api {
   genesisHash: Codec;
+  runtimeVersion: { specVersion: Codec; transactionVersion: Codec };
   at(hash: string): Promise<State>;
-  tx: ((call: unknown) => Extrinsic) & { services?: { call: { callIndex: Uint8Array } } };
+  tx: { services?: { call: { callIndex: Uint8Array } } };
   consts: {
     system: { blockLength: { max: { normal: Codec } } };
     balances: { existentialDeposit: Codec };
   };
-  registry: { findMetaError(error: unknown): { section: string; name: string } };
-  createType(name: string, value: unknown): unknown;
+  registry: { signedExtensions: string[]; findMetaError(error: unknown): { section: string; name: string } };
+  createType(name: string, value: unknown): Codec;
   disconnect(): Promise<void>;
 }
 

@@ -6,10 +6,10 @@
  * service, and its receipt is held against the key that this account is registered with.
  */
 
-import { blake2b } from "@noble/hashes/blake2";
 import { bytesToHex, keccak256, type Hex } from "viem";
 
 import { ConnectionFailed, ResultUnreadable, TangleError } from "./errors.js";
+import { hashOf } from "./extrinsic.js";
 import { fromFields } from "./fields.js";
 import { PARAMETERS } from "./operations.js";
 import { COMPACT_RESULT, EXECUTE_JOB, RESULT } from "./payload.js";
@@ -173,7 +173,7 @@ async function isThere(node: SubstrateNode, number: number, key: string): Promis
 
 async function transactionOf(node: SubstrateNode, block: Block, { phase }: RuntimeEvent): Promise<Hex> {
   const encoded = (await node.body(block))[phase.asApplyExtrinsic.toNumber()];
-  return bytesToHex(blake2b(bytesOfHex(encoded ?? "0x"), { dkLen: 32 }));
+  return hashOf(bytesOfHex(encoded ?? "0x"));
 }
 
 function isOf({ event }: RuntimeEvent, method: string, at: number, serviceId: bigint, callId: bigint): boolean {

@@ -5,8 +5,9 @@ import { bytesToHex, hexToBytes, keccak256, type Hex } from "viem";
 import { pause } from "./abort.js";
 import { concatenated } from "./bytes.js";
 import { ConnectionFailed, ResultTimeout, SubmissionRefused, TransactionFailed } from "./errors.js";
+import { signExtrinsic, type Extrinsic } from "./extrinsic.js";
 import type { CallInputs } from "./operations.js";
-import type { Extrinsic, Pair, Polkadot, RuntimeEvent } from "./polkadot.js";
+import type { Pair, Polkadot, RuntimeEvent } from "./polkadot.js";
 import type { RestApi } from "./rest.js";
 import type { CallStatus, SubmittedCall, TangleResult } from "./results.js";
 import type { JobCall, OnProgress } from "./submission.js";
@@ -18,9 +19,6 @@ import { verifyPosted, verifyReceiptFile, type Verification } from "./verificati
 
 /** Milliseconds that an extrinsic may take to get into a final block. */
 const INCLUSION_TIMEOUT = 240_000;
-
-/** For how many blocks an extrinsic may be included. */
-const ERA_BLOCKS = 64;
 
 export interface SubstrateOptions {
   rpcUrl: string;
@@ -91,14 +89,14 @@ export class SubstrateChain implements TangleChain {
     const start = await this.#node.finalised();
     await checkService(this.#node, start, serviceId, inputs.jobIndex, this.caller, pair.address);
     const nonce = await this.#node.nextNonce(pair.address);
-    const extrinsic = await this.#signed(pair, serviceId, inputs, nonce, start);
-    await checkExtrinsic(this.#node, start, this.caller, pair.address, extrinsic.toHex());
+    const extrinsic = this.#signed(pair, serviceId, inputs, nonce, start);
+    await checkExtrinsic(this.#node, start, this.caller, pair.address, extrinsic.encoded);
     signal?.throwIfAborted(); // from here on its fee may be paid
     progress("submitting the job, which costs its fee only");
-    await this.#handIn(pair, extrinsic, nonce, false);
-    const transactionHash = extrinsic.hash.toHex();
+    await this.#handIn(pair, extrinsic, false);
+    const transactionHash = extrinsic.hash;
     progress(`waiting for a final block with extrinsic ${transactionHash}`);
-    const { block, index } = await this.#included(pair, extrinsic, nonce, start, signal);
+    const { block, index } = await this.#included(pair, extrinsic, start, signal);
     const events = await this.#node.events(block);
     const own = events.filter(({ phase }) => phase.isApplyExtrinsic && phase.asApplyExtrinsic.toNumber() === index);
     const called = own.find(({ event }) => event.section === "services" && event.method === "JobCalled");
@@ -157,28 +155,25 @@ export class SubstrateChain implements TangleChain {
     }
   }
 
-  async #signed(pair: Pair, serviceId: bigint, inputs: CallInputs, nonce: number, birth: Block): Promise<Extrinsic> {
+  #signed(pair: Pair, serviceId: bigint, inputs: CallInputs, nonce: number, birth: Block): Extrinsic {
     const api = this.#node.api;
-    const head = [api.createType("Compact<u64>", serviceId), api.createType("Compact<u8>", inputs.jobIndex)];
     const call = concatenated([
       api.tx.services?.call.callIndex ?? new Uint8Array(),
-      ...head.map((part) => (part as { toU8a(): Uint8Array }).toU8a()),
+      api.createType("Compact<u64>", serviceId).toU8a(),
+      api.createType("Compact<u8>", inputs.jobIndex).toU8a(),
       fieldsOf(inputs),
     ]);
-    const extrinsic = api.tx(api.createType("Call", call));
-    const era = api.createType("ExtrinsicEra", { current: birth.number, period: ERA_BLOCKS });
-    await extrinsic.signAsync(pair, { era, blockHash: birth.hash, nonce });
-    return extrinsic;
+    return signExtrinsic(api, pair, call, nonce, birth);
   }
 
   /** Also again: a node that restarts loses what waits in it. What it says then is not the last word. */
-  async #handIn(pair: Pair, extrinsic: Extrinsic, nonce: number, again: boolean): Promise<void> {
-    if ((await this.#node.nextNonce(pair.address)) > nonce) return; // it waits, or is in a block
+  async #handIn(pair: Pair, extrinsic: Extrinsic, again: boolean): Promise<void> {
+    if ((await this.#node.nextNonce(pair.address)) > extrinsic.nonce) return; // it waits, or is in a block
     try {
-      await this.#node.send("author_submitExtrinsic", extrinsic.toHex());
+      await this.#node.send("author_submitExtrinsic", extrinsic.encoded);
     } catch (error) {
       // Sent again after a lost answer, it may be there already: then all is well.
-      if (again || (await this.#node.nextNonce(pair.address)) > nonce) return;
+      if (again || (await this.#node.nextNonce(pair.address)) > extrinsic.nonce) return;
       throw new SubmissionRefused("rejected", `the node does not take the extrinsic: ${(error as Error).message}`);
     }
   }
@@ -186,14 +181,12 @@ export class SubstrateChain implements TangleChain {
   async #included(
     pair: Pair,
     extrinsic: Extrinsic,
-    nonce: number,
     start: Block,
     signal: AbortSignal | undefined,
   ): Promise<{ block: Block; index: number }> {
-    const encoded = extrinsic.toHex();
-    const death = start.number + ERA_BLOCKS;
+    const { encoded, death } = extrinsic;
     const deadline = Date.now() + INCLUSION_TIMEOUT;
-    const details = { transactionHash: extrinsic.hash.toHex(), lastBlock: death - 1 };
+    const details = { transactionHash: extrinsic.hash, lastBlock: death - 1 };
     for (let looked = start.number; ; ) {
       const final = await this.#node.finalised();
       for (; looked < final.number; looked += 1) {
@@ -209,7 +202,7 @@ export class SubstrateChain implements TangleChain {
         const message = `extrinsic ${details.transactionHash} is in no final block yet; it may still get there`;
         throw new ResultTimeout(message, { details });
       }
-      await this.#handIn(pair, extrinsic, nonce, true);
+      await this.#handIn(pair, extrinsic, true);
       await pause(this.#options.pollInterval, signal);
     }
   }

@@ -112,7 +112,7 @@ function filled(value: unknown, answers: Map<string, unknown>): unknown {
 }
 
 /** As JSON has it, equal for equal numbers. */
-const plain = (value: unknown): unknown => JSON.parse(stringifyJson(value ?? null));
+const plain = (value: unknown): unknown => parseJson(stringifyJson(value ?? null));
 
 async function run(steps: Step[], calls: Record<string, (given: Json) => Promise<unknown>>): Promise<Json> {
   const answers = new Map<string, unknown>();
