@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from faas_blueprint.errors import MissingPrerequisite
+from faas_blueprint.errors import ChainUnavailable, MissingPrerequisite
 from faas_blueprint.receipt import address
 from faas_cli.console import console, print_json, run_async
 from faas_cli.place import BlueprintOption, RpcOption, StakingOption, TangleOption, find_place
@@ -48,12 +48,15 @@ def _deployment(
 
     try:
         place = find_place(rpc, tangle, blueprint, staking=staking_router)
+    except ChainUnavailable as error:
+        raise MissingPrerequisite(f"{error}; without --tangle the endpoint must say what it is") from error
     except MissingPrerequisite:
         if rpc or tangle or blueprint is not None:
             raise
         return None
     router = None if place.staking is None else address(place.staking)
-    return Deployment(place.rpc_url, address(place.tangle), place.blueprint_id, router)
+    contract = None if place.tangle is None else address(place.tangle)
+    return Deployment(place.rpc_url, contract, place.blueprint_id, router)
 
 
 async def _examine(deployment: Deployment | None, run_job: bool, show: bool) -> list[Finding]:

@@ -26,8 +26,13 @@ ServiceOption = Annotated[
 KeyOption = Annotated[
     str | None,
     typer.Option(
-        "--key", envvar="FAAS_PRIVATE_KEY", help="Private key that pays; better given by FAAS_PRIVATE_KEY."
+        "--key",
+        envvar="FAAS_PRIVATE_KEY",
+        help="Private key that pays; on Substrate a seed or mnemonic. Better given by FAAS_PRIVATE_KEY.",
     ),
+]
+KeyTypeOption = Annotated[
+    str, typer.Option("--key-type", envvar="FAAS_KEY_TYPE", help="On a Substrate chain: sr25519 or ed25519.")
 ]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds to wait for a result.")]
 ReceiptOption = Annotated[Path | None, typer.Option(help="Write a receipt file for `faas verify` here.")]
@@ -73,6 +78,7 @@ def submit(
     blueprint: BlueprintOption = None,
     service: ServiceOption = None,
     key: KeyOption = None,
+    key_type: KeyTypeOption = "sr25519",
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
@@ -81,7 +87,7 @@ def submit(
     from faas_sdk import Fork
 
     program = _program(file, code, language)
-    with _client(rpc, tangle, blueprint, service, key, endpoint, api_key) as client, _sdk_errors():
+    with _client(rpc, tangle, blueprint, service, key, endpoint, api_key, key_type) as client, _sdk_errors():
         job = client.submit_job(
             code=program.code,
             language=program.language,
@@ -115,13 +121,14 @@ def create_snapshot(
     blueprint: BlueprintOption = None,
     service: ServiceOption = None,
     key: KeyOption = None,
+    key_type: KeyTypeOption = "sr25519",
     endpoint: EndpointOption = None,
     api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Job 2: run a program and keep its machine; the snapshot is the result's state root."""
     program = _program(file, code, language)
-    with _client(rpc, tangle, blueprint, service, key, endpoint, api_key) as client, _sdk_errors():
+    with _client(rpc, tangle, blueprint, service, key, endpoint, api_key, key_type) as client, _sdk_errors():
         job = client.create_snapshot(
             code=program.code,
             language=program.language,
@@ -143,10 +150,11 @@ def restore(
     blueprint: BlueprintOption = None,
     service: ServiceOption = None,
     key: KeyOption = None,
+    key_type: KeyTypeOption = "sr25519",
     as_json: JsonOption = False,
 ) -> None:
     """Job 3: have the operators show that they hold a snapshot."""
-    with _client(rpc, tangle, blueprint, service, key) as client, _sdk_errors():
+    with _client(rpc, tangle, blueprint, service, key, key_type=key_type) as client, _sdk_errors():
         job = client.restore_snapshot(snapshot, on_progress=note)
         _conclude(client, job, wait, timeout, receipt, as_json)
 
@@ -164,12 +172,13 @@ def branch(
     blueprint: BlueprintOption = None,
     service: ServiceOption = None,
     key: KeyOption = None,
+    key_type: KeyTypeOption = "sr25519",
     as_json: JsonOption = False,
 ) -> None:
     """Job 4: fork a snapshot; the fork is the result's state root."""
     from faas_sdk import Fork
 
-    with _client(rpc, tangle, blueprint, service, key) as client, _sdk_errors():
+    with _client(rpc, tangle, blueprint, service, key, key_type=key_type) as client, _sdk_errors():
         job = client.create_branch(snapshot, Fork(seed, 0, identity.encode()), on_progress=note)
         _conclude(client, job, wait, timeout, receipt, as_json)
 
@@ -187,10 +196,11 @@ def merge(
     blueprint: BlueprintOption = None,
     service: ServiceOption = None,
     key: KeyOption = None,
+    key_type: KeyTypeOption = "sr25519",
     as_json: JsonOption = False,
 ) -> None:
     """Job 5: merge the files of snapshots; the merged one is the result's state root."""
-    with _client(rpc, tangle, blueprint, service, key) as client, _sdk_errors():
+    with _client(rpc, tangle, blueprint, service, key, key_type=key_type) as client, _sdk_errors():
         job = client.merge_branches(branches, base=base, strategy=strategy, on_progress=note)
         _conclude(client, job, wait, timeout, receipt, as_json)
 
@@ -289,6 +299,7 @@ def _client(
     key: str | None,
     endpoint: str | None = None,
     api_key: str | None = None,
+    key_type: str = "sr25519",
 ) -> TangleFaaSClient:
     from faas_sdk import TangleFaaSClient
 
@@ -302,6 +313,7 @@ def _client(
             tangle=place.tangle,
             endpoint=endpoint,
             api_key=api_key,
+            key_type=key_type,
         )
 
 

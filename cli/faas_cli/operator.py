@@ -18,6 +18,7 @@ from faas_cli.console import note, print_json, run_async
 from faas_cli.database import database
 from faas_cli.doctor import doctor
 from faas_cli.operator_run import run
+from faas_cli.operator_substrate import read_status, refuse_registration
 from faas_cli.place import (
     BlueprintOption,
     Place,
@@ -58,9 +59,12 @@ def register(
     """Make a key if there is none, stake, register for the blueprint, approve open service requests.
 
     The key is kept encrypted under FAAS_KEYSTORE_PASSWORD. On a local devnet the account is funded.
-    Every step that was taken already is passed over, so it can be run again.
+    Every step that was taken already is passed over, so it can be run again. On a Substrate chain it makes
+    the key and says what to do with Tangle's own tools.
     """
     place = find_place(rpc, tangle, blueprint, staking=staking_router)
+    if place.tangle is None:
+        refuse_registration(keystore, _password(), place.blueprint_id)
     report = run_async(_register(place, keystore, rpc_address, stake))
     if as_json:
         print_json(report)
@@ -85,6 +89,7 @@ async def _register(
     account = keystore.load(path, password) if path.exists() else keystore.create(path, password)
     own = address(account.address)
     note(f"operator {own}, key in {path}")
+    assert place.tangle is not None
     target = address(place.tangle)
     async with Rpc(place.rpc_url) as rpc:
         epoch = await probe_epoch(rpc, target)
@@ -132,7 +137,10 @@ def status(
 ) -> None:
     """Show this operator's standing on-chain and the jobs in its store."""
     place = find_place(rpc, tangle, blueprint, staking=staking_router)
-    report = run_async(_status(place, keystore))
+    if place.tangle is None:
+        report = run_async(read_status(place.rpc_url, place.blueprint_id, keystore))
+    else:
+        report = run_async(_status(place, keystore))
     if as_json:
         print_json(report)
     else:
@@ -151,6 +159,7 @@ async def _status(place: Place, keystore_path: Path | None) -> dict[str, object]
     own = keystore.stored_address(keystore_path or settings.keystore_path)
     with closing(Store.open(database_url(settings, Secrets()))) as store:
         jobs = {str(state): count for state, count in store.count_by_state().items()}
+    assert place.tangle is not None
     target = address(place.tangle)
     async with Rpc(place.rpc_url) as rpc:
         router = _staking_router(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -36,7 +37,8 @@ class Place:
 
     rpc_url: str
     """May be several, with commas in between."""
-    tangle: str
+    tangle: str | None
+    """The contract's address; None on a Substrate chain, whose pallet has none."""
     blueprint_id: int
     key: str | None = None
     staking: str | None = None
@@ -57,17 +59,20 @@ def find_place(
     key: str | None = None,
     staking: str | None = None,
 ) -> Place:
-    """Fill what is not given from the local devnet. Raises MissingPrerequisite when there is none."""
+    """Fill what is not given from the local devnet. Raises MissingPrerequisite when there is none.
+
+    Where no contract is given, the endpoint is asked whether it is a Substrate node."""
     from faas_cli.running import DEVNET_FILE
     from faas_microvm.home import default_home
     from faas_operator.devnet import deployment as deployments
 
-    if rpc and tangle and blueprint is not None:
-        return Place(rpc, tangle, blueprint, key, staking)
+    if rpc and blueprint is not None and (tangle or _is_substrate(rpc)):
+        return Place(rpc, tangle or None, blueprint, key, staking)
     advert = default_home() / DEVNET_FILE
     if rpc or not advert.is_file():
         raise MissingPrerequisite(
-            "give --rpc, --tangle and --blueprint, or start a local chain with `faas up` or `faas devnet`"
+            "give --rpc, --tangle (a Substrate chain has none) and --blueprint, or start a local chain with "
+            "`faas up` or `faas devnet`"
         )
     local = deployments.read(advert)
     return Place(
@@ -78,3 +83,9 @@ def find_place(
         staking or local.staking,
         local=True,
     )
+
+
+def _is_substrate(rpc: str) -> bool:
+    from faas_operator.chain.substrate.rpc import is_substrate_node
+
+    return asyncio.run(is_substrate_node(rpc))

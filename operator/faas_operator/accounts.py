@@ -18,7 +18,7 @@ from faas_operator import audit, payers
 from faas_operator.account_record import Account, AccountLimits
 from faas_operator.account_tables import AccountRow, AddressRow
 from faas_operator.execution_record import Conflict
-from faas_operator.payers import PAYING_NETWORK, hand_over
+from faas_operator.payers import PAYING_NETWORKS, hand_over
 from faas_operator.statement import Statement
 from faas_operator.transactions import lock, reading
 
@@ -167,7 +167,7 @@ class AccountStore:
             AddressRow(network=network, address=address, account=account_id, created_at=self._clock())
         )
         session.flush()
-        if network == PAYING_NETWORK:
+        if network in PAYING_NETWORKS:
             hand_over(session, self._clock(), Address(address), account_id)
         audit.record(session, self._clock, actor, "address.bound", account_id, address, network=network)
 
@@ -191,7 +191,7 @@ def row_of(session: Session, account_id: str, for_update: bool = False) -> Accou
 
 def _keep_binding(session: Session, network: str, address: str) -> None:
     """Nobody else binds the address, or books what it has paid, before the transaction ends."""
-    lock(session, payers.LOCK if network == PAYING_NETWORK else f"address {network} {address}")
+    lock(session, payers.LOCK if network in PAYING_NETWORKS else f"address {network} {address}")
 
 
 def checked_name(name: str) -> str:

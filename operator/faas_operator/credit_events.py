@@ -79,6 +79,8 @@ class Rates:
     """A token's smallest units for one credit; a token that is not here buys none."""
     claimed: int = 0
     """Nanocredits for one of the protocol's credits; 0: they buy none."""
+    burned: int | None = None
+    """Smallest units of a Substrate chain's token that are burned for one credit; None: they buy none."""
 
 
 class CreditEventStore:
@@ -221,6 +223,9 @@ def _postings(session: Session, row: CreditEventRow, rates: Rates) -> list[Posti
         case CreditEventKind.CLAIMED:
             granted = int(row.amount) * rates.claimed
             return _credit(f"claims:{row.chain_id}:{row.contract}", own, granted)
+        case CreditEventKind.BURNED:
+            granted = _nanocredits(int(row.amount), rates.burned)
+            return _credit(f"burns:{row.chain_id}:{row.contract}", own, granted)
         case CreditEventKind.SETTLED:
             amount = _share(session, row, left)
             return [Posting(purse, amount), Posting(PROCEEDS, -amount)]

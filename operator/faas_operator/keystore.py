@@ -11,6 +11,7 @@ from eth_account import Account
 from eth_account.signers.local import LocalAccount
 from eth_keys.main import KeyAPI
 
+from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import FatalError
 from faas_blueprint.receipt import Address, address
 
@@ -57,6 +58,11 @@ def stored_address(path: Path) -> Address:
         return address("0x" + str(json.loads(path.read_text())["address"]).removeprefix("0x"))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise FatalError(f"{path} is not a keystore: {error}") from error
+
+
+def address_of(key: bytes) -> Address:
+    """The address of an uncompressed public key."""
+    return address("0x" + keccak256(key[1:])[-20:].hex())
 
 
 def public_key(account: LocalAccount) -> bytes:

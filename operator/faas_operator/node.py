@@ -23,6 +23,7 @@ from eth_utils.exceptions import ValidationError
 from faas_blueprint.errors import FatalError, InvalidRequest, MissingPrerequisite
 from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, price_table_from_json
 from faas_blueprint.receipt import Address, address
+from faas_blueprint.tangle.credit_events import CreditEventKind
 from faas_microvm.engine import Engine
 from faas_operator import keystore
 from faas_operator.bookkeeping import Bookkeeping
@@ -34,6 +35,8 @@ from faas_operator.chain.payment_token import PaymentToken
 from faas_operator.chain.sender import TransactionSender
 from faas_operator.chain.substrate import key as substrate_key
 from faas_operator.chain.substrate.adapter import SubstrateAdapter
+from faas_operator.chain.substrate.credits import SubstrateCredits
+from faas_operator.chain.substrate.dry import DrySubstrateAdapter
 from faas_operator.chain.substrate.rpc import is_substrate_node
 from faas_operator.charging import Terms
 from faas_operator.court import Court
@@ -136,16 +139,31 @@ class Node:
         return Settlement(self.chain.rpc, self.chain.sender, contract, limits)
 
     def _follower(self) -> DepositFollower | None:
+        if isinstance(self.chain, SubstrateAdapter):
+            return self._grants_follower(self.chain)
         contracts = [
             item for item in (self.settings.credits, self.settings.tangle_credits) if item is not None
         ]
-        if not contracts or not isinstance(self.chain, EvmAdapter):
+        if not contracts:
             return None
         chain = CreditsChain(self.chain.rpc, self.chain.chain_id, contracts)
         units = {Address(token): amount for token, amount in self.settings.credit_rates.items()}
         rates = Rates(units, self.settings.claimed_nanocredits)
         name = f"credits {self.chain.chain_id}/{' '.join(contracts)}"
         return DepositFollower(chain, self.store.credit_events, self.settings, rates, name)
+
+    def _grants_follower(self, chain: SubstrateAdapter) -> DepositFollower | None:
+        worth = {
+            CreditEventKind.BURNED: self.settings.burn_rate,
+            CreditEventKind.CLAIMED: self.settings.claimed_nanocredits,
+        }
+        kinds = [kind for kind, value in worth.items() if value]
+        if not kinds:
+            return None
+        source = SubstrateCredits(chain.runtime, chain.chain_id, chain.tangle, kinds)
+        rates = Rates(claimed=self.settings.claimed_nanocredits, burned=self.settings.burn_rate)
+        name = f"credits {chain.chain_id}/{' '.join(kinds)}"
+        return DepositFollower(source, self.store.credit_events, self.settings, rates, name)
 
 
 def terms_of(settings: Settings) -> Terms:
@@ -212,24 +230,30 @@ async def open_dry_node(settings: Settings, secrets: Secrets, engine: Engine) ->
 
     Needs no keystore and leaves the settings' database alone. Raises as `open_node` does.
     """
-    tangle, blueprint_id = _place(settings)
     account = Account.create()
     with (
         tempfile.TemporaryDirectory(prefix="faas-dry-") as folder,
         closing(Store.open(f"sqlite:///{folder}/operator.sqlite")) as store,
     ):
-        async with await DryAdapter.connect(
-            secrets.rpc_url.get_secret_value(),
-            tangle,
-            blueprint_id,
-            account,
-            chain_id=settings.chain_id,
-            service_id=settings.service_id,
-        ) as chain:
+        async with await _connect_dry(settings, secrets.rpc_url.get_secret_value(), account) as chain:
             first = (await chain.head()).number + 1
-            unpaid = {"billing": False, "credits": None, "chain_id": chain.chain_id}
+            evm_chain = chain.chain_id if isinstance(chain, EvmAdapter) else None
+            unpaid = {"billing": False, "credits": None, "burn_rate": None, "chain_id": evm_chain}
             now = settings.model_copy(update={"start_block": first, **unpaid})
             yield Node(chain, engine, Signer.from_account(account), store, now)
+
+
+async def _connect_dry(
+    settings: Settings, rpc_url: str, account: LocalAccount
+) -> DryAdapter | DrySubstrateAdapter:
+    if settings.tangle is None and await is_substrate_node(rpc_url):
+        if settings.blueprint_id is None:
+            raise MissingPrerequisite("set FAAS_BLUEPRINT_ID to the id of the blueprint to serve")
+        return await DrySubstrateAdapter.follow(rpc_url, settings.blueprint_id, settings.service_id)
+    tangle, blueprint_id = _place(settings)
+    return await DryAdapter.connect(
+        rpc_url, tangle, blueprint_id, account, chain_id=settings.chain_id, service_id=settings.service_id
+    )
 
 
 async def _connect(
@@ -257,7 +281,10 @@ async def _connect_substrate(
     if secrets.account_password is None:
         raise MissingPrerequisite("set FAAS_ACCOUNT_PASSWORD to the password of the Substrate account's file")
     if settings.credits is not None or settings.tangle_credits is not None:
-        raise MissingPrerequisite("deposits are followed on EVM chains only: unset FAAS_CREDITS")
+        raise MissingPrerequisite(
+            "FAAS_CREDITS and FAAS_TANGLE_CREDITS name contracts, of which a Substrate chain has none: unset "
+            "them; FAAS_BURN_RATE and FAAS_CLAIMED_NANOCREDITS say what its pallet's credits are worth"
+        )
     key = substrate_key.load(settings.account_path, secrets.account_password.get_secret_value())
     chain = await SubstrateAdapter.connect(
         rpc_url, settings.blueprint_id, key, receipt_key, service_id=settings.service_id

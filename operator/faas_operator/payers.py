@@ -14,8 +14,8 @@ from faas_blueprint.tangle.credit_events import account_named
 from faas_operator.account_tables import AddressRow
 from faas_operator.ledger import Cause, Posting, available, balance, post
 
-PAYING_NETWORK = "ethereum"
-"""Whose addresses pay."""
+ETHEREUM, SUBSTRATE = PAYING_NETWORKS = ("ethereum", "substrate")
+"""Whose addresses pay: of 20 bytes, and of 32."""
 
 LOCK = "payers"
 """Held while a payment is booked or an address is bound: whose it is does not change in between."""
@@ -26,7 +26,7 @@ def account_of(session: Session, account_id: Digest, payer: Address) -> str:
     named = account_named(account_id)
     if named is not None:
         return named
-    row = session.get(AddressRow, (PAYING_NETWORK, payer))
+    row = session.get(AddressRow, (ETHEREUM if len(payer) == 42 else SUBSTRATE, payer))
     return payer if row is None else row.account
 
 

@@ -119,7 +119,7 @@ class PaymentStore:
 
     def account_of(self, payer: Address) -> Account | None:
         """The account that an address is bound to."""
-        bound = self._accounts.of_address(payers.PAYING_NETWORK, payer)
+        bound = self._accounts.of_address(payers.ETHEREUM, payer)
         return None if bound is None else self._accounts.get(bound)
 
     def find(self, domain: TokenDomain, authorization: Authorization) -> Payment | None:
@@ -234,9 +234,7 @@ class PaymentStore:
             lock(session, payers.LOCK)
             row = _reserved(session, number)
             if row is not None:
-                account = self._accounts.row_of_proven_address(
-                    session, payers.PAYING_NETWORK, row.payer, ACTOR
-                ).id
+                account = self._accounts.row_of_proven_address(session, payers.ETHEREUM, row.payer, ACTOR).id
                 self._change(
                     session, row, PaymentState.SETTLED, account=account, transaction_hash=transaction_hash,
                     block_number=block.number, block_hash=block.block_hash,

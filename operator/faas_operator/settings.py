@@ -171,12 +171,15 @@ class Settings(_Sourced):
     tangle_credits: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Address of Tangle's own Credits contract, if what it grants is to count."""
     claimed_nanocredits: int = Field(0, ge=0, le=10**18)
-    """What one of its credits is worth here."""
+    """What one of its credits is worth here, and one of a Substrate chain's pallet."""
+    burn_rate: int | None = Field(None, ge=1)
+    """On a Substrate chain: smallest units of its token that are burned for a credit; default: burns do not
+    count."""
     x402_token: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Token with EIP-3009 that callers without an account pay single runs with; it must be in the rates."""
     x402_pay_to: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Who is paid then; default: the operator's address."""
-    sweep_seconds: float = Field(3600.0, gt=0)
+   sweep_seconds: float = Field(3600.0, gt=0)
     """How often kept snapshots are charged."""
     settle_seconds: float = Field(3600.0, gt=0)
     """How often what was used is fetched from the credits contract, within what payers have signed."""

@@ -22,7 +22,7 @@ from faas_operator.charging import BY_CHAIN, BY_LEDGER, Charging
 from faas_operator.execution_record import UNFINISHED, ExecutionStatus
 from faas_operator.ledger import available, balance, held
 from faas_operator.ledger_tables import LedgerBalanceRow, PriceTableRow, StorageUsageRow, UsageRow
-from faas_operator.payers import PAYING_NETWORK
+from faas_operator.payers import PAYING_NETWORKS
 from faas_operator.tables import ExecutionRow, SnapshotRow
 from faas_operator.transactions import reading
 
@@ -188,7 +188,8 @@ class UsageBook:
 
 
 def _whose(account: str) -> ColumnElement[bool]:
-    payers = select(AddressRow.address).filter_by(network=PAYING_NETWORK, account=account)
+    paying = col(AddressRow.network).in_(PAYING_NETWORKS)
+    payers = select(AddressRow.address).filter_by(account=account).where(paying)
     return or_(col(UsageRow.account) == account, col(UsageRow.payer).in_(payers))
 
 

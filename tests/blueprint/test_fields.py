@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faas_blueprint import tlv
+from faas_blueprint.definition import faas_blueprint_definition
 from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import (
@@ -21,7 +22,7 @@ from faas_blueprint.job import (
     encode_job,
     job_digest,
 )
-from faas_blueprint.result import EXECUTE_RESULT
+from faas_blueprint.result import COMPACT_RESULT, EXECUTE_RESULT
 from faas_blueprint.tangle.fields import CHUNK, encode_types, from_fields, to_fields
 
 _LEAVES = {
@@ -40,18 +41,25 @@ _NAMES = st.sampled_from("abcdef")
 @st.composite
 def fields_with_values(draw: st.DrawFn, depth: int = 2) -> tuple[tlv.Field, tlv.Value]:
     """One field of a schema and a value of it."""
-    kinds = [*_LEAVES, *((tlv.Kind.OPTIONAL, tlv.Kind.LIST, tlv.Kind.STRUCT) if depth else ())]
+    nested = (tlv.Kind.OPTIONAL, tlv.Kind.LIST, tlv.Kind.STRUCT, tlv.Kind.ARRAY)
+    kinds = [*_LEAVES, *(nested if depth else ())]
     kind = draw(st.sampled_from(kinds))
     if kind in _LEAVES:
         return tlv.Field(kind, "x"), draw(_LEAVES[kind])
     if kind is tlv.Kind.STRUCT:
         members = draw(st.lists(fields_with_values(depth - 1), min_size=1, max_size=3))
-        named = [(tlv.Field(f.kind, f"m{i}", f.children), value) for i, (f, value) in enumerate(members)]
+        named = [
+            (tlv.Field(f.kind, f"m{i}", f.children, f.array_length), value)
+            for i, (f, value) in enumerate(members)
+        ]
         return tlv.struct("x", *(f for f, _ in named)), {f.name: value for f, value in named}
     child, value = draw(fields_with_values(depth - 1))
     if kind is tlv.Kind.OPTIONAL:
         # TLV cannot tell an absent value from one that takes no bytes
         return tlv.optional("x", child), draw(st.sampled_from([value, None]))
+    if kind is tlv.Kind.ARRAY:
+        count = draw(st.integers(1, 3))
+        return tlv.Field(kind, "x", (child,), count), [value] * count
     return tlv.list_of("x", child), draw(st.sampled_from([[], [value], [value] * 3, [value] * (CHUNK + 1)]))
 
 
@@ -91,6 +99,21 @@ def test_what_a_field_cannot_hold_is_refused():
         to_fields(schema, payload)
     with pytest.raises(InvalidRequest, match="UINT256 has no Field"):
         encode_types([tlv.Field(tlv.Kind.UINT256, "x")])
+    with pytest.raises(InvalidRequest, match="ARRAY has no Field"):
+        encode_types([tlv.Field(tlv.Kind.ARRAY, "x", (tlv.Field(tlv.Kind.BOOL, "y"),), CHUNK + 1)])
+
+
+def test_every_job_of_the_blueprint_can_be_carried():
+    for job in faas_blueprint_definition().jobs:
+        assert encode_types(job.parameters)
+        assert encode_types(job.result)
+
+
+def test_the_long_and_the_short_schema_of_a_result_carry_the_same_payload():
+    vectors = json.loads((Path(__file__).parents[1] / "vectors/fields.json").read_text())
+    for vector in vectors["results"]:
+        payload = bytes.fromhex(vector["payload"])
+        assert from_fields(COMPACT_RESULT, to_fields(COMPACT_RESULT, payload)) == payload
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00", b"\xff\xff\xff\xff"])

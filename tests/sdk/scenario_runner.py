@@ -101,13 +101,13 @@ def run(steps, calls):
 
 def main(file: str, part: str) -> None:
     steps = json.loads(Path(file).read_text())[part]
-    if part == "tangle":
+    if part in ("tangle", "substrate"):
         client = TangleFaaSClient(
             os.environ["FAAS_RPC_URL"],
             blueprint_id=int(os.environ["FAAS_BLUEPRINT_ID"]),
             private_key=os.environ["FAAS_PRIVATE_KEY"],
-            tangle=os.environ["FAAS_TANGLE"],
-            endpoint=os.environ["FAAS_ENDPOINT"],
+            tangle=os.environ.get("FAAS_TANGLE"),
+            endpoint=os.environ.get("FAAS_ENDPOINT"),
             poll_interval=0.05,
         )
         with client:

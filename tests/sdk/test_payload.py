@@ -136,13 +136,10 @@ def result_of(name: str) -> TangleResult:
     data = bytes.fromhex(chain["payload"][2:])
     posted = decode_posted(data)
     place = chain["call"]
-    from faas_sdk.guard import Deployment
     from faas_sdk.results import _receipt
-    from faas_sdk.rpc import Rpc
 
-    at = Deployment(Rpc("http://127.0.0.1:1"), place["tangle"])
     call = Submitted(place["service_id"], place["call_id"], "0x", bytes.fromhex(chain["inputs"][2:]), "0x", 1)
-    receipt = _receipt(at, call, posted, place["chain_id"], chain["operator"])
+    receipt = _receipt((place["chain_id"], place["tangle"]), call, posted, chain["operator"])
     assert posted.output is not None
     return TangleResult(
         call.service_id,

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faas_blueprint.job import EXECUTE_PARAMETERS
-from faas_blueprint.result import EXECUTE_RESULT
+from faas_blueprint.definition import faas_blueprint_definition
 from faas_blueprint.tangle.fields import encode_types
 
 sys.path.insert(0, str(Path(__file__).parent))  # the double's modules import each other by name
@@ -41,10 +40,10 @@ def double(runtime: Runtime) -> Iterator[SubstrateDevnetDouble]:
     def keyed(*people: Person) -> list[tuple[bytes, bytes]]:
         return [(person.account, person.receipt_key) for person in people]
 
+    definition = faas_blueprint_definition()
     state, jobs = make_genesis(
         runtime,
-        parameters=encode_types(EXECUTE_PARAMETERS),
-        result=encode_types(EXECUTE_RESULT),
+        jobs=[(encode_types(job.parameters), encode_types(job.result)) for job in definition.jobs],
         operators=keyed(OPERATOR, SECOND_OPERATOR),
         registered=keyed(REGISTERED_ONLY),
         callers=[CUSTOMER.account, OTHER_CUSTOMER.account],

@@ -16,20 +16,17 @@ FUNDS = 10**21
 def make_genesis(
     runtime: Runtime,
     *,
-    parameters: bytes,
-    result: bytes,
+    jobs: Sequence[tuple[bytes, bytes]],
     operators: Sequence[tuple[bytes, bytes]],
     registered: Sequence[tuple[bytes, bytes]],
     callers: Sequence[bytes],
 ) -> tuple[Storage, Jobs]:
-    """State and job types. `parameters` and `result` are job 0's Vec<FieldType>; operators serve, those who
-    are `registered` only do not; both are account ids with 65-byte keys. The first caller is owner."""
+    """State and job types. `jobs`: each one's parameters and result as Vec<FieldType>. Operators serve, those
+    who are `registered` only do not; both are account ids with 65-byte keys. The first caller is owner."""
     state = Storage(runtime)
     owner, *others = ["0x" + key.hex() for key in callers]
     serving = [("0x" + account.hex(), ([_commitment()],)) for account, _ in operators]
-    state.entries[state.key("Services", "Blueprints", BLUEPRINT_ID)] = callers[0] + _blueprint(
-        parameters, result
-    )
+    state.entries[state.key("Services", "Blueprints", BLUEPRINT_ID)] = callers[0] + blueprint(jobs)
     state.put("Services", "NextBlueprintId", BLUEPRINT_ID + 1)
     state.put("Services", "NextInstanceId", SERVICE_ID + 1)
     state.put("Services", "NextJobCallId", 40)  # it counts calls of all services
@@ -51,7 +48,7 @@ def make_genesis(
         state.put("Services", "Operators", BLUEPRINT_ID, "0x" + account.hex(), preferences)
     for account in (*callers, *(account for account, _ in (*operators, *registered))):
         fund(state, account, FUNDS)
-    return state, {BLUEPRINT_ID: [(parameters, result)]}
+    return state, {BLUEPRINT_ID: list(jobs)}
 
 
 def fund(state: Storage, account: bytes, amount: int) -> None:
@@ -66,10 +63,15 @@ def _commitment() -> dict[str, object]:
     return {"asset": {"Custom": 0}, "exposure_percent": 50}
 
 
-def _blueprint(parameters: bytes, result: bytes) -> bytes:
-    """A ServiceBlueprint: metadata with a name only, one job, no contract, no sources, fixed membership."""
+def blueprint(jobs: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A ServiceBlueprint: metadata with a name only, its jobs, no contract, no sources, fixed membership."""
     name = b"Verified execution"
     metadata = compact(len(name)) + name + bytes(7)
-    job = compact(7) + b"execute" + b"\0" + parameters + result + b"\0" + bytes(16)
+    listed = compact(len(jobs)) + b"".join(_job(number, *types) for number, types in enumerate(jobs))
     manager = b"\0" + bytes(20)
-    return metadata + compact(1) + job + compact(0) * 2 + manager + b"\0" + compact(0) + compact(1) + b"\0"
+    return metadata + listed + compact(0) * 2 + manager + b"\0" + compact(0) + compact(1) + b"\0"
+
+
+def _job(number: int, parameters: bytes, result: bytes) -> bytes:
+    name = b"execute" if number == 0 else b"job %d" % number
+    return compact(len(name)) + name + b"\0" + parameters + result + b"\0" + bytes(16)

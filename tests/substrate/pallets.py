@@ -95,6 +95,11 @@ class Execution:
                 self._submit_result(who, call)
             case "Credits", "burn":
                 self._burn(who, int(call.values["amount"]))
+            case "Credits", "claim_credits":  # any amount: what staking earns is not in here
+                self.emit(
+                    "Credits", "CreditsClaimed", who=who, amount_claimed=call.values["amount_to_claim"],
+                    offchain_account_id=call.values["offchain_account_id"],
+                )  # fmt: skip
             case _:
                 raise NotImplementedError(f"{call.pallet}.{call.name} is not in the double")
 

@@ -16,8 +16,8 @@ from typing import Any, Self
 
 from aiohttp import WSMsgType, web
 from blocks import Block, BlockTree
-from extrinsics import InvalidTransaction, hash_of
-from pallets import Jobs
+from extrinsics import InvalidTransaction, hash_of, parse_signed
+from pallets import Jobs, fee_of
 from runtime_metadata import Runtime
 from storage import Storage
 
@@ -309,6 +309,10 @@ class SubstrateDevnetDouble:
         if self.swallow:
             del self.tree.pool[signed.hash]
         return signed.hash
+
+    def rpc_payment_queryInfo(self, raw: str, _at: str | None = None) -> object:
+        fee = fee_of(parse_signed(bytes.fromhex(raw[2:])))
+        return {"weight": {"ref_time": 1, "proof_size": 0}, "class": "normal", "partialFee": str(fee)}
 
     def rpc_author_pendingExtrinsics(self) -> list[str]:
         return ["0x" + signed.raw.hex() for signed in self.tree.pool.values()]

@@ -111,7 +111,7 @@ async def test_only_permitted_callers_get_a_call(double):
     with pytest.raises(CallFailed, match="BadOrigin"):
         await submit(double, PAYLOAD, OPERATOR)
     with pytest.raises(CallFailed, match=r"Services\.JobDefinitionNotFound"):
-        await submit(double, PAYLOAD, job=5)
+        await submit(double, PAYLOAD, job=50)
 
 
 @pytest.mark.parametrize("operator", [OPERATOR, SECOND_OPERATOR], ids=lambda person: person.scheme)

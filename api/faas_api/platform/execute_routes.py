@@ -58,7 +58,7 @@ def router(executions: ExecutionService, access: Access, payments: PayPerRequest
     """The route over one service; with `payments`, callers without a key pay for each run."""
     routes = APIRouter(tags=["executions"], route_class=MultipartRoute)
     answering = Answering(executions)
-    paying = None if payments is None else Paying(payments, _shaped)
+    paying = None if payments is None else Paying(payments, _answer)
     runner = access.account_to(Scope.EXECUTE) if paying is None else access.account_or_none_to(Scope.EXECUTE)
 
     @routes.post(

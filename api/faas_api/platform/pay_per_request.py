@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from fastapi import Header, Request, Response
-from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from faas_api.cut_off import while_connected
@@ -48,11 +47,11 @@ class Paying:
     def __init__(
         self,
         payments: PayPerRequest,
-        shape: Callable[[AnyExecuteRequest, ExecutionRecord], dict[str, object]],
+        shaped: Callable[[AnyExecuteRequest, ExecutionRecord, int, Mapping[str, str]], Response],
     ) -> None:
-        """`shape` makes an answer in the fields of the form that was asked with."""
+        """`shaped` makes an answer in the fields of the form that was asked with."""
         self._payments = payments
-        self._shape = shape
+        self._shaped = shaped
 
     async def answer(
         self, body: AnyExecuteRequest, request: Request, header: str | None, prefers_async: bool
@@ -84,7 +83,7 @@ class Paying:
         payment, record = await while_connected(request, paying)
         headers = {RESPONSE_HEADER: response_header(payment, self._payments.domain)}
         try:
-            return JSONResponse(self._shape(body, require_in_time(record)), headers=headers)
+            return self._shaped(body, require_in_time(record), 200, headers)
         except RequestError as error:  # its time was up: paid for all the same
             answer = refusal(error)
             answer.headers.update(headers)

@@ -1,8 +1,6 @@
 """What the credits contracts say in their logs, in one form: ours (`FaaSCredits`) and the protocol's own
-(`Credits`, which grants what was earned by staking).
-
-The Substrate pallet's `CreditsGrantedFromBurn` is not here: it is no EVM log and names no account of a node;
-another follower would make the same `CreditEvent` of it.
+(`Credits`, which grants what was earned by staking). What Substrate's pallet says is no log: its follower makes
+the same `CreditEvent` of it.
 """
 
 from __future__ import annotations
@@ -32,6 +30,8 @@ class CreditEventKind(StrEnum):
     REFUNDED = "refunded"
     CLAIMED = "claimed"
     """Granted by the protocol; no money stands behind it."""
+    BURNED = "burned"
+    """Granted by the protocol's pallet for burned tokens; names no account, and the money is not ours."""
 
 
 @dataclass(frozen=True, slots=True)

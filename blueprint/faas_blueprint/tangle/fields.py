@@ -6,7 +6,7 @@ Fields, kind for kind, but for these, which the pallet does not have or bounds a
 
 - String: a List of String, cut where characters end.
 - Bytes: a List of Lists of Uint8. Bytes32, FixedBytes and Address: an Array of Uint8.
-- List: a List of Lists of the item.
+- List: a List of Lists of the item. An Array is one, of 1,024 items at the most.
 
 Every chunk but the last is as full as it can be. Structs carry no names. Pure; no client library.
 """
@@ -156,6 +156,9 @@ def _type_of(field: tlv.Field) -> bytes:
             return bytes([_Type.LIST, _Type.LIST, _Type.UINT8])
         case tlv.Kind.ADDRESS | tlv.Kind.BYTES32 | tlv.Kind.FIXED_BYTES:
             return bytes([_Type.ARRAY]) + _width(field).to_bytes(8, "little") + _BYTE
+        case tlv.Kind.ARRAY if field.array_length <= CHUNK:
+            width = field.array_length.to_bytes(8, "little")
+            return bytes([_Type.ARRAY]) + width + _type_of(field.children[0])
         case tlv.Kind.OPTIONAL:
             return bytes([_Type.OPTIONAL]) + _type_of(field.children[0])
         case tlv.Kind.LIST:
@@ -199,6 +202,9 @@ def _encode_members(field: tlv.Field, value: tlv.Value) -> bytes:
     if isinstance(value, Sequence):
         child = field.children[0]
         kind = _type_of(child)
+        if field.kind is tlv.Kind.ARRAY:
+            items = b"".join(_encode(child, item) for item in value)
+            return bytes([_Value.ARRAY]) + kind + _compact(len(value)) + items
         inner = (_list(kind, (_encode(child, item) for item in chunk)) for chunk in _chunks(value))
         return _list(bytes([_Type.LIST]) + kind, inner)
     raise InvalidRequest(f"{field.name}: {field.kind.name} has no Field on Substrate")
@@ -264,6 +270,8 @@ def _decode(field: tlv.Field, reader: _Reader, path: str) -> tlv.Value:
             return _decode_struct(field, reader, path)
         case tlv.Kind.LIST:
             return _decode_items(field.children[0], reader, path)
+        case tlv.Kind.ARRAY:
+            return _decode_array(field, reader, path)
     reader.expect(bytes([_Value.ARRAY]) + _BYTE, path)
     if reader.compact() != _width(field):
         raise InvalidRequest(f"{path}: {_width(field)} bytes expected", {"field": path})
@@ -289,6 +297,14 @@ def _decode_items(child: tlv.Field, reader: _Reader, path: str) -> list[tlv.Valu
         return _decode_list(reader, kind, path, lambda: _decode(child, reader, path))
 
     return [item for items in _decode_list(reader, bytes([_Type.LIST]) + kind, path, chunk) for item in items]
+
+
+def _decode_array(field: tlv.Field, reader: _Reader, path: str) -> list[tlv.Value]:
+    child = field.children[0]
+    reader.expect(bytes([_Value.ARRAY]) + _type_of(child), path)
+    if reader.compact() != field.array_length:
+        raise InvalidRequest(f"{path}: {field.array_length} items expected", {"field": path})
+    return [_decode(child, reader, path) for _ in range(field.array_length)]
 
 
 def _decode_list(reader: _Reader, kind: bytes, path: str, item: Callable[[], T]) -> list[T]:

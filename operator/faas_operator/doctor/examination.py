@@ -12,6 +12,7 @@ from faas_operator.chain.rpc import Reverted, Rpc
 from faas_operator.doctor import chain, host, machine
 from faas_operator.doctor.finding import Finding, examined, failed, skipped
 from faas_operator.doctor.key import check_keystore, own_address
+from faas_operator.doctor.substrate import examine_substrate
 from faas_operator.settings import Secrets, Settings
 
 _CHAIN_CHECKS = ("stake", "registration", "services", "balance", "registered measurement")
@@ -24,7 +25,8 @@ class Deployment:
     """What the chain is asked about."""
 
     rpc_url: str
-    tangle: Address
+    tangle: Address | None
+    """None on a Substrate chain."""
     blueprint_id: int
     staking_router: Address | None
 
@@ -58,18 +60,22 @@ async def examine(
         for name in ("rpc", "chain time", "tangle", *_CHAIN_CHECKS):
             yield skipped(name, "no chain is given")
         return
-    async for finding in _examine_chain(settings, deployment, measured):
+    if deployment.tangle is None:
+        checks = examine_substrate(settings, secrets, deployment.rpc_url, deployment.blueprint_id)
+    else:
+        checks = _examine_chain(settings, deployment, deployment.tangle, measured)
+    async for finding in checks:
         yield finding
 
 
 async def _examine_chain(
-    settings: Settings, deployment: Deployment, measured: Digest | None
+    settings: Settings, deployment: Deployment, tangle: Address, measured: Digest | None
 ) -> AsyncIterator[Finding]:
     async with Rpc(deployment.rpc_url, attempts=2) as rpc:
         yield await examined("rpc", chain.check_rpc(rpc, settings.chain_id), _RPC)
         yield await examined("chain time", chain.check_head(rpc), _RPC)
         try:
-            finding, epoch = await chain.find_epoch(rpc, deployment.tangle)
+            finding, epoch = await chain.find_epoch(rpc, tangle)
         except FaaSError as error:
             yield failed("tangle", error.message, "check FAAS_TANGLE and FAAS_RPC_URL")
             for name in _CHAIN_CHECKS:
@@ -79,7 +85,7 @@ async def _examine_chain(
         view = chain.ChainView(
             rpc,
             epoch,
-            deployment.tangle,
+            tangle,
             deployment.blueprint_id,
             own_address(settings.keystore_path),
             deployment.staking_router,

@@ -20,6 +20,7 @@ from faas_sdk.errors import (
     ResultUnreadable,
     ServerError,
     SubmissionRefused,
+    SubstrateNotInstalled,
     TangleError,
     TransactionFailed,
     Unauthorized,
@@ -31,7 +32,8 @@ from faas_sdk.results import CallStatus, TangleResult
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream, StreamEvent
 from faas_sdk.submission import JobCall
-from faas_sdk.tangle import DEVNET_TANGLE, AsyncTangleFaaSClient, TangleFaaSClient
+from faas_sdk.tangle import AsyncTangleFaaSClient, TangleFaaSClient
+from faas_sdk.tangle_plans import DEVNET_TANGLE
 from faas_sdk.usage import CurrentUsage, Usage
 from faas_sdk.verification import Verification
 
@@ -68,6 +70,7 @@ __all__ = [
     "Stream",
     "StreamEvent",
     "SubmissionRefused",
+    "SubstrateNotInstalled",
     "TangleError",
     "TangleFaaSClient",
     "TangleResult",

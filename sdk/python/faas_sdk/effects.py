@@ -1,14 +1,14 @@
 """How one piece of logic serves two clients: plans, and what carries them out.
 
-A *plan* is a generator that yields what it wants done (a request, a pause) and is sent what came of
-it. It does no I/O, so it is written once; `run` carries it out blocking, `run_async` without.
+A *plan* is a generator that yields what it wants done (a request, a pause, a long computation) and is sent
+what came of it. It does no I/O, so it is written once; `run` carries it out blocking, `run_async` without.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
@@ -35,6 +35,13 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """A computation that takes long: an event loop is not held up by it."""
+
+    do: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """An answer, of whatever status. Header names are in lower case."""
 
@@ -52,7 +59,7 @@ class Lost:
     """Whether the request may have reached the other side."""
 
 
-Effect = Request | Pause
+Effect = Request | Pause | Work
 Reply = Response | Lost | None
 Plan = Generator[Effect, Reply, T]
 
@@ -72,6 +79,13 @@ def pause(seconds: float) -> Plan[None]:
     yield Pause(seconds)
 
 
+def work(compute: Callable[[], T]) -> Plan[T]:
+    """What a long computation gives."""
+    made: list[T] = []
+    yield Work(lambda: made.append(compute()))
+    return made[0]
+
+
 def run(plan: Plan[T], http: httpx.Client) -> T:
     """Carry a plan out, blocking."""
     reply: Reply = None
@@ -84,6 +98,9 @@ def run(plan: Plan[T], http: httpx.Client) -> T:
             reply = None
             if isinstance(effect, Pause):
                 time.sleep(effect.seconds)
+                continue
+            if isinstance(effect, Work):
+                effect.do()
                 continue
             try:
                 reply = _response(
@@ -107,6 +124,9 @@ async def run_async(plan: Plan[T], http: httpx.AsyncClient) -> T:
             reply = None
             if isinstance(effect, Pause):
                 await asyncio.sleep(effect.seconds)
+                continue
+            if isinstance(effect, Work):
+                await asyncio.to_thread(effect.do)
                 continue
             try:
                 reply = _response(

@@ -12,6 +12,7 @@ FaaSError
 │   ├── InsufficientResources 507 INSUFFICIENT_RESOURCES
 │   └── ServerError          everything else
 ├── ConnectionFailed         nothing answered, or what answered cannot be read
+├── SubstrateNotInstalled    the endpoint is a Substrate node, and the extra that it takes is not there
 └── TangleError              of the chain
     ├── SubmissionRefused    this client would not send it; `reason` says why, nothing was paid
     ├── TransactionFailed    it was sent and reverted
@@ -101,6 +102,16 @@ class RateLimitError(ApiError):
 
 class ConnectionFailed(FaaSError):
     """Nothing answered, or what answered cannot be read."""
+
+
+class SubstrateNotInstalled(FaaSError):
+    """The endpoint is a Substrate node, and the extra that it takes is not there."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this endpoint is a Substrate node, which takes more than is installed: "
+            "pip install 'tangle-faas-sdk[substrate]'"
+        )
 
 
 class TangleError(FaaSError):

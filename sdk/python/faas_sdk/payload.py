@@ -76,6 +76,13 @@ RESULT: tuple[Field, ...] = (
     _bytes("signature"),
 )
 
+COMPACT_RESULT: tuple[Field, ...] = (
+    Field(Kind.ARRAY, "words", (Field(Kind.BYTES32, "word"),), 9),
+    Field(Kind.FIXED_BYTES, "rest", (), 19),
+    *RESULT[-2:],
+)
+"""The same layout in fewer fields: the schema of the other jobs' results."""
+
 STATUSES = ("exited", "signaled", "timeout", "out_of_memory", "failed")
 """How a job ended, by number."""
 

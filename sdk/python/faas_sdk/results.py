@@ -29,7 +29,7 @@ class TangleResult:
     service_id: int
     call_id: int
     operator: str
-    """Who posted it."""
+    """Who posted it; on a Substrate chain, the address of the key that the account is registered with."""
     status: str
     """`exited`, `signaled`, `timeout`, `out_of_memory` or `failed`."""
     exit_code: int
@@ -109,7 +109,7 @@ class CallStatus:
     caller: str
     transaction_hash: str
     completed: bool
-    """Whether as many results are there as the service asks for."""
+    """Whether as many results are there as the service asks for; on a Substrate chain, any."""
     results: tuple[TangleResult, ...]
 
 
@@ -196,6 +196,19 @@ def read_result(at: Deployment, call: Submitted, log: Log, endpoint: RestApi | N
     except ValueError as error:
         raise ResultUnreadable(f"what {operator} posted is not a result: {error}") from error
     chain_id = yield from at.rpc.number("eth_chainId")
+    place = (chain_id, at.tangle)
+    return (yield from make_result(call, posted, place, operator, log.transaction_hash, endpoint))
+
+
+def make_result(
+    call: Submitted,
+    posted: PostedOutcome,
+    place: tuple[int, str],
+    operator: str,
+    transaction_hash: str,
+    endpoint: RestApi | None,
+) -> Plan[TangleResult]:
+    """What was posted, with its receipt; `place` is chain id and contract. Raises ResultUnreadable."""
     stdout, stderr = posted.output or (None, None)
     stdout = yield from _stream(posted.stdout, stdout, endpoint)
     stderr = yield from _stream(posted.stderr, stderr, endpoint)
@@ -211,9 +224,9 @@ def read_result(at: Deployment, call: Submitted, log: Log, endpoint: RestApi | N
         stdout,
         stderr,
         truncated=posted.stdout.truncated or posted.stderr.truncated,
-        receipt=_receipt(at, call, posted, chain_id, operator),
+        receipt=_receipt(place, call, posted, operator),
         signature="0x" + posted.signature.hex(),
-        transaction_hash=log.transaction_hash,
+        transaction_hash=transaction_hash,
         inputs=call.inputs,
         posted=posted,
         files=files,
@@ -268,7 +281,7 @@ def read_output_file(result: TangleResult, path: str, endpoint: RestApi | None) 
     return content
 
 
-def _receipt(at: Deployment, call: Submitted, posted: PostedOutcome, chain_id: int, operator: str) -> Receipt:
+def _receipt(place: tuple[int, str], call: Submitted, posted: PostedOutcome, operator: str) -> Receipt:
     return {
         "version": posted.version,
         "profile_id": "0x" + posted.profile_id.hex(),
@@ -278,8 +291,8 @@ def _receipt(at: Deployment, call: Submitted, posted: PostedOutcome, chain_id: i
         "outcome_digest": "0x" + keccak(posted.encoded_outcome).hex(),
         "state_root": "0x" + posted.state_root.hex(),
         "virtual_ns": posted.virtual_ns,
-        "chain_id": chain_id,
-        "tangle": at.tangle,
+        "chain_id": place[0],
+        "tangle": place[1],
         "service_id": call.service_id,
         "call_id": call.call_id,
         "operator": operator,

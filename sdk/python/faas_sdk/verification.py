@@ -31,7 +31,7 @@ class Verification:
     version: bool
     """The receipt is of a version that is known here."""
     signature: bool
-    """It is valid and by the account that Tangle saw sending the result."""
+    """It is valid and by the account that Tangle saw sending the result, or the key of that account."""
     standing: bool | None
     """That account is one of the service's operators; None when the endpoint cannot say."""
     job: bool
@@ -55,11 +55,16 @@ def verify(at: Deployment, call: Submitted, result: TangleResult | None) -> Plan
     if not matching:
         raise ResultTimeout(f"no result of call {call.call_id} of service {call.service_id} yet")
     posted = yield from read_result(at, call, matching[0], None)
-    held = result or posted
+    serves = yield from _serves(at, call.service_id, posted.operator, matching[0])
+    return compare(call, result or posted, posted, serves)
+
+
+def compare(call: Submitted, held: TangleResult, posted: TangleResult, serves: bool | None) -> Verification:
+    """Hold a result against the posted one, by an operator of whom is known whether it serves."""
     return Verification(
         version=held.receipt["version"] == RECEIPT_VERSION,
         signature=_is_signed(held, posted.operator),
-        standing=(yield from _serves(at, call.service_id, posted.operator, matching[0])),
+        standing=serves,
         job=held.receipt["job_digest"] == "0x" + keccak(call.inputs).hex(),
         place=held.receipt == posted.receipt,
         outcome=_is_output(held.posted.stdout, held.stdout_bytes)

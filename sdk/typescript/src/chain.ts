@@ -105,8 +105,8 @@ export class Chain {
     } catch (error) {
       if (!(error instanceof RpcError) || error.number !== METHOD_NOT_FOUND) throw error;
       throw new TangleError(
-        `${this.rpcUrl} knows no eth_chainId: is it a Substrate endpoint? Substrate chains are not supported yet; ` +
-          "give the chain's Ethereum JSON-RPC endpoint",
+        `${this.rpcUrl} knows no eth_chainId: is it a Substrate endpoint? ` +
+          "Leave tangle and FAAS_TANGLE out for its Substrate side, or give its Ethereum JSON-RPC endpoint",
       );
     }
   }

@@ -105,6 +105,13 @@ export class RequestTimeout extends ConnectionFailed {}
 /** Of the chain. */
 export class TangleError extends FaaSError {}
 
+/** The endpoint is a Substrate node, and the optional package that it takes is not there. */
+export class SubstrateNotInstalled extends FaaSError {
+  constructor(cause?: unknown) {
+    super("this endpoint is a Substrate node, which takes more than is installed: npm install @polkadot/api", { cause });
+  }
+}
+
 /** This client would not send the job; nothing was paid. */
 export class SubmissionRefused extends TangleError {
   constructor(

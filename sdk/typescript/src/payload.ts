@@ -60,6 +60,13 @@ export const RESULT: readonly Field[] = [
   field("BYTES", "signature"),
 ];
 
+/** The same layout in fewer fields: the schema of the other jobs' results. */
+export const COMPACT_RESULT: readonly Field[] = [
+  field("ARRAY", "words", [field("BYTES32", "word")], 9),
+  field("FIXED_BYTES", "rest", [], 19),
+  ...RESULT.slice(-2),
+];
+
 /** How a job ended, by number. */
 export const STATUSES = ["exited", "signaled", "timeout", "out_of_memory", "failed"] as const;
 

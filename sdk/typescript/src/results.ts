@@ -27,7 +27,7 @@ export interface SubmittedCall {
 export class TangleResult {
   readonly serviceId: bigint;
   readonly callId: bigint;
-  /** Who posted it, in lower case. */
+  /** Who posted it, in lower case; on a Substrate chain, the address of the key that the account is registered with. */
   readonly operator: string;
   readonly status: RunStatus;
   readonly exitCode: number;
@@ -87,7 +87,7 @@ export interface CallStatus {
   callId: bigint;
   caller: Hex;
   transactionHash: Hex;
-  /** Whether as many results are there as the service asks for. */
+  /** Whether as many results are there as the service asks for; on a Substrate chain, any. */
   completed: boolean;
   results: TangleResult[];
 }
@@ -135,23 +135,33 @@ export async function readResult(
   log: Log,
   endpoint: RestApi | undefined,
 ): Promise<TangleResult> {
-  const operator = operatorOf(log);
+  const held = { place: await placeOf(chain, call), inputs: call.inputs, payload: payloadOf(log), operator: operatorOf(log) };
+  return makeResult(held, call, log.transactionHash, endpoint);
+}
+
+/** The same, of what a chain of either kind holds. */
+export async function makeResult(
+  held: Omit<ChainEvidence, "serves">,
+  call: SubmittedCall,
+  transactionHash: Hex,
+  endpoint: RestApi | undefined,
+): Promise<TangleResult> {
+  const { operator } = held;
   let posted: PostedResult;
   try {
-    posted = decodePosted(payloadOf(log));
+    posted = decodePosted(held.payload);
   } catch (error) {
     throw new ResultUnreadable(`what ${operator} posted is not a result: ${(error as Error).message}`, { cause: error });
   }
   const { outcome } = posted;
   const stdout = await stream(outcome.stdout, posted.output?.stdout, endpoint);
   const stderr = await stream(outcome.stderr, posted.output?.stderr, endpoint);
-  const place = await placeOf(chain, call);
   const bundle: Bundle = {
-    ...bundleOf({ place, inputs: call.inputs, operator }, posted),
+    ...bundleOf(held, posted),
     output: stdout && stderr && { stdout, stderr },
     manifest: await manifest(outcome.files, endpoint),
   };
-  return new TangleResult(call, log.transactionHash, operator, bundle, { stdout, stderr });
+  return new TangleResult(call, transactionHash, operator, bundle, { stdout, stderr });
 }
 
 /** What the chain holds of a result, for its verification. */

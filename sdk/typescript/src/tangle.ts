@@ -4,12 +4,11 @@ import { sha256, type Hex, type LocalAccount } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
 import { pause } from "./abort.js";
-import { standingLog } from "./agreement.js";
 import { bytesOf, randomHex, type Content } from "./bytes.js";
-import { Chain } from "./chain.js";
+import { Chain, RpcError } from "./chain.js";
 import { fromEnvironment } from "./environment.js";
-import { ResultTimeout, SubmissionRefused, TangleError } from "./errors.js";
-import { findService } from "./guard.js";
+import { ResultTimeout, SubmissionRefused } from "./errors.js";
+import { EvmChain } from "./evm.js";
 import { checked, check } from "./inputs.js";
 import {
   branchInputs,
@@ -23,36 +22,30 @@ import {
   type RunOptions,
 } from "./operations.js";
 import { LIMITS, type JobInputs } from "./payload.js";
+import { loadPolkadot, type Polkadot } from "./polkadot.js";
 import { RestApi } from "./rest.js";
-import {
-  payloadOf,
-  readEvidence,
-  readOutputFile,
-  readResult,
-  readStatus,
-  readSubmitted,
-  resultLogs,
-  TangleResult,
-  type CallStatus,
-  type SubmittedCall,
-} from "./results.js";
-import { submit, type JobCall, type OnProgress } from "./submission.js";
-import { verifyPosted, verifyReceiptFile, type Verification } from "./verification.js";
+import { readOutputFile, TangleResult, type CallStatus, type SubmittedCall } from "./results.js";
+import type { JobCall, OnProgress } from "./submission.js";
+import { SubstrateChain } from "./substrate.js";
+import type { TangleChain } from "./tangle-chain.js";
+import type { Verification } from "./verification.js";
 
 /** Where Tangle stands on the local chain of `faas up`. */
 export const DEVNET_TANGLE = "0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9";
 
 export interface TangleClientOptions {
-  /** Of the chain's Ethereum JSON-RPC: `http`, `https`, `ws` or `wss`. */
+  /** Of the chain's JSON-RPC: `http`, `https`, `ws` or `wss`. */
   rpcUrl: string;
   /** Which service; or `blueprintId`, to find the newest open one that the account may use. */
   serviceId?: number | bigint | undefined;
   blueprintId?: number | bigint | undefined;
-  /** Whose account pays; needed to submit only. Default: `FAAS_PRIVATE_KEY`. */
+  /** Whose account pays; needed to submit only. On a Substrate chain a seed or a mnemonic. Default: `FAAS_PRIVATE_KEY`. */
   privateKey?: string | undefined;
-  /** The same, as an account of viem that can sign. */
+  /** What kind of key it is on a Substrate chain; default: `sr25519`. */
+  keyType?: "sr25519" | "ed25519" | undefined;
+  /** The same, as an account of viem that can sign; for EVM chains. */
   account?: LocalAccount | undefined;
-  /** Tangle's address. Default: `FAAS_TANGLE`, then where it stands on a local chain. */
+  /** Tangle's address on an EVM chain. Default: `FAAS_TANGLE`, then where it stands on a local chain. */
   tangle?: string | undefined;
   /** An operator's API, asked for output that is too long to stand on-chain. */
   endpoint?: string | undefined;
@@ -64,8 +57,10 @@ export interface TangleClientOptions {
   timeout?: number | undefined;
   /** Milliseconds between two looks at the chain. */
   pollInterval?: number | undefined;
-  /** Only `evm` is supported yet. */
+  /** Default: `evm` where there is a `tangle`; else the endpoint is asked what it is. */
   chain?: "evm" | "substrate" | undefined;
+  /** Loads `@polkadot/api` for a Substrate chain; a bundle gives `() => import("@polkadot/api")`. */
+  polkadot?: (() => Promise<unknown>) | undefined;
 }
 
 /** A program and everything that its run depends on. */
@@ -101,34 +96,32 @@ export type JobReference = JobCall | number | bigint;
 
 /** Submits jobs to a FaaS service on Tangle and reads their results. Holds no connection between calls. */
 export class TangleFaaSClient {
-  readonly #chain: Chain;
+  readonly #options: TangleClientOptions;
+  readonly #tangle: Hex | undefined;
+  readonly #key: string | undefined;
   readonly #blueprintId: bigint | undefined;
-  readonly #account: LocalAccount | undefined;
   readonly #endpoint: RestApi | undefined;
-  readonly #maxPriceWei: bigint | undefined;
   readonly #pollInterval: number;
   #serviceId: bigint | undefined;
+  #chain: Promise<TangleChain> | undefined;
 
-  /** Throws TypeError for options that make no client, TangleError for a chain that is not supported. */
+  /** Throws TypeError for options that make no client. */
   constructor(options: TangleClientOptions) {
-    if (options.chain === "substrate") {
-      throw new TangleError("Substrate chains are not supported yet: only Tangle's EVM contracts are (chain 'evm')");
-    }
     if (!/^(https?|wss?):\/\//.test(options.rpcUrl)) {
       throw new TypeError(`rpcUrl must start with http://, https://, ws:// or wss://, got '${options.rpcUrl}'`);
     }
     if (options.serviceId === undefined && options.blueprintId === undefined) {
       throw new TypeError("name a serviceId, or a blueprintId to find one");
     }
-    const tangle = options.tangle ?? fromEnvironment("FAAS_TANGLE") ?? DEVNET_TANGLE;
-    const key = options.privateKey ?? fromEnvironment("FAAS_PRIVATE_KEY");
-    this.#chain = new Chain(options.rpcUrl, address(tangle), options.timeout ?? 30_000);
+    this.#options = options;
+    const tangle = options.tangle ?? fromEnvironment("FAAS_TANGLE");
+    this.#tangle = tangle === undefined ? undefined : address(tangle);
+    this.#key = options.privateKey ?? fromEnvironment("FAAS_PRIVATE_KEY");
+    if (this.#key !== undefined && !isMnemonic(this.#key)) accountOf(this.#key); // 32 bytes on either chain
     this.#serviceId = exact(options.serviceId);
     this.#blueprintId = exact(options.blueprintId);
-    this.#account = options.account ?? (key === undefined ? undefined : accountOf(key));
     const { endpoint, apiKey } = options;
     this.#endpoint = endpoint === undefined ? undefined : new RestApi({ endpoint, apiKey, maxRetries: 1 });
-    this.#maxPriceWei = options.maxPriceWei;
     this.#pollInterval = options.pollInterval ?? 500;
   }
 
@@ -189,43 +182,32 @@ export class TangleFaaSClient {
   }
 
   async #submit(inputs: CallInputs, options: SubmitOptions): Promise<JobCall> {
-    const account = this.#account;
-    if (account === undefined) throw new SubmissionRefused("no_key", "submitting a job takes a privateKey");
-    for (const blob of inputs.blobs) {
-      options.onProgress?.(`uploading ${blob.length} bytes, which go by their hash`);
-      await this.#endpoint?.put(`/blobs/${sha256(blob).slice(2)}`, blob, { signal: options.signal });
-    }
-    return this.#chain.use(async () => {
-      const submission = {
-        account,
-        inputs: inputs.payload,
-        jobIndex: inputs.jobIndex,
-        serviceId: await this.#service(),
-        maximumPriceWei: this.#maxPriceWei,
-        inclusionTimeout: 120_000,
-        pollInterval: this.#pollInterval,
-        signal: options.signal,
-      };
-      return submit(this.#chain, submission, options.onProgress ?? silent);
+    return this.#use(async (chain) => {
+      if (!chain.signs) throw new SubmissionRefused("no_key", "submitting a job takes a privateKey");
+      chain.checkInputs(inputs);
+      for (const blob of inputs.blobs) {
+        options.onProgress?.(`uploading ${blob.length} bytes, which go by their hash`);
+        await this.#endpoint?.put(`/blobs/${sha256(blob).slice(2)}`, blob, { signal: options.signal });
+      }
+      return chain.submit(await this.#service(chain), inputs, options.onProgress ?? silent, options.signal);
     });
   }
 
   /**
-   * The result of a job: the first one, or where several operators must agree, the one that stands. Throws
-   * ResultTimeout and ResultUnreadable.
+   * The result of a job: the first one, or where several operators must agree, the one that stands; on a Substrate
+   * chain the first in a final block. Throws ResultTimeout and ResultUnreadable.
    */
   async waitForResult(job: JobReference, options: WaitOptions = {}): Promise<TangleResult> {
     const { timeout = 120_000, onProgress = silent, signal } = options;
-    return this.#chain.use(async () => {
-      const call = await this.#submitted(job);
+    return this.#use(async (chain) => {
+      const call = await this.#submitted(chain, job);
       const deadline = Date.now() + timeout;
       onProgress(`waiting for a result of call ${call.callId}`);
-      for (;;) {
-        const logs = await resultLogs(this.#chain, call);
-        const log = await standingLog(this.#chain, call, logs, payloadOf);
-        if (log !== undefined) {
-          onProgress(`result in transaction ${log.transactionHash}`);
-          return readResult(this.#chain, call, log, this.#endpoint);
+      for (const looked = { upTo: -1 }; ; ) {
+        const result = await chain.firstResult(call, looked, this.#endpoint);
+        if (result !== undefined) {
+          onProgress(`result in transaction ${result.transactionHash}`);
+          return result;
         }
         if (Date.now() >= deadline) {
           const { serviceId, callId } = call;
@@ -243,15 +225,10 @@ export class TangleFaaSClient {
    * its first result. It does not run the job again: `faas verify` does.
    */
   async verify(what: TangleResult | JobReference): Promise<Verification> {
-    return this.#chain.use(async () => {
+    return this.#use(async (chain) => {
       const result = what instanceof TangleResult ? what : undefined;
-      const { serviceId, callId } = result ?? (await this.#submitted(what as JobReference));
-      const call = await readSubmitted(this.#chain, serviceId, callId);
-      const logs = await resultLogs(this.#chain, call);
-      const log = logs.find((item) => result === undefined || item.transactionHash === result.transactionHash);
-      if (log === undefined) throw new ResultTimeout(`no result of call ${callId} of service ${serviceId} yet`);
-      const evidence = await readEvidence(this.#chain, call, log);
-      return result === undefined ? verifyPosted(evidence) : verifyReceiptFile(result.receiptFile(), evidence);
+      const { serviceId, callId } = result ?? (await this.#submitted(chain, what as JobReference));
+      return chain.verify(await chain.submitted(serviceId, callId), result);
     });
   }
 
@@ -262,28 +239,65 @@ export class TangleFaaSClient {
 
   /** All that stands on-chain of a job. */
   async show(job: JobReference): Promise<CallStatus> {
-    return this.#chain.use(async () => {
-      const { serviceId, callId } = await this.#submitted(job);
-      return readStatus(this.#chain, await readSubmitted(this.#chain, serviceId, callId), this.#endpoint);
+    return this.#use(async (chain) => {
+      const { serviceId, callId } = await this.#submitted(chain, job);
+      return chain.status(await chain.submitted(serviceId, callId), this.#endpoint);
     });
   }
 
   /** The service that jobs go to. */
   findService(): Promise<bigint> {
-    return this.#chain.use(() => this.#service());
+    return this.#use((chain) => this.#service(chain));
   }
 
-  async #service(): Promise<bigint> {
+  async #service(chain: TangleChain): Promise<bigint> {
     // one of the two is there, or there were no client
-    this.#serviceId ??= await findService(this.#chain, this.#blueprintId as bigint, this.#account?.address);
+    this.#serviceId ??= await chain.findService(this.#blueprintId as bigint);
     return this.#serviceId;
   }
 
-  async #submitted(job: JobReference): Promise<SubmittedCall> {
-    if (typeof job !== "object") return readSubmitted(this.#chain, await this.#service(), BigInt(job));
-    // Its own log is known; the caller is whoever sent it.
-    return { ...job, caller: (this.#account?.address.toLowerCase() ?? "0x") as Hex };
+  async #submitted(chain: TangleChain, job: JobReference): Promise<SubmittedCall> {
+    if (typeof job !== "object") return chain.submitted(await this.#service(chain), BigInt(job));
+    return { ...job, caller: chain.caller }; // Its own log is known; the caller is whoever sent it.
   }
+
+  async #use<T>(work: (chain: TangleChain) => Promise<T>): Promise<T> {
+    this.#chain ??= this.#connect();
+    const chain = await this.#chain.catch((error: unknown) => {
+      this.#chain = undefined;
+      throw error;
+    });
+    return chain.use(() => work(chain));
+  }
+
+  /** The chain behind the endpoint. Throws SubstrateNotInstalled and ConnectionFailed. */
+  async #connect(): Promise<TangleChain> {
+    const { rpcUrl, timeout = 30_000, chain, account, maxPriceWei, keyType = "sr25519" } = this.#options;
+    const evm = new Chain(rpcUrl, this.#tangle ?? address(DEVNET_TANGLE), timeout);
+    if (chain === "substrate" || (chain === undefined && this.#tangle === undefined && (await isSubstrate(evm)))) {
+      const polkadot = (await (this.#options.polkadot ?? loadPolkadot)()) as Polkadot;
+      return new SubstrateChain(polkadot, { rpcUrl, secret: this.#key, keyType, timeout, pollInterval: this.#pollInterval });
+    }
+    const signer = account ?? (this.#key === undefined ? undefined : accountOf(this.#key));
+    return new EvmChain(evm, signer, maxPriceWei, this.#pollInterval);
+  }
+}
+
+/** Whether the endpoint answers as a Substrate node. Throws ConnectionFailed when it does not answer. */
+function isSubstrate(chain: Chain): Promise<boolean> {
+  return chain.use(async () => {
+    try {
+      const version = await chain.call("state_getRuntimeVersion");
+      return typeof version === "object" && version !== null;
+    } catch (error) {
+      if (error instanceof RpcError) return false;
+      throw error;
+    }
+  });
+}
+
+function isMnemonic(key: string): boolean {
+  return /\s/.test(key.trim());
 }
 
 function inputsOf(request: JobRequest): JobInputs {

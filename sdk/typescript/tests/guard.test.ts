@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesToHex, parseTransaction, toFunctionSelector, type Hex } from "viem";
 
-import { ConnectionFailed, SubmissionRefused, TangleError, TangleFaaSClient, TransactionFailed } from "../dist/esm/index.js";
+import { ConnectionFailed, SubmissionRefused, SubstrateNotInstalled, TangleError, TangleFaaSClient, TransactionFailed } from "../dist/esm/index.js";
 import { PARAMETERS } from "../dist/esm/payload.js";
 import { encodeSchema, field, type Field } from "../dist/esm/tlv.js";
 import { closedEndpoint } from "./flaky-server.js";
@@ -109,7 +109,8 @@ test("no key", async (context) => {
 test("a Substrate endpoint is called by its name", async (context) => {
   const chain = await scriptedChain(context, { substrate: true });
   await assert.rejects(clientOf(chain).submitJob(JOB), (error) => error instanceof TangleError && /Substrate/.test(error.message));
-  assert.throws(() => new TangleFaaSClient({ rpcUrl: "ws://x", serviceId: 1, chain: "substrate" }), /Substrate/);
+  const client = new TangleFaaSClient({ rpcUrl: chain.url, serviceId: 1, chain: "substrate" });
+  await assert.rejects(client.findService(), (error) => error instanceof SubstrateNotInstalled && /npm install @polkadot\/api/.test(error.message));
 });
 
 test("nobody at the endpoint, and somebody else", async (context) => {

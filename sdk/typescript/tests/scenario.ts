@@ -112,7 +112,7 @@ function filled(value: unknown, answers: Map<string, unknown>): unknown {
 }
 
 /** As JSON has it, equal for equal numbers. */
-const plain = (value: unknown): unknown => JSON.parse(stringifyJson(value ?? null));
+const plain = (value: unknown): unknown => parseJson(stringifyJson(value ?? null));
 
 async function run(steps: Step[], calls: Record<string, (given: Json) => Promise<unknown>>): Promise<Json> {
   const answers = new Map<string, unknown>();
@@ -141,9 +141,9 @@ const [file = "", part = ""] = process.argv.slice(2);
 const scenario = parseJson(readFileSync(file, "utf8")) as Record<string, Step[]>;
 const env = (name: string): string => process.env[name] ?? "";
 const calls =
-  part === "tangle"
+  part === "tangle" || part === "substrate"
     ? tangleCalls(
-        new TangleFaaSClient({ rpcUrl: env("FAAS_RPC_URL"), blueprintId: BigInt(env("FAAS_BLUEPRINT_ID")), endpoint: env("FAAS_ENDPOINT"), pollInterval: 50 }),
+        new TangleFaaSClient({ rpcUrl: env("FAAS_RPC_URL"), blueprintId: BigInt(env("FAAS_BLUEPRINT_ID")), endpoint: process.env["FAAS_ENDPOINT"], pollInterval: 50 }),
       )
     : restCalls(new FaaSClient({ timeout: 120_000 }));
 console.log(stringifyJson(await run(scenario[part] ?? [], calls)));

@@ -40,7 +40,7 @@ const stored = (await api.query.services.jobResults(service, call)).unwrap();
 seen.stored = stored.result.toHex() === result;
 const burned = await send(api.tx.credits.burn(5_000_000_000_000_000_000n), customer);
 seen.burned = burned.names;
-const refused = await send(api.tx.services.call(service, 3, fields), customer);
+const refused = await send(api.tx.services.call(service, 50, fields), customer);
 seen.refused = refused.error;
 const header = await api.rpc.chain.getHeader();
 seen.header_hash = header.hash.toHex() === (await api.rpc.chain.getBlockHash(header.number.toNumber())).toHex();

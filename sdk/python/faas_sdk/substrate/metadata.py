@@ -1,0 +1,153 @@
+"""A runtime as its metadata describes it: calls, events, errors and storage by name, as bytes and back.
+
+Values come with their own bytes, since a decoded string cannot be told from hexadecimal again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xxhash
+from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
+from scalecodec.type_registry import load_type_registry_preset
+
+from faas_sdk.errors import ConnectionFailed
+from faas_sdk.substrate.fields import length_of_fields
+
+SS58_FORMAT = 42
+"""How account ids are written here: Substrate's generic format."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeEvent:
+    """One event of a block."""
+
+    extrinsic: int | None
+    """The index of the extrinsic that it belongs to; None for a block's own."""
+    name: str
+    """`Pallet.Event`."""
+    values: Mapping[str, Any]
+    raw: Mapping[str, bytes]
+    """Each field's SCALE bytes; lists of Fields have no value, only these."""
+
+
+class RuntimeMetadata:
+    """Of one spec version. Making one takes seconds; decoding is not safe for threads."""
+
+    def __init__(self, encoded: bytes) -> None:
+        """`encoded` is what `state_getMetadata` answers. Raises ConnectionFailed when it cannot be used."""
+        self._types = RuntimeConfigurationObject(ss58_format=SS58_FORMAT)
+        self._types.update_type_registry(load_type_registry_preset("core"))
+        try:
+            self._metadata = self._types.create_scale_object("MetadataVersioned", data=ScaleBytes(encoded))
+            self._metadata.decode()
+            self._types.add_portable_registry(self._metadata)
+        except (ValueError, KeyError, NotImplementedError) as error:
+            raise ConnectionFailed(f"the runtime's metadata cannot be read: {error}") from error
+        self._pallets = {pallet.value["name"]: pallet for pallet in self._metadata.pallets}
+        self._by_index = {pallet.value["index"]: pallet.value for pallet in self._metadata.pallets}
+
+    def has(self, pallet: str) -> bool:
+        """Whether the runtime has a pallet."""
+        return pallet in self._pallets
+
+    def extensions(self) -> list[str]:
+        """Names of the signed extensions, in order."""
+        described = self._metadata.value[1]["V14"]["extrinsic"]["signed_extensions"]
+        return [str(item["identifier"]) for item in described]
+
+    def call_index(self, pallet: str, name: str) -> bytes:
+        """The two bytes that a call starts with."""
+        entry = self._pallets[pallet].value
+        numbers = [item["index"] for item in self._variants(entry["calls"]["ty"]) if item["name"] == name]
+        return bytes([entry["index"], *numbers])
+
+    def constant(self, pallet: str, name: str) -> Any:
+        """A constant of the runtime."""
+        for item in self._pallets[pallet].value["constants"]:
+            if item["name"] == name:
+                data = bytes.fromhex(str(item["value"]).removeprefix("0x"))
+                return self._take(ScaleBytes(data), f"scale_info::{item['type']}")
+        raise KeyError(f"{pallet}.{name}")
+
+    def error(self, pallet: int, number: int) -> str:
+        """`Pallet.Error` of a module error."""
+        entry = self._by_index[pallet]
+        names = [item["name"] for item in self._variants(entry["error"]["ty"]) if item["index"] == number]
+        return f"{entry['name']}.{names[0] if names else number}"
+
+    def storage_key(self, pallet: str, item: str, *keys: object) -> bytes:
+        """Where a value stands; with fewer keys than it takes, how the keys of such values start."""
+        function = self._pallets[pallet].get_storage_function(item)
+        parts = [_twox128(pallet), _twox128(item)]
+        for kind, hasher, key in zip(
+            function.get_params_type_string(), function.get_param_hashers(), keys, strict=False
+        ):
+            parts.append(_hashed(hasher, bytes(self._types.create_scale_object(kind).encode(key).data)))
+        return b"".join(parts)
+
+    def storage_value(self, pallet: str, item: str, data: bytes) -> Any:
+        """A value, decoded."""
+        kind = self._pallets[pallet].get_storage_function(item).get_value_type_string()
+        return self._take(ScaleBytes(data), kind)
+
+    def field_types(self, data: bytes) -> list[Any]:
+        """A Vec<FieldType>, decoded as it is in other values."""
+        for number, entry in enumerate(self._metadata.portable_registry["types"]):
+            if entry.value["type"]["path"][-1:] == ["FieldType"]:
+                types: list[Any] = self._take(ScaleBytes(data), f"Vec<scale_info::{number}>")
+                return types
+        raise ConnectionFailed("the runtime has no FieldType")
+
+    def events(self, data: bytes) -> list[RuntimeEvent]:
+        """What `System.Events` holds."""
+        scale = ScaleBytes(data)
+        count = self._take(scale, "Compact<u32>")
+        return [self._event(scale) for _ in range(count)]
+
+    def _event(self, scale: ScaleBytes) -> RuntimeEvent:
+        phase = scale.get_next_bytes(1)[0]
+        extrinsic = int.from_bytes(scale.get_next_bytes(4), "little") if phase == 0 else None
+        pallet, number = scale.get_next_bytes(2)
+        entry = self._by_index[pallet]
+        variant = next(item for item in self._variants(entry["event"]["ty"]) if item["index"] == number)
+        values, raw = {}, {}
+        for place, field in enumerate(variant["fields"]):
+            name, start = field["name"] or str(place), scale.offset
+            if "Field<" in (field["typeName"] or ""):  # taken as bytes: they may be many
+                scale.offset += length_of_fields(bytes(scale.data[start:]))
+            else:
+                values[name] = self._take(scale, f"scale_info::{field['type']}")
+            raw[name] = bytes(scale.data[start : scale.offset])
+        self._take(scale, "Vec<H256>")
+        return RuntimeEvent(extrinsic, f"{entry['name']}.{variant['name']}", values, raw)
+
+    def _take(self, scale: ScaleBytes, kind: str) -> Any:
+        return self._types.create_scale_object(kind, data=scale).decode(check_remaining=False)
+
+    def _variants(self, type_id: int) -> list[dict[str, Any]]:
+        entry = self._metadata.portable_registry["types"][type_id].value
+        variants: list[dict[str, Any]] = entry["type"]["def"]["variant"]["variants"]
+        return variants
+
+
+@functools.lru_cache(maxsize=2)
+def read_metadata(encoded: bytes) -> RuntimeMetadata:
+    """Clients of one chain read the same."""
+    return RuntimeMetadata(encoded)
+
+
+def _twox128(text: str) -> bytes:
+    return b"".join(xxhash.xxh64_intdigest(text.encode(), seed).to_bytes(8, "little") for seed in (0, 1))
+
+
+def _hashed(hasher: str, key: bytes) -> bytes:
+    if hasher == "Identity":
+        return key
+    if hasher == "Blake2_128Concat":
+        return hashlib.blake2b(key, digest_size=16).digest() + key
+    raise ConnectionFailed(f"storage keys are not hashed by {hasher} here")
