@@ -179,7 +179,7 @@ class Settings(_Sourced):
     """Token with EIP-3009 that callers without an account pay single runs with; it must be in the rates."""
     x402_pay_to: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Who is paid then; default: the operator's address."""
-   sweep_seconds: float = Field(3600.0, gt=0)
+    sweep_seconds: float = Field(3600.0, gt=0)
     """How often kept snapshots are charged."""
     settle_seconds: float = Field(3600.0, gt=0)
     """How often what was used is fetched from the credits contract, within what payers have signed."""
