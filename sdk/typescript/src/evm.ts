@@ -20,7 +20,7 @@ import {
   type TangleResult,
 } from "./results.js";
 import { submit, type JobCall, type OnProgress } from "./submission.js";
-import type { TangleChain } from "./tangle-chain.js";
+import type { Looked, TangleChain } from "./tangle-chain.js";
 import { verifyPosted, verifyReceiptFile, type Verification } from "./verification.js";
 
 const INCLUSION_TIMEOUT = 120_000;
@@ -72,8 +72,9 @@ export class EvmChain implements TangleChain {
     return readSubmitted(this.chain, serviceId, callId);
   }
 
-  async firstResult(call: SubmittedCall, _: unknown, endpoint: RestApi | undefined): Promise<TangleResult | undefined> {
+  async firstResult(call: SubmittedCall, looked: Looked, endpoint: RestApi | undefined): Promise<TangleResult | undefined> {
     const logs = await resultLogs(this.chain, call);
+    looked.answered = logs.length > 0;
     const log = await standingLog(this.chain, call, logs, payloadOf);
     return log && readResult(this.chain, call, log, endpoint);
   }

@@ -14,7 +14,7 @@ import type { JobCall, OnProgress } from "./submission.js";
 import { checkExtrinsic, checkService, fieldsOf, mayCall, operatorsOf, requireTangle } from "./substrate-guard.js";
 import { SubstrateNode, type Block } from "./substrate-node.js";
 import { firstPosted, postedOf, readPosted, readSubmitted, resultOf, type Posted } from "./substrate-results.js";
-import type { TangleChain } from "./tangle-chain.js";
+import type { Looked, TangleChain } from "./tangle-chain.js";
 import { verifyPosted, verifyReceiptFile, type Verification } from "./verification.js";
 
 /** Milliseconds that an extrinsic may take to get into a final block. */
@@ -113,7 +113,7 @@ export class SubstrateChain implements TangleChain {
 
   async firstResult(
     call: SubmittedCall,
-    looked: { upTo: number },
+    looked: Looked,
     endpoint: RestApi | undefined,
   ): Promise<TangleResult | undefined> {
     const head = await this.#node.finalised();

@@ -6,6 +6,14 @@ import type { CallStatus, SubmittedCall, TangleResult } from "./results.js";
 import type { JobCall, OnProgress } from "./submission.js";
 import type { Verification } from "./verification.js";
 
+/** What was seen of a call while its result was waited for. */
+export interface Looked {
+  /** The last block that was looked at. */
+  upTo: number;
+  /** Whether there are results, though none that stands. */
+  answered: boolean;
+}
+
 export interface TangleChain {
   /** The customer's account; `0x` when there is no key. */
   readonly caller: `0x${string}`;
@@ -21,8 +29,8 @@ export interface TangleChain {
   submit(serviceId: bigint, inputs: CallInputs, progress: OnProgress, signal: AbortSignal | undefined): Promise<JobCall>;
   /** A job call as it stands. Throws TangleError when there is none. */
   submitted(serviceId: bigint, callId: bigint): Promise<SubmittedCall>;
-  /** A call's first result in blocks that were not looked at yet; undefined when there is none. */
-  firstResult(call: SubmittedCall, looked: { upTo: number }, endpoint: RestApi | undefined): Promise<TangleResult | undefined>;
+  /** The result of a call that stands, in blocks that were not looked at yet; undefined when there is none. */
+  firstResult(call: SubmittedCall, looked: Looked, endpoint: RestApi | undefined): Promise<TangleResult | undefined>;
   /** All that stands of a call. */
   status(call: SubmittedCall, endpoint: RestApi | undefined): Promise<CallStatus>;
   /** A result, or the call's first one, against the chain. Throws ResultTimeout. */

@@ -203,7 +203,7 @@ export class TangleFaaSClient {
       const call = await this.#submitted(chain, job);
       const deadline = Date.now() + timeout;
       onProgress(`waiting for a result of call ${call.callId}`);
-      for (const looked = { upTo: -1 }; ; ) {
+      for (const looked = { upTo: -1, answered: false }; ; ) {
         const result = await chain.firstResult(call, looked, this.#endpoint);
         if (result !== undefined) {
           onProgress(`result in transaction ${result.transactionHash}`);
@@ -211,7 +211,7 @@ export class TangleFaaSClient {
         }
         if (Date.now() >= deadline) {
           const { serviceId, callId } = call;
-          const kind = logs.length > 0 ? "agreement on the result" : "result";
+          const kind = looked.answered ? "agreement on the result" : "result";
           const message = `no ${kind} of call ${callId} of service ${serviceId} after ${timeout} ms`;
           throw new ResultTimeout(message, { details: { serviceId, callId } });
         }
