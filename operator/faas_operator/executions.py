@@ -218,7 +218,7 @@ class ExecutionService:
         A run that ended at its time limit is a record too (see `require_in_time`).
         Raises what `start` raises, and what the engine raises: MachineFailure, ….
         """
-        execution_id = await self.start(request, account, lasting=False)
+        execution_id = await self.start(request, account, lasting=request.key is not None)
         try:
             return await self.wait(execution_id, account)
         except asyncio.CancelledError:

@@ -21,8 +21,10 @@ from faas_api.app import create_app
 from faas_api.serve import listen, serve
 from faas_blueprint.digests import sha256
 from faas_blueprint.job import Job
+from faas_microvm.base import open_base_snapshot
 from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution
+from faas_microvm.snapshot import Snapshot
 from faas_operator.executions import ExecutionService
 from faas_operator.settings import Secrets, Settings
 from faas_operator.signer import Signer
@@ -117,8 +119,22 @@ def real_store(tmp_path_factory) -> Iterator[Store]:
     made.close()
 
 
+@pytest.fixture(scope="session")
+def base_snapshot() -> Iterator[Snapshot]:
+    """The base, read and checked once, which takes half a second; tests/microvm look at that."""
+    with asyncio.run(open_base_snapshot(None, lambda _: None)) as snapshot:
+        yield snapshot
+
+
 @pytest.fixture
-async def engine() -> AsyncIterator[Engine]:
+async def engine(base_snapshot, monkeypatch) -> AsyncIterator[Engine]:
+    """A real one, on a snapshot of its own in the memory that the session's has."""
+    shared = base_snapshot
+
+    async def opened_already(_home, _note) -> Snapshot:
+        return Snapshot(shared.profile, os.dup(shared.ram_fd), shared.devices, shared.tree)
+
+    monkeypatch.setattr("faas_microvm.engine.open_base_snapshot", opened_already)
     async with await Engine.open() as opened:
         yield opened
 

@@ -67,8 +67,9 @@ async def node(engine, database, tmp_path):
         await executions.close()
 
 
-async def hello(client, **fields):
-    answer = await client.post("/execute", json={"code": "print(1)", "language": "python", **fields})
+async def hello(client, headers=None, **fields):
+    asked = {"code": "print(1)", "language": "python", **fields}
+    answer = await client.post("/execute", json=asked, headers=headers)
     assert answer.status_code == (202 if "async" in fields else 200), answer.text
     return answer.json()
 
@@ -94,3 +95,11 @@ async def test_who_is_told_of_a_run_before_its_end_is_told_what_lasts(node):
         body = await hello(client, **{"async": True})
     assert asked.transactions[:2] == [Kind.READING, Kind.LASTING]
     assert (await client.get(f"/executions/{body['id']}")).status_code == 200
+
+
+async def test_nor_is_a_run_lost_that_others_find_by_its_key(node):
+    client, store = node
+    await hello(client)
+    with listening(store._engine) as asked:
+        await hello(client, headers={"Idempotency-Key": "once"})
+    assert asked.transactions == [Kind.READING, Kind.READING, Kind.LASTING, Kind.LASTING]
