@@ -25,7 +25,7 @@ from x402.schemas import (
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import Address, address
 from faas_operator.chain.authorization import Authorization, TokenDomain
-from faas_operator.payment_store import Payment
+from faas_operator.payment_record import Payment
 from faas_operator.payments import VALID_SECONDS, refused
 
 PAYMENT_HEADER = "PAYMENT-SIGNATURE"

@@ -19,7 +19,8 @@ from faas_operator.chain.payment_token import NonceUse, PaymentToken
 from faas_operator.chain.rpc import Reverted
 from faas_operator.execution_record import UNFINISHED
 from faas_operator.logs import about
-from faas_operator.payment_store import FINISHED, Payment, PaymentStore, Reservation
+from faas_operator.payment_record import FINISHED, Payment, Reservation
+from faas_operator.payment_store import PaymentStore
 from faas_operator.pipeline import is_deep_enough
 from faas_operator.settings import Settings
 
@@ -106,6 +107,7 @@ class PaymentSettling:
 
     def _fail(self, error: FaaSError) -> None:
         self._failures += 1
+        self._looked_at = None
         log.warning("payments by request wait", extra=about(error=error))
 
     async def _advance(self, reservation: Reservation) -> None:

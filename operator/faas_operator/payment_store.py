@@ -12,8 +12,6 @@ address is bound to, and takes what the run cost.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Engine, and_, literal
 from sqlmodel import Session, col, select
@@ -27,72 +25,29 @@ from faas_operator.accounts import AccountStore
 from faas_operator.chain.authorization import Authorization, TokenDomain
 from faas_operator.chain.interface import Block
 from faas_operator.charging import Charging
-from faas_operator.execution_record import Conflict, ExecutionStatus, usage_reference
+from faas_operator.execution_record import ExecutionStatus, usage_reference
 from faas_operator.ledger import PROCEEDS, Cause, Posting, available, post, reverse
 from faas_operator.ledger_tables import UsageRow
+from faas_operator.payment_record import (
+    FINISHED,
+    NOBODYS,
+    Payment,
+    PaymentState,
+    Reservation,
+    nobodys,
+    payment_of,
+    require_same,
+)
 from faas_operator.payment_tables import PaymentRow
 from faas_operator.processes import Processes
 from faas_operator.tables import ExecutionRow
 from faas_operator.transactions import lock
-
-FINISHED = (ExecutionStatus.COMPLETED, ExecutionStatus.TIMEOUT)
-"""Runs that have an outcome, and so are paid for."""
 
 BEGIN_SECONDS = 300.0
 """A run that has not begun so long after its reservation never will."""
 
 ACTOR = "x402"
 """Who makes an account for a payer, in the audit log."""
-
-
-class PaymentState(StrEnum):
-    """What has become of a payment."""
-
-    RESERVED = "reserved"
-    SETTLED = "settled"
-    FINAL = "final"
-    GIVEN_UP = "given_up"
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A payment as stored."""
-
-    id: int
-    authorization: Authorization
-    nanocredits: int
-    """What it buys."""
-    request: Digest
-    """SHA-256 of what was asked with it."""
-    execution_id: str
-    first_block: int
-    """Its nonce was not used before."""
-    state: PaymentState
-    reason: str | None
-    account: str
-    """Whose the run is: `nobodys` before it is settled."""
-    transaction_hash: str | None
-    block: Block | None
-    process: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """A reserved payment and how its run stands."""
-
-    payment: Payment
-    run: ExecutionStatus | None
-    """None: it has not begun."""
-    abandoned: bool
-    """Whether the process that had it in hand is dead, or seems to have forgotten it."""
-
-
-_NOBODYS = "payer:"
-
-
-def nobodys(payer: Address) -> str:
-    """Under what name the runs of a payer are stored until they are paid for."""
-    return _NOBODYS + payer
 
 
 class PaymentStore:
@@ -126,13 +81,13 @@ class PaymentStore:
         """The payment that there is with this nonce of the payer's."""
         with Session(self._engine) as session:
             row = _find(session, domain, authorization)
-            return None if row is None else _payment(row)
+            return None if row is None else payment_of(row)
 
     def get(self, number: int) -> Payment | None:
         """None when it was taken back."""
         with Session(self._engine) as session:
             row = session.get(PaymentRow, number)
-            return None if row is None else _payment(row)
+            return None if row is None else payment_of(row)
 
     def reserve(
         self,
@@ -173,7 +128,7 @@ class PaymentStore:
                 )
                 session.add(row)
                 session.flush()
-            payment = _payment(row)
+            payment = payment_of(row)
             session.commit()
         require_same(payment, request)
         return payment, new
@@ -195,7 +150,7 @@ class PaymentStore:
             alive = self._processes.alive(session) if found else set()
             return [
                 Reservation(
-                    _payment(row),
+                    payment_of(row),
                     None if run is None else ExecutionStatus(run),
                     row.process not in alive or row.created_at < self._clock() - BEGIN_SECONDS,
                 )
@@ -208,7 +163,7 @@ class PaymentStore:
             chain_id=domain.chain_id, token=domain.token, state=PaymentState.SETTLED
         )
         with Session(self._engine) as session:
-            return [_payment(row) for row in session.exec(query)]
+            return [payment_of(row) for row in session.exec(query)]
 
     def take_back(self, number: int) -> bool:
         """Forget a reservation; False, and nothing, when its run has begun."""
@@ -296,12 +251,6 @@ class PaymentStore:
         session.flush()
 
 
-def require_same(payment: Payment, request: Digest) -> None:
-    """Raises Conflict when a payment was made for another request."""
-    if payment.request != request:
-        raise Conflict("this payment was made for another request: sign one for this", {"reason": "used"})
-
-
 def _find(session: Session, domain: TokenDomain, authorization: Authorization) -> PaymentRow | None:
     query = select(PaymentRow).filter_by(
         chain_id=domain.chain_id,
@@ -321,7 +270,7 @@ def _reserved(session: Session, number: int) -> PaymentRow | None:
 def _is_run_of_payment() -> ColumnElement[bool]:
     return and_(
         col(ExecutionRow.id) == col(PaymentRow.execution_id),
-        col(ExecutionRow.account) == literal(_NOBODYS).concat(col(PaymentRow.payer)),
+        col(ExecutionRow.account) == literal(NOBODYS).concat(col(PaymentRow.payer)),
     )
 
 
@@ -333,29 +282,3 @@ def _run_of(session: Session, row: PaymentRow) -> ExecutionRow | None:
 
 def _cause(row: PaymentRow) -> Cause:
     return Cause("x402", f"{row.chain_id}/{row.transaction_hash}/{row.payer} {row.nonce}")
-
-
-def _payment(row: PaymentRow) -> Payment:
-    assert row.id is not None
-    return Payment(
-        id=row.id,
-        authorization=Authorization(
-            payer=Address(row.payer),
-            to=Address(row.pay_to),
-            value=int(row.amount),
-            valid_after=int(row.valid_after),
-            valid_before=int(row.valid_before),
-            nonce=bytes.fromhex(row.nonce),
-            signature=row.signature,
-        ),
-        nanocredits=row.nanocredits,
-        request=Digest(row.request_digest),
-        execution_id=row.execution_id,
-        first_block=row.first_block,
-        state=PaymentState(row.state),
-        reason=row.reason,
-        account=row.account or nobodys(Address(row.payer)),
-        transaction_hash=row.transaction_hash,
-        block=None if row.block_hash is None else Block(row.block_number or 0, row.block_hash),
-        process=row.process,
-    )

@@ -1,4 +1,4 @@
-"""The table of payments by request. Nothing outside `payment_store` touches it."""
+"""The table of payments by request. Nothing outside `payment_store` and `payment_record` touches it."""
 
 from __future__ import annotations
 

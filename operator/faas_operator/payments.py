@@ -24,8 +24,9 @@ from faas_operator.chain.payment_token import PaymentToken
 from faas_operator.chain.rpc import Reverted
 from faas_operator.execution_record import ExecutionRecord
 from faas_operator.executions import ExecutionService, RunRequest, new_execution_id
+from faas_operator.payment_record import Payment, PaymentState, nobodys, require_same
 from faas_operator.payment_settling import PaymentSettling
-from faas_operator.payment_store import Payment, PaymentState, PaymentStore, nobodys, require_same
+from faas_operator.payment_store import PaymentStore
 from faas_operator.settings import Settings
 
 VALID_SECONDS = 900

@@ -35,7 +35,7 @@ from faas_operator.chain.sender import TransactionSender
 from faas_operator.charging import Terms
 from faas_operator.executions import ExecutionService, RunRequest
 from faas_operator.ledger import REVENUE, available
-from faas_operator.payment_store import PaymentState
+from faas_operator.payment_record import PaymentState
 from faas_operator.payment_tables import PaymentRow
 from faas_operator.payments import PayPerRequest
 from faas_operator.settings import Settings

@@ -16,21 +16,29 @@ import pytest
 from sqlmodel import Session, select
 
 from faas_blueprint.digests import sha256
-from faas_blueprint.errors import Forbidden, MachineFailure, PaymentRequired, RateLimitExceeded
+from faas_blueprint.errors import (
+    ChainUnavailable,
+    Forbidden,
+    MachineFailure,
+    MissingPrerequisite,
+    PaymentRequired,
+    RateLimitExceeded,
+)
 from faas_blueprint.job import Limits, make_job
 from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_blueprint.receipt import ZERO_ADDRESS, address
 from faas_blueprint.tangle.abi import Function
 from faas_microvm.execution import Execution
 from faas_operator import payments as payments_module
-from faas_operator.chain.authorization import Authorization
+from faas_operator.chain.authorization import Authorization, transfer_call
 from faas_operator.chain.payment_token import PaymentToken
+from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionSender
 from faas_operator.charging import Terms
 from faas_operator.execution_record import Conflict, ExecutionStatus
 from faas_operator.executions import ExecutionService, RunRequest
 from faas_operator.ledger import PROCEEDS, REVENUE, available
-from faas_operator.payment_store import PaymentState, nobodys
+from faas_operator.payment_record import PaymentState, nobodys
 from faas_operator.payment_tables import PaymentRow
 from faas_operator.payments import PaymentPending, PayPerRequest
 from faas_operator.settings import Settings
@@ -400,6 +408,33 @@ async def test_who_sends_the_transfer_does_not_matter(shop):
     assert await shop.received() == before + authorization.value
 
 
+async def test_a_contract_may_send_it_too(shop):
+    """Which is seen by the log of the money."""
+    token = shop.token.domain.token
+    runtime = f"365f5f375f5f365f5f73{token[2:]}5af100"  # calls the token with what it is called with
+    forwarder = bytes.fromhex("60218060095f395ff3" + runtime)
+    contract = (await shop.chain.sender().send(None, forwarder)).contract
+    shop.engine.gate.clear()
+    authorization = shop.signed()
+    paying = asyncio.create_task(shop.pay(authorization))
+    await shop.engine.started.wait()
+    sent = await shop.chain.send(transfer_call(authorization), to=contract)
+    shop.engine.gate.set()
+    payment, _ = await paying
+    assert payment.transaction_hash == sent.transaction_hash
+
+
+async def test_a_contract_that_is_no_such_token(shop):
+    deployment = shop.chain.deployment
+    sender = shop.chain.sender()
+    for other in (deployment.customer, deployment.credits, deployment.bond_token):
+        with pytest.raises(MissingPrerequisite, match="FAAS_X402_TOKEN"):
+            await PaymentToken.connect(shop.chain.rpc, sender, deployment.chain_id, other)
+    async with Rpc("http://127.0.0.1:9", attempts=1) as away:
+        with pytest.raises(ChainUnavailable):
+            await PaymentToken.connect(away, sender, deployment.chain_id, deployment.payment_token)
+
+
 async def test_what_is_paid_for_a_run_that_failed_is_credited(shop):
     """The payer has sent it himself: it is his, and he can spend it."""
     shop.engine.gate.clear()
@@ -470,7 +505,13 @@ async def test_a_reorganisation_after_it_counted(fresh_chain, tmp_path, again):
         authorization = shop.signed()
         fork = await fresh_chain.rpc.request("evm_snapshot")
         payment, record = await shop.pay(authorization)
-        first = shop.row(authorization).block
+
+        async def is_where_it_is_said_to_be() -> bool:
+            said = shop.row(authorization).block
+            there = await fresh_chain.rpc.header(said.number)
+            used = await shop.token.is_used(authorization)
+            return used and there is not None and there.block == said
+
         shop.on_duty = False
         await asyncio.sleep(0.2)  # a look that is under way
         await fresh_chain.rpc.request("evm_revert", fork)
@@ -483,7 +524,7 @@ async def test_a_reorganisation_after_it_counted(fresh_chain, tmp_path, again):
             await shop.until(authorization, PaymentState.GIVEN_UP)
             assert shop.store.ledger.balance(own) == -record.cost.total
         else:
-            await until(lambda: asyncio.sleep(0, shop.row(authorization).block != first))
+            await until(is_where_it_is_said_to_be)
             assert await shop.received() == authorization.value
             assert shop.store.ledger.balance(own) == payment.nanocredits - record.cost.total
 

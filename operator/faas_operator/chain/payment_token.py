@@ -55,20 +55,16 @@ class PaymentToken:
     async def connect(cls, rpc: Rpc, sender: TransactionSender, chain_id: int, token: Address) -> Self:
         """Ask the token what its signatures are bound to. Raises MissingPrerequisite when it is none that can
         be paid with, ChainUnavailable."""
+        if await rpc.request("eth_getCode", token, "latest") == "0x":
+            raise _no_token(token)
         try:
-            domain = TokenDomain(
-                chain_id, token, await rpc.read(token, token_name()), await rpc.read(token, token_version())
-            )
+            name, version = await rpc.read(token, token_name()), await rpc.read(token, token_version())
             await rpc.read(token, is_used(sender.address, bytes(32)))
         except Reverted:
             raise _no_token(token) from None
-        except ChainUnavailable as error:
-            if await rpc.request("eth_getCode", token, "latest") == "0x" or "cannot be read" in error.message:
-                raise _no_token(token) from None
-            raise
         if int(await rpc.request("eth_getBalance", sender.address, "latest"), 16) == 0:
             log.warning("the account that posts payments by request, %s, has no gas", sender.address)
-        return cls(rpc, sender, domain)
+        return cls(rpc, sender, TokenDomain(chain_id, token, name, version))
 
     async def head(self) -> Header:
         """The newest block."""
