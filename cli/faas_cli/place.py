@@ -71,8 +71,8 @@ def find_place(
     advert = default_home() / DEVNET_FILE
     if rpc or not advert.is_file():
         raise MissingPrerequisite(
-            "give --rpc, --tangle (a Substrate chain has none) and --blueprint, or start a local chain with "
-            "`faas up` or `faas devnet`"
+            "give --rpc, --tangle and --blueprint (no --tangle on a Substrate chain), or start a local chain "
+            "with `faas up` or `faas devnet`"
         )
     local = deployments.read(advert)
     return Place(

@@ -146,8 +146,21 @@ def test_nobody_at_the_endpoint():
 
 
 def test_arguments_that_make_no_client():
-    for arguments in ({"rpc_url": "wss://x", "service_id": 1}, {"rpc_url": "http://x"}):
+    for arguments in ({"rpc_url": "ftp://x", "service_id": 1}, {"rpc_url": "http://x"}):
         with pytest.raises(ValueError, match=r"http|service_id"):
             TangleFaaSClient(**arguments)
     with pytest.raises(ValueError, match="not an address"):
         TangleFaaSClient("http://x", service_id=1, tangle="0x12")
+
+
+def test_an_endpoint_that_is_no_substrate_node_is_evm(devnet):
+    url = devnet.rpc_url.replace("http", "ws", 1)
+    key = devnet.customer_key
+    with TangleFaaSClient(url, blueprint_id=devnet.blueprint_id, private_key=key) as client:
+        assert client.find_service() == devnet.service_id
+    mnemonic = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
+    with (
+        TangleFaaSClient(url, blueprint_id=devnet.blueprint_id, private_key=mnemonic) as client,
+        pytest.raises(ValueError, match="for Substrate chains"),
+    ):
+        client.find_service()

@@ -63,14 +63,16 @@ async def examine(
     if deployment.tangle is None:
         checks = examine_substrate(settings, secrets, deployment.rpc_url, deployment.blueprint_id)
     else:
-        checks = _examine_chain(settings, deployment, deployment.tangle, measured)
+        checks = _examine_chain(settings, deployment, measured)
     async for finding in checks:
         yield finding
 
 
 async def _examine_chain(
-    settings: Settings, deployment: Deployment, tangle: Address, measured: Digest | None
+    settings: Settings, deployment: Deployment, measured: Digest | None
 ) -> AsyncIterator[Finding]:
+    tangle = deployment.tangle
+    assert tangle is not None, "a Substrate chain is examined elsewhere"
     async with Rpc(deployment.rpc_url, attempts=2) as rpc:
         yield await examined("rpc", chain.check_rpc(rpc, settings.chain_id), _RPC)
         yield await examined("chain time", chain.check_head(rpc), _RPC)
