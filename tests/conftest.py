@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -178,14 +179,21 @@ class PostgresqlServer:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
+    def drop(self, url: str) -> None:
+        """A database of `new_database`, whoever is still connected."""
+        name = urlsplit(url).path.removeprefix("/")
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
     def _command(self, program: str, *arguments: str) -> list[str]:
         unprivileged = ("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups")
         return [*(unprivileged if os.getuid() == 0 else ()), str(self._programs / program), *arguments]
 
 
 def _started_server() -> Iterator[PostgresqlServer]:
-    # not below pytest's own folder, which is root's alone, and short, for the socket
-    with tempfile.TemporaryDirectory(prefix="faas-pg-", ignore_cleanup_errors=True) as folder:
+    # in memory if it can be; not below pytest's own folder, which is root's alone, and short, for the socket
+    place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="faas-pg-", dir=place, ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)
         inner = Path(folder) / "server"
         inner.mkdir()
@@ -212,12 +220,22 @@ DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 
 
 @pytest.fixture(params=DATABASES)
-def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
     """The URL of the database of a name, which begins empty; the same for the same name."""
     if request.param == "sqlite":
-        return lambda name: f"sqlite:///{tmp_path / name}.sqlite"
+        yield lambda name: f"sqlite:///{tmp_path / name}.sqlite"
+        return
     server: PostgresqlServer = request.getfixturevalue("postgresql")
-    return functools.cache(lambda _name: server.new_database())
+    made: list[str] = []
+
+    @functools.cache
+    def make(_name: str) -> str:
+        made.append(server.new_database())
+        return made[-1]
+
+    yield make
+    for url in made:
+        server.drop(url)
 
 
 @pytest.fixture
