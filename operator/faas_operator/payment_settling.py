@@ -88,15 +88,16 @@ class PaymentSettling:
             self._begin(reservation.payment.id, self._advance(reservation))
         settled = await asyncio.to_thread(self._store.settled, self._token.domain)
         if settled and (head := (await self._token.head()).block) != self._looked_at:
-            self._looked_at = head
-            for payment in settled:
-                self._begin(payment.id, self._look_again(payment))
+            begun = [self._begin(payment.id, self._look_again(payment)) for payment in settled]
+            self._looked_at = head if all(begun) else None
 
-    def _begin(self, number: int, step: Coroutine[None, None, None]) -> None:
+    def _begin(self, number: int, step: Coroutine[None, None, None]) -> bool:
+        """False, and nothing, while another step of the same payment is under way."""
         if number in self._steps:
             step.close()
-        else:
-            self._steps[number] = asyncio.create_task(self._step(step))
+            return False
+        self._steps[number] = asyncio.create_task(self._step(step))
+        return True
 
     async def _step(self, step: Coroutine[None, None, None]) -> None:
         try:
@@ -165,7 +166,6 @@ class PaymentSettling:
             log.warning("a reorganisation has dropped a payment, it is sent again")
             with suppress(Reverted):  # seen at the next look, by its nonce or its time
                 await self._token.send(payment.authorization)
-            self._looked_at = None
 
     async def _is_deep(self, block: Block, blocks: int) -> bool:
         return is_deep_enough(block.number, (await self._token.head()).block.number, blocks)
