@@ -1,6 +1,6 @@
 """What the credits contracts say in their logs, in one form: ours (`FaaSCredits`) and the protocol's own
-(`Credits`, which grants what was earned by staking). What Substrate's pallet says is no log: its follower makes
-the same `CreditEvent` of it.
+(`Credits`, which grants what was earned by staking). What Substrate's pallet says is no log: its follower
+makes the same `CreditEvent` of it.
 """
 
 from __future__ import annotations
