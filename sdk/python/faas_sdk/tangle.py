@@ -80,7 +80,7 @@ class TangleFaaSClient(TanglePlans):
         fork: Fork | None = None,
         on_progress: Progress | None = None,
     ) -> JobCall:
-        """Send a job and wait until it is in a block.
+        """Send a job and wait until it is in a block, on a Substrate chain until it is final.
 
         `seed` is a random 64-bit number and `epoch` is now, unless given; both are part of the job.
         `keep` asks for the machine to be kept as a snapshot; it changes the run (no exit handlers).
@@ -154,7 +154,7 @@ class TangleFaaSClient(TanglePlans):
         self, job: JobCall | int, timeout: float = 120.0, on_progress: Progress | None = None
     ) -> TangleResult:
         """The result of a job or call id: the first one, or where several operators must agree, the one that
-        stands. Raises ResultTimeout and ResultUnreadable."""
+        stands; on a Substrate chain the first final one. Raises ResultTimeout and ResultUnreadable."""
         return run(self._wait(job, timeout, on_progress), self._http)
 
     def verify(self, what: TangleResult | JobCall | int) -> Verification:

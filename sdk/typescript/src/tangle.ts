@@ -126,9 +126,10 @@ export class TangleFaaSClient {
   }
 
   /**
-   * Sends a job and waits until it is in a block. Throws SubmissionRefused before anything is paid (see `guard`),
-   * TransactionFailed, ResultTimeout, ConnectionFailed. With `mode`, `snapshot` or `fork` it is job 1, and so are inputs
-   * over 16 KiB where there is an endpoint with a key: larger parts are uploaded, and go by their hash.
+   * Sends a job and waits until it is in a block, on a Substrate chain until it is final. Throws SubmissionRefused
+   * before anything is paid (see `guard` and `substrate-guard`), TransactionFailed, ResultTimeout, ConnectionFailed.
+   * With `mode`, `snapshot` or `fork` it is job 1, and so are inputs over 16 KiB where there is an endpoint with a key:
+   * larger parts are uploaded, and go by their hash.
    */
   async submitJob(request: JobRequest & RunOptions, options: SubmitOptions = {}): Promise<JobCall> {
     const inputs = inputsOf(request);
