@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,9 @@ from faas_microvm.machine_manifest import (
 )
 from faas_microvm.recipe import RECIPES
 from faas_microvm.snapshot import data_extents, read_profile
+
+_SHORT_HOLE = 1 << 20
+"""Up to so many zero bytes are part of a piece: each piece is a request, and operators count those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class PublishedMachines:
         folder, image = self._find(measurement)
         ram = folder / "ram"
         with ram.open("rb") as file:
-            extents = data_extents(file.fileno(), ram.stat().st_size)
+            extents = _joined(data_extents(file.fileno(), ram.stat().st_size))
         memory = [
             Extent(offset, _piece_at(_Place(ram, offset, min(PIECE_BYTES, end - offset))))
             for start, end in extents
@@ -127,6 +130,16 @@ def _places(manifest: MachineManifest, folder: Path, image: Path | None) -> Iter
             for piece in pieces:
                 yield piece.sha256, _Place(image / name, offset, piece.size)
                 offset += piece.size
+
+
+def _joined(extents: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for start, end in extents:
+        if joined and start - joined[-1][1] <= _SHORT_HOLE:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return joined
 
 
 def _pieces(path: Path) -> tuple[Piece, ...]:
