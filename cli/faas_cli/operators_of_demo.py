@@ -73,7 +73,7 @@ async def operators_of_demo(
         operators = []
         for number, (share, listener) in enumerate(zip(shares, listeners, strict=True)):
             peers = tuple(origin for origin in origins if origin != origins[number])
-            own = {"service_id": share.service_id, "blob_peers": peers, "billing": False}
+            own = {"service_id": share.service_id, "blob_peers": peers, "billing": False, "x402_token": None}
             node = await stack.enter_async_context(running_node(share, engine, **own))
             lies = liar and number == len(shares) - 1
             lying = LyingEngineDouble(engine) if lies else None

@@ -70,7 +70,7 @@ async def running_node(deployment: Deployment, engine: Engine, **more: object) -
         secrets = Secrets(
             keystore_password=SecretStr(deployment.operator_password),
             rpc_url=SecretStr(deployment.rpc_url),
-            x402_key=SecretStr(deployment.gas_key),
+            x402_key=None if settings.x402_token is None else SecretStr(deployment.gas_key),
             database_url=SecretStr(f"sqlite:///{folder}/operator.sqlite"),
         )
         async with open_node(settings, secrets, engine) as node:

@@ -61,7 +61,7 @@ async def called_off(client, number):
 async def cut_off(client, _number):
     asked = {"code": "while True: pass", "language": "python"}
     with pytest.raises(httpx.ReadTimeout):
-        await client.post("/execute", json=asked, timeout=0.3)
+        await client.post("/execute", json=asked, timeout=httpx.Timeout(60, read=0.3))
 
 
 async def wrong(client, number):
