@@ -96,12 +96,16 @@ async def test_what_a_node_tells_and_how_it_stops(chain, start_faas, variables):
         headers = {"X-API-Key": API_KEY}
         body = {"language": "python", "code": "print(1)"}
         assert (await client.post("/api/v1/execute", json=body, headers=headers)).status_code == 200
+
+        async def next_machine_waits() -> bool:
+            return sample((await client.get("/metrics")).text, 'faas_machines{kind="waiting"}') >= 1
+
+        await until(next_machine_waits)
         metrics = (await client.get("/metrics")).text
         assert sample(metrics, "faas_jobs_queued") == 0
         assert sample(metrics, "faas_ready") == 1
         assert sample(metrics, "faas_job_answer_seconds_count") == 1
         assert sample(metrics, 'faas_job_stage_seconds_count{state="running"}') == 1
-        assert sample(metrics, 'faas_machines{kind="waiting"}') >= 1
         assert sample(metrics, 'faas_executions{status="completed"}') == 1
         assert sample(metrics, "faas_operator_balance_wei") > 0
         assert sample(metrics, "faas_snapshot_store_bytes") >= 0

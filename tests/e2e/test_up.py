@@ -107,7 +107,9 @@ def test_the_api_answers_to_the_printed_key(up):
     with httpx.Client(base_url=facts["endpoint"], timeout=60) as client:
         assert client.get("/health").status_code == 200
         body = {"language": "javascript", "code": "console.log(6 * 7)"}
-        assert client.post("/api/v1/execute", json=body).status_code == 401
+        priced = client.post("/api/v1/execute", json=body)  # the devnet has a token to pay by request with
+        assert (priced.status_code, priced.json()["error"]["details"]["reason"]) == (402, "payment_required")
+        assert client.get("/api/v1/executions").status_code == 401
         answer = client.post("/api/v1/execute", json=body, headers={"X-API-Key": facts["api_key"]})
     assert answer.status_code == 200
     assert "42\n" in answer.json().values()
