@@ -77,8 +77,10 @@ class GuestMemory:
         """Indices of the pages that this machine has written since it was restored, ascending."""
         raw = os.pread(self._pagemap, self._size // PAGE_SIZE * 8, self._base // PAGE_SIZE * 8)
         entries = numpy.frombuffer(raw, dtype="<u8")
+        mapped = numpy.flatnonzero(entries)  # few of them
+        entries = entries[mapped]
         private = (entries & (_PRESENT | _SWAPPED) != 0) & (entries & _SHARED_OR_FILE == 0)
-        indices: list[int] = numpy.flatnonzero(private).tolist()
+        indices: list[int] = mapped[private].tolist()
         return indices
 
     def read_pages(self, indices: Iterable[int]) -> dict[int, bytes]:

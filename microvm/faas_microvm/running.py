@@ -135,15 +135,26 @@ async def _take(machine: PausedMachine, pages: bool) -> Stopped:
     if result.state not in (mailbox.State.FINISHED, mailbox.State.PAUSED):
         raise MachineFailure(f"the guest gave up: {result.message or result.state.name}")
     root = await machine.ram_root()
+    wanted = pages or root is None
+    # the emulator tells the device state while the pages are read
+    reading = asyncio.create_task(asyncio.to_thread(_changed_pages, memory)) if wanted else None
+    try:
+        devices = await machine.device_state()
+    finally:
+        changed = None if reading is None else await reading
     return Stopped(
         result,
         memory.read(mailbox.PHYSICAL + mailbox.STDOUT_OFFSET, result.stdout_length),
         memory.read(mailbox.PHYSICAL + mailbox.STDERR_OFFSET, result.stderr_length),
         memory.read(mailbox.PHYSICAL + mailbox.FILES_OFFSET, result.files_length),
-        await machine.device_state(),
-        memory.read_pages(memory.changed_pages()) if pages or root is None else None,
+        devices,
+        changed,
         root,
     )
+
+
+def _changed_pages(memory: GuestMemory) -> dict[int, bytes]:
+    return memory.read_pages(memory.changed_pages())
 
 
 def _output_files(data: bytes, count: int) -> tuple[tuple[OutputFile, ...], bool]:
