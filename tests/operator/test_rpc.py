@@ -46,7 +46,7 @@ async def node(*answers: Answer) -> AsyncIterator[Rpc]:
     """A client of so many endpoints."""
     async with AsyncExitStack() as stack:
         urls = [await stack.enter_async_context(endpoint(answer)) for answer in answers]
-        yield await stack.enter_async_context(Rpc(", ".join(urls), attempts=3, backoff=0.01, timeout=0.5))
+        yield await stack.enter_async_context(Rpc(", ".join(urls), attempts=3, backoff=0.01, timeout=20))
 
 
 def result(value: object) -> web.Response:
