@@ -51,7 +51,7 @@ class SubstrateDevnetDouble:
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._pace: threading.Event | None = None
+        self._pace: tuple[threading.Event, threading.Thread] | None = None
 
     @property
     def websocket_url(self) -> str:
@@ -69,8 +69,7 @@ class SubstrateDevnetDouble:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pace is not None:
-            self._pace.set()
+        self.stop_producing()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
 
@@ -112,7 +111,7 @@ class SubstrateDevnetDouble:
 
     def produce(self, seconds: float, lag: int = 1) -> None:
         """Make a block every so often until the end, finality lagging some blocks behind."""
-        stop = self._pace = threading.Event()
+        stop = threading.Event()
 
         def run() -> None:
             while not stop.wait(seconds):
@@ -122,12 +121,17 @@ class SubstrateDevnetDouble:
                     self.tree.finalise(target)
                 self._announce()
 
-        threading.Thread(target=run, daemon=True).start()
+        self.stop_producing()
+        self._pace = stop, threading.Thread(target=run, daemon=True)
+        self._pace[1].start()
 
     def stop_producing(self) -> None:
-        """No more blocks by itself."""
+        """No more blocks by itself, and none under way."""
         if self._pace is not None:
-            self._pace.set()
+            stop, thread = self._pace
+            stop.set()
+            thread.join(10)
+            self._pace = None
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
