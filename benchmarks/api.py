@@ -25,9 +25,7 @@ from benchmarks.setting import HELLO, Setting, hello_job, milliseconds
 from faas_api.app import create_app
 from faas_api.serve import listen, serve
 from faas_blueprint.job import DEFAULT_EPOCH, Job
-from faas_microvm.emulator import EmulatorChoice, own_emulator
-from faas_microvm.engine import Engine, EngineSettings
-from faas_microvm.home import default_home
+from faas_microvm.engine import Engine
 from faas_operator.charging import Terms
 from faas_operator.executions import ExecutionService
 from faas_operator.settings import Secrets, Settings
@@ -47,7 +45,8 @@ PAUSE_SECONDS = 0.005
 
 async def api(setting: Setting) -> list[Figure]:
     """In turns with the engine's own call; then many clients; then sockets."""
-    async with _forking(setting) as engine, _served(engine) as port:
+    async with setting.on(setting.waiting[""]) as chosen, _served(chosen.engine) as port:
+        engine = chosen.engine
         async with _connection(port) as connection:
             known = await _in_turns(setting.runs, engine.run_cached, connection, CACHED)
             hello = await _in_turns(setting.runs, engine.run, connection, ASKED)
@@ -106,17 +105,6 @@ async def _in_turns(
                 processor[over_http].append((time.process_time() - begun) * 1000)
     more = statistics.median(processor[True]) - statistics.median(processor[False])
     return _Turns(times[False], times[True], more)
-
-
-@asynccontextmanager
-async def _forking(setting: Setting) -> AsyncIterator[Engine]:
-    """An engine with a warm parent, or the setting's."""
-    if own_emulator(default_home()) is None:
-        yield setting.engine
-        return
-    async with await Engine.open(settings=EngineSettings(emulator=EmulatorChoice.FORK)) as engine:
-        await engine.run(hello_job("python"))
-        yield engine
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figures import Figure, single, spread
-from benchmarks.jobs import REFILL_SECONDS
+from benchmarks.jobs import GREETING, REFILL_SECONDS
 from benchmarks.setting import STOCK, Setting, milliseconds
 from faas_blueprint.job import Job, make_job
 from faas_blueprint.outcome import Outcome
@@ -22,7 +22,6 @@ from faas_microvm.snapshot import Snapshot
 from faas_microvm.toolchain import Toolchains
 
 WATCHDOG_SECONDS = 300.0
-GREETING = b"Hello World\n"
 HELLO = {
     "rust": 'fn main() { println!("Hello World"); }',
     "go": 'package main\nimport "fmt"\nfunc main() { fmt.Println("Hello World") }',
@@ -39,8 +38,7 @@ class _Hello:
     job: Job
 
     async def execute(self, snapshot: Snapshot, job: Job, program: Program) -> Outcome:
-        async with self.setting.engine.machine(snapshot) as machine:
-            return await run_to_outcome(machine, snapshot, encode_request(job, program), WATCHDOG_SECONDS)
+        return await _execute(self.setting.engine, snapshot, job, program)
 
     async def compile(self) -> None:
         await self.toolchains.compile(self.job, self.execute)
@@ -49,11 +47,14 @@ class _Hello:
         compiled = await self.toolchains.compile(self.job, self.execute)
         if compiled.program is None:
             raise AssertionError(f"it does not compile: {compiled.outcome}")
-        request = encode_request(self.job, compiled.program)
-        async with used.machine(used.library.base) as machine:
-            outcome = await run_to_outcome(machine, used.library.base, request, WATCHDOG_SECONDS)
+        outcome = await _execute(used, used.library.base, self.job, compiled.program)
         if outcome.stdout.content != GREETING:
             raise AssertionError(f"expected {GREETING!r} from the job, got {outcome}")
+
+
+async def _execute(engine: Engine, snapshot: Snapshot, job: Job, program: Program) -> Outcome:
+    async with engine.machine(snapshot) as machine:
+        return await run_to_outcome(machine, snapshot, encode_request(job, program), WATCHDOG_SECONDS)
 
 
 async def compiling(setting: Setting) -> list[Figure]:

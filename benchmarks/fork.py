@@ -12,18 +12,16 @@ import math
 import os
 import statistics
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from benchmarks.figures import Figure, single, spread
 from benchmarks.jobs import GREETING, held
 from benchmarks.native import NATIVE, SANDBOXED, Native
-from benchmarks.setting import HELLO, Setting, hello_job, milliseconds
+from benchmarks.setting import HELLO, STOCK, Setting, hello_job, milliseconds
 from faas_blueprint.job import make_job
 from faas_blueprint.merkle import PAGE_SIZE
-from faas_microvm.emulator import EmulatorChoice, own_emulator
-from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.emulator import own_emulator
+from faas_microvm.engine import Engine
 from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home
 
@@ -39,8 +37,8 @@ async def fork(setting: Setting) -> list[Figure]:
     """A hello world per language and a longer script, how many a second, and what one child takes."""
     if not _built(setting):
         return []
-    stock = EngineSettings(emulator=EmulatorChoice.STOCK)
-    async with _forking() as engine, await Engine.open(settings=stock) as restoring:
+    async with setting.on(setting.waiting[""]) as forking, setting.on(setting.cold[STOCK]) as stock:
+        engine, restoring = forking.engine, stock.engine
         figures = await _side_by_side(engine, restoring, setting.runs)
         count = setting.runs * JOBS_PER_RUN
         rate = count / await _run_many(engine, count)
@@ -53,7 +51,8 @@ async def drift(setting: Setting) -> list[Figure]:
     """What is left behind by many forked jobs: between a fifth of them and the end nothing may grow."""
     if not _built(setting):
         return []
-    async with _forking() as engine:
+    async with setting.on(setting.waiting[""]) as forking:
+        engine = forking.engine
         await _run_many(engine, DRIFT_JOBS // 5)
         before = _held(engine)
         seconds = await _run_many(engine, DRIFT_JOBS - DRIFT_JOBS // 5)
@@ -76,14 +75,6 @@ def _built(setting: Setting) -> bool:
         setting.note("no fork server: `faas machine build` has not been run")
         return False
     return True
-
-
-@asynccontextmanager
-async def _forking() -> AsyncIterator[Engine]:
-    """An engine with a warm parent."""
-    async with await Engine.open(settings=EngineSettings(emulator=EmulatorChoice.FORK)) as engine:
-        await engine.run(hello_job("python"))
-        yield engine
 
 
 async def _side_by_side(engine: Engine, restoring: Engine, runs: int) -> list[Figure]:

@@ -18,6 +18,7 @@ from faas_cli.run import read_language, read_text
 from faas_microvm.emulator import EmulatorChoice
 
 if TYPE_CHECKING:
+    from faas_microvm.engine import Engine
     from faas_operator.devnet.deployment import Deployment
     from faas_sdk import TangleResult
 
@@ -87,13 +88,9 @@ async def _demo(
     source: str, language: str, fixture: Path | None, emulator: EmulatorChoice
 ) -> dict[str, object]:
     from faas_cli.running import in_background, running_devnet, running_node, unless_ended
-    from faas_microvm.engine import Engine, EngineSettings
 
     steps = Steps()
-    with steps.step("machine", "preparing the machine") as done:
-        engine = await Engine.open(progress=note, settings=EngineSettings(emulator=emulator))
-        done(f"base snapshot [bold]{short(to_hex(engine.measurement))}[/bold] is ready to run jobs")
-    async with engine:
+    async with await open_engine(steps, emulator) as engine:
         chain = running_devnet(note, fixture=fixture, advertised=False)
         with steps.step("chain", "starting the chain") as done:
             deployment = await chain.__aenter__()
@@ -114,6 +111,16 @@ async def _demo(
                 await chain.__aexit__(None, None, None)
                 done("operator and chain are stopped")
     return report_of(steps, language, result, verdict)
+
+
+async def open_engine(steps: Steps, emulator: EmulatorChoice) -> Engine:
+    """The first step; to be closed."""
+    from faas_microvm.engine import Engine, EngineSettings
+
+    with steps.step("machine", "preparing the machine") as done:
+        engine = await Engine.open(progress=note, settings=EngineSettings(emulator=emulator))
+        done(f"base snapshot [bold]{short(to_hex(engine.measurement))}[/bold] is ready to run jobs")
+    return engine
 
 
 async def _journey(

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faas_blueprint.digests import ZERO_DIGEST, to_hex
+from faas_blueprint.digests import ZERO_DIGEST
 from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.tangle import evidence, protocol, service_manager
+from faas_blueprint.tangle.abi import word
 from faas_blueprint.tangle.service_manager import Assurance
 from faas_cli.console import Steps, console, note
-from faas_cli.demo import RESULT_SECONDS, report_of, short, show_result, verify_result
+from faas_cli.demo import RESULT_SECONDS, open_engine, report_of, short, show_result, verify_result
 from faas_cli.running import in_background, running_devnet, unless_ended
 from faas_microvm.emulator import EmulatorChoice
 
@@ -60,15 +61,10 @@ class Plan:
 
 async def demo_of_several(plan: Plan, fixture: Path | None, emulator: EmulatorChoice) -> dict[str, object]:
     """Everything from the machine to the slash; what `--json` prints."""
-    from faas_microvm.engine import Engine, EngineSettings
-
     logging.getLogger().addHandler(logging.NullHandler())  # the steps say what happens
     steps = Steps()
-    with steps.step("machine", "preparing the machine") as done:
-        engine = await Engine.open(progress=note, settings=EngineSettings(emulator=emulator))
-        done(f"base snapshot [bold]{short(to_hex(engine.measurement))}[/bold] is ready to run jobs")
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(engine)
+        engine = await stack.enter_async_context(await open_engine(steps, emulator))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faas-")))
         with steps.step("chain", "starting the chain") as done:
             chain = running_devnet(note, fixture=fixture, advertised=False)
@@ -214,7 +210,8 @@ class _Journey:
         deployment = self._deployment
         topics = (
             evidence.EQUIVOCATION_PROVEN.topic,
-            *(n.to_bytes(32, "big") for n in (call.service_id, call.call_id)),
+            word(call.service_id),
+            word(call.call_id),
         )
         while True:
             head = (await self._rpc.head()).block.number

@@ -11,11 +11,11 @@ import logging
 import time
 from collections.abc import Iterable
 
-import httpx
-
 from faas_blueprint.digests import Digest, sha256, to_hex
 from faas_blueprint.errors import BlobUnavailable, NotFound
 from faas_blueprint.operation import Blob
+from faas_operator.logs import about
+from faas_operator.peers import ask_peer
 from faas_operator.settings import Settings
 from faas_operator.store import Store
 
@@ -64,35 +64,14 @@ class BlobFetcher:
             return (content, 0) if len(content) == blob.size else (None, 0)
         liars = 0
         for peer in self._peers:
-            fetched = await _fetch(peer, blob)
+            fetched = await ask_peer(peer, f"/blobs/{to_hex(blob.sha256)}", blob.size)
             if fetched is None:
                 continue
             if len(fetched) == blob.size and sha256(fetched) == blob.sha256:
                 return fetched, liars
             liars += 1
-            log.warning("a peer serves wrong bytes", extra={"peer": peer, "blob": to_hex(blob.sha256)})
+            log.warning("a peer serves wrong bytes", extra=about(peer=peer, blob=to_hex(blob.sha256)))
         return None, liars
-
-
-async def _fetch(peer: str, blob: Blob) -> bytes | None:
-    """What a peer gives, up to one byte more than there should be; None when it gives nothing."""
-    parts: list[bytes] = []
-    try:
-        async with (
-            asyncio.timeout(60),
-            httpx.AsyncClient(timeout=10) as http,
-            http.stream("GET", f"{peer}/api/v1/blobs/{to_hex(blob.sha256)}") as response,
-        ):
-            if response.status_code != 200:
-                return None
-            async for part in response.aiter_bytes():
-                parts.append(part)
-                if sum(map(len, parts)) > blob.size:
-                    break
-    except (httpx.HTTPError, TimeoutError) as error:
-        log.warning("a peer does not answer", extra={"peer": peer, "error": str(error)})
-        return None
-    return b"".join(parts)
 
 
 def _unavailable(blob: Blob, liars: int) -> BlobUnavailable:

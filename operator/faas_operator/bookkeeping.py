@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from faas_blueprint.errors import ChainUnavailable, DatabaseUnavailable
-from faas_operator.backoff import Backoff
+from faas_operator.backoff import Backoff, repeat
 from faas_operator.deposits import DepositFollower
 from faas_operator.ledger import Ledger
 from faas_operator.logs import about
@@ -50,18 +50,7 @@ class Bookkeeping:
 
     async def run(self) -> None:
         """Until cancelled. Raises LedgerBroken: then nothing may be charged before somebody has looked."""
-        failures = 0
-        while True:
-            try:
-                await self.once()
-                failures = 0
-            except ChainUnavailable as error:
-                failures += 1
-                log.warning("credits contracts out of reach", extra=about(error=error))
-            except DatabaseUnavailable as error:
-                failures += 1
-                log.warning("database unavailable", extra=about(error=error))
-            await asyncio.sleep(self._backoff.pause(failures) or self._settings.poll_seconds)
+        await repeat(self.once, self._settings.poll_seconds, self._backoff, _tell)
 
     async def once(self) -> None:
         """Whatever is due. Raises LedgerBroken, ChainUnavailable, DatabaseUnavailable."""
@@ -77,3 +66,10 @@ class Bookkeeping:
         if self._settlement is not None and now - self._settled_at >= self._settings.settle_seconds:
             await self._settlement.settle()
             self._settled_at = now
+
+
+def _tell(error: ChainUnavailable | DatabaseUnavailable) -> None:
+    of_chain = isinstance(error, ChainUnavailable)
+    log.warning(
+        "credits contracts out of reach" if of_chain else "database unavailable", extra=about(error=error)
+    )

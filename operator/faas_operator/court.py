@@ -27,11 +27,11 @@ from faas_blueprint.receipt import Address
 from faas_blueprint.statement import Statement, equivocation
 from faas_blueprint.tangle import evidence, service_manager
 from faas_blueprint.tangle.service_manager import ManagedCall, Standing
-from faas_operator.backoff import Backoff
+from faas_operator.backoff import Backoff, repeat
 from faas_operator.chain.court import CourtChain
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.interface import Block
 from faas_operator.chain.reading import LogReader
-from faas_operator.chain.rpc import Reverted
 from faas_operator.docket import ContestedCall, Docket, Place
 from faas_operator.job_record import JobRecord
 from faas_operator.logs import about
@@ -76,15 +76,7 @@ class Court:
 
     async def run(self) -> None:
         """Until cancelled."""
-        failures = 0
-        while True:
-            try:
-                await self.once()
-                failures = 0
-            except (ChainUnavailable, DatabaseUnavailable) as error:
-                failures += 1
-                log.warning("contested calls cannot be looked at", extra=about(error=error))
-            await asyncio.sleep(self._backoff.pause(failures) or self._settings.poll_seconds)
+        await repeat(self.once, self._settings.poll_seconds, self._backoff, _tell)
 
     async def once(self) -> None:
         """Whatever is due. Raises ChainUnavailable, DatabaseUnavailable."""
@@ -183,6 +175,10 @@ class Court:
     async def _close(self, place: Place) -> None:
         await asyncio.to_thread(self._docket.close, place)
         self._next_look.pop(place, None)
+
+
+def _tell(error: ChainUnavailable | DatabaseUnavailable) -> None:
+    log.warning("contested calls cannot be looked at", extra=about(error=error))
 
 
 def _own_answer(record: JobRecord | None) -> Statement | None:

@@ -14,9 +14,9 @@ from contextlib import suppress
 
 from faas_blueprint.errors import ChainUnavailable, DatabaseUnavailable, FaaSError
 from faas_operator.backoff import Backoff
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.interface import Block
 from faas_operator.chain.payment_token import NonceUse, PaymentToken
-from faas_operator.chain.rpc import Reverted
 from faas_operator.execution_record import UNFINISHED
 from faas_operator.logs import about
 from faas_operator.payment_record import FINISHED, Payment, Reservation

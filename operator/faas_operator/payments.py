@@ -20,8 +20,8 @@ from faas_blueprint.job import Job, Mode
 from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, execution_cost, most_use_of
 from faas_blueprint.receipt import Address
 from faas_operator.chain.authorization import Authorization, TokenDomain, signer_of
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.payment_token import PaymentToken
-from faas_operator.chain.rpc import Reverted
 from faas_operator.execution_record import ExecutionRecord
 from faas_operator.executions import ExecutionService, RunRequest, new_execution_id
 from faas_operator.payment_record import Payment, PaymentState, nobodys, require_same

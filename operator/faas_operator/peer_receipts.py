@@ -10,12 +10,12 @@ import json
 import logging
 from collections.abc import Sequence
 
-import httpx
-
 from faas_blueprint.bundle import bundle_from_json
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import CallReference
 from faas_blueprint.statement import Statement
+from faas_operator.logs import about
+from faas_operator.peers import ask_peer
 
 log = logging.getLogger(__name__)
 
@@ -30,23 +30,13 @@ async def peer_receipts(peers: Sequence[str], call: CallReference) -> list[State
 
 
 async def _receipt(peer: str, call: CallReference) -> Statement | None:
-    url = f"{peer}/api/v1/calls/{call.service_id}/{call.call_id}/receipt"
+    body = await ask_peer(peer, f"/calls/{call.service_id}/{call.call_id}/receipt", _MOST_BYTES)
+    if body is None or len(body) > _MOST_BYTES:
+        return None
     try:
-        async with (
-            asyncio.timeout(60),
-            httpx.AsyncClient(timeout=10) as http,
-            http.stream("GET", url) as response,
-        ):
-            if response.status_code != 200:
-                return None
-            body = bytearray()
-            async for part in response.aiter_bytes():
-                body += part
-                if len(body) > _MOST_BYTES:
-                    return None
-        bundle = bundle_from_json(json.loads(bytes(body)))
-    except (httpx.HTTPError, TimeoutError, InvalidRequest, ValueError, RecursionError) as error:
-        log.warning("a peer's receipt cannot be had", extra={"peer": peer, "error": str(error)})
+        bundle = bundle_from_json(json.loads(body))
+    except (InvalidRequest, ValueError, RecursionError) as error:
+        log.warning("a peer's receipt cannot be read", extra=about(call, peer=peer, error=error))
         return None
     statement = Statement(bundle.receipt, bundle.signature)
     return statement if statement.is_genuine(call) else None

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import ZERO_ADDRESS, Address
 from faas_blueprint.tangle import protocol, staking
+from faas_blueprint.tangle.abi import word
 from faas_blueprint.tangle.epoch import TangleEpoch
-from faas_operator.chain.rpc import Reverted, Rpc
+from faas_operator.chain.endpoint import Reverted
+from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionReceipt, TransactionSender
 
 
@@ -56,7 +58,7 @@ class Registration:
     async def approve_all(self, blueprint_id: int, first_block: int = 0) -> list[int]:
         """Approve every open request of a blueprint that asks for this operator; returns their ids."""
         head = (await self.rpc.head()).block.number
-        topics = (protocol.SERVICE_REQUESTED.topic, None, blueprint_id.to_bytes(32, "big"))
+        topics = (protocol.SERVICE_REQUESTED.topic, None, word(blueprint_id))
         approved = []
         for entry in await self.rpc.logs(self.tangle, topics, first_block, head):
             request_id = protocol.decode_service_requested(entry.log).request_id

@@ -15,7 +15,8 @@ from dataclasses import replace
 from faas_blueprint.digests import sha256
 from faas_blueprint.receipt import Address
 from faas_blueprint.tangle import credits
-from faas_operator.chain.rpc import Reverted, Rpc
+from faas_operator.chain.endpoint import Reverted
+from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionSender
 from faas_operator.logs import about
 from faas_operator.spending_limits import Due, SpendingLimits

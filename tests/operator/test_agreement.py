@@ -23,8 +23,9 @@ from faas_blueprint.tangle import evidence, protocol, service_manager
 from faas_blueprint.tangle.abi import Event, Function, as_int
 from faas_blueprint.tangle.service_manager import Assurance, Standing
 from faas_operator import keystore
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
-from faas_operator.chain.rpc import Reverted, Rpc
+from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionReceipt
 from faas_operator.devnet.devnet import Devnet
 from faas_operator.devnet.provision import OPERATOR_STAKE, BaseSnapshot, fund_operator

@@ -10,7 +10,7 @@ from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.receipt import ZERO_ADDRESS, address
 from faas_blueprint.tangle import credits, staking
 from faas_blueprint.tangle.credits import Purse, SpendingLimit
-from faas_operator.chain.rpc import Reverted
+from faas_operator.chain.endpoint import Reverted
 
 pytestmark = pytest.mark.chain
 

@@ -19,7 +19,7 @@ from faas_blueprint.tangle.abi import Function, as_address
 from faas_blueprint.tangle.credit_events import CREDITS_CLAIMED, account_id_of
 from faas_blueprint.tangle.credits import Purse, SpendingLimit
 from faas_operator.chain.credits import CreditsChain
-from faas_operator.chain.rpc import Reverted
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.credit_events import DEFAULT_RATES, Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.ledger import PROCEEDS, REVENUE, Cause, Posting, available

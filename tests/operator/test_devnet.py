@@ -25,8 +25,8 @@ from faas_blueprint.tangle.probe import EPOCHS
 from faas_blueprint.tlv import encode_schema
 from faas_operator import keystore
 from faas_operator.chain.discovery import active_services
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
-from faas_operator.chain.rpc import Reverted
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet

@@ -22,9 +22,9 @@ from faas_blueprint.result import encode_result, make_result
 from faas_blueprint.tangle import protocol, service_manager
 from faas_blueprint.tangle.abi import Event
 from faas_operator import keystore
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.interface import CallStanding
-from faas_operator.chain.rpc import Reverted
 from faas_operator.devnet.devnet import Devnet
 
 pytestmark = pytest.mark.chain

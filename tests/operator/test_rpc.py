@@ -13,7 +13,8 @@ from aiohttp import web
 from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import ChainUnavailable, MissingPrerequisite
 from faas_blueprint.receipt import Address
-from faas_operator.chain.rpc import LOG_RANGE, Reverted, Rpc
+from faas_operator.chain.endpoint import Reverted
+from faas_operator.chain.rpc import LOG_RANGE, Rpc
 from faas_operator.logs import KeyValueFormatter
 
 TANGLE = Address("0x" + "7a" * 20)

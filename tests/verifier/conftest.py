@@ -10,12 +10,16 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from typer import Typer
+from typer.testing import CliRunner
 
 from faas_blueprint.digests import ZERO_DIGEST, Digest
 from faas_blueprint.errors import MachineFailure, MissingPrerequisite
 from faas_blueprint.job import Job
 from faas_blueprint.outcome import Outcome
 from faas_microvm.execution import Execution
+from faas_verifier import command
+from faas_verifier.bundle import save_bundle
 
 
 class RecordedMachine:
@@ -88,3 +92,19 @@ def machine(make_receipts: ModuleType) -> RecordedMachine:
 def doubles() -> SimpleNamespace:
     """The faulty machines."""
     return SimpleNamespace(DyingMachine=DyingMachine, missing_machine=missing_machine)
+
+
+@pytest.fixture
+def run(monkeypatch, machine):
+    """The command with the samples' machine in the engine's place."""
+    monkeypatch.setattr(command, "own_machine", lambda home, progress: machine.open)
+    app = Typer()
+    app.command()(command.verify)
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture
+def good(make_receipts, tmp_path):
+    path = tmp_path / "good.json"
+    save_bundle(make_receipts.bundle(), path)
+    return path

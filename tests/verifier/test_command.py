@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer import Typer
-from typer.testing import CliRunner
 
 from faas_blueprint.digests import keccak256
 from faas_blueprint.job import Mode
@@ -20,22 +18,6 @@ from faas_verifier import command
 from faas_verifier.bundle import save_bundle
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def run(monkeypatch, machine):
-    """The command with the samples' machine in the engine's place."""
-    monkeypatch.setattr(command, "own_machine", lambda home, progress: machine.open)
-    app = Typer()
-    app.command()(command.verify)
-    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
-
-
-@pytest.fixture
-def good(make_receipts, tmp_path):
-    path = tmp_path / "good.json"
-    save_bundle(make_receipts.bundle(), path)
-    return path
 
 
 @pytest.fixture

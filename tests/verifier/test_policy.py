@@ -6,12 +6,8 @@ import json
 from dataclasses import replace
 
 import pytest
-from typer import Typer
-from typer.testing import CliRunner
 
 from faas_blueprint.errors import InvalidRequest
-from faas_verifier import command
-from faas_verifier.bundle import save_bundle
 from faas_verifier.policy import RERUN, Policy, Requirement, parse_policy
 from faas_verifier.verdict import Conclusion
 from faas_verifier.verify import verify_bundle
@@ -65,22 +61,6 @@ async def test_one_operator_is_no_quorum_however_often_it_says_it(make_receipts)
     concluded = Policy(Requirement.QUORUM, 2).conclude([verdict, verdict], reruns=False)
     assert concluded.conclusion is Conclusion.UNCHECKED
     assert "1 of 2 results agree, 2 are required" in concluded.reason
-
-
-@pytest.fixture
-def run(monkeypatch, machine):
-    """The command with the samples' machine in the engine's place."""
-    monkeypatch.setattr(command, "own_machine", lambda home, progress: machine.open)
-    app = Typer()
-    app.command()(command.verify)
-    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
-
-
-@pytest.fixture
-def good(make_receipts, tmp_path):
-    path = tmp_path / "good.json"
-    save_bundle(make_receipts.bundle(), path)
-    return path
 
 
 def test_the_command_runs_again_what_is_drawn(run, good, machine) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from faas_blueprint.receipt import Address
 from faas_blueprint.tangle import protocol
+from faas_blueprint.tangle.abi import word
 from faas_verifier.chain import LOG_WINDOW
 from faas_verifier.rerun import Machine, OpenMachine
-from faas_verifier.rpc import Rpc, word
+from faas_verifier.rpc import Rpc
 from faas_verifier.verdict import Conclusion, Verdict, combine
 
 Judge = Callable[[int], Awaitable[Sequence[Verdict]]]

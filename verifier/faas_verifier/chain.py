@@ -19,11 +19,11 @@ from faas_blueprint.operation import JobKind
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference, address
 from faas_blueprint.result import decode_result
 from faas_blueprint.tangle import protocol, service_manager
-from faas_blueprint.tangle.abi import Event, Function
+from faas_blueprint.tangle.abi import Event, Function, word
 from faas_blueprint.tangle.probe import PROBED_SELECTORS, choose_epoch
 from faas_blueprint.tangle.values import JobSubmitted
 from faas_verifier.evidence import PostedResult
-from faas_verifier.rpc import PlacedLog, Refused, Rpc, word
+from faas_verifier.rpc import PlacedLog, Refused, Rpc
 
 DEVNET_TANGLE = address("0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9")
 """Where Tangle stands on the local chain of `faas devnet`."""

@@ -114,11 +114,6 @@ class Rpc:
         return [_placed(item) for item in items]
 
 
-def word(value: int) -> bytes:
-    """A number as a topic."""
-    return value.to_bytes(32, "big")
-
-
 def _topic(topic: bytes | Sequence[bytes]) -> object:
     return "0x" + topic.hex() if isinstance(topic, bytes) else ["0x" + item.hex() for item in topic]
 

@@ -128,6 +128,16 @@ class Event:
         raise ChainUnavailable(f"there is no {self.name} among the logs")
 
 
+def word(value: int) -> bytes:
+    """A number as a topic of a log, and in a packed hash."""
+    return value.to_bytes(32, "big")
+
+
+def address_word(value: Address) -> bytes:
+    """An address likewise."""
+    return bytes(12) + bytes.fromhex(value[2:])
+
+
 def as_int(values: tuple[Value, ...]) -> int:
     """The only output, an integer."""
     return cast(int, values[0])

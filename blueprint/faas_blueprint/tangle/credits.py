@@ -10,7 +10,7 @@ from typing import cast
 
 from faas_blueprint.digests import Digest, keccak256
 from faas_blueprint.receipt import DOMAIN_TYPE, ZERO_ADDRESS, Address
-from faas_blueprint.tangle.abi import Event, Function, Log, Read, Value, as_int
+from faas_blueprint.tangle.abi import Event, Function, Log, Read, Value, address_word, as_int, word
 
 _PURSE = "(bytes32,address,address)"
 
@@ -170,15 +170,15 @@ def _typed_data_digest(
         keccak256(DOMAIN_TYPE.encode())
         + keccak256(b"FaaS Credits")
         + keccak256(b"1")
-        + _word(chain_id)
-        + _address_word(contract)
+        + word(chain_id)
+        + address_word(contract)
     )
     struct = keccak256(
         keccak256(kind.encode())
         + purse.account_id
-        + _address_word(purse.payer)
-        + _address_word(purse.token)
-        + b"".join(map(_word, (series, total, last)))
+        + address_word(purse.payer)
+        + address_word(purse.token)
+        + b"".join(map(word, (series, total, last)))
     )
     return keccak256(b"\x19\x01" + domain + struct)
 
@@ -189,11 +189,3 @@ def _purse_values(purse: Purse) -> tuple[Digest, Address, Address]:
 
 def _account(values: tuple[Value, ...]) -> PurseAccount:
     return PurseAccount(*cast("tuple[int, int, int, int]", values[0]))
-
-
-def _word(value: int) -> bytes:
-    return value.to_bytes(32, "big")
-
-
-def _address_word(value: Address) -> bytes:
-    return bytes(12) + bytes.fromhex(value[2:])

@@ -10,7 +10,7 @@ from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference, address
 from faas_blueprint.result import decode_result
 from faas_blueprint.statement import Statement
 from faas_blueprint.tangle import evidence, protocol, service_manager
-from faas_blueprint.tangle.abi import Read
+from faas_blueprint.tangle.abi import Read, word
 from faas_blueprint.tangle.service_manager import ManagedCall
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.rpc import Header
@@ -81,7 +81,7 @@ class CourtChain:
 
     async def posted(self, place: Place, first_block: int) -> list[Statement]:
         """What operators have posted as results of a call and can be read; not judged."""
-        topics = (protocol.JOB_RESULT_SUBMITTED.topic, *(number.to_bytes(32, "big") for number in place))
+        topics = (protocol.JOB_RESULT_SUBMITTED.topic, *map(word, place))
         head = await self._rpc.head()
         found = []
         for entry in await self._rpc.logs(self._adapter.tangle, topics, first_block, head.block.number):
@@ -97,7 +97,7 @@ class CourtChain:
     async def brought(self, place: Place, first_block: int) -> list[Statement]:
         """What was brought to the manager by transactions of their own; not judged."""
         manager = await self._adapter.manager()
-        topics = (service_manager.ANSWERED.topic, *(number.to_bytes(32, "big") for number in place))
+        topics = (service_manager.ANSWERED.topic, *map(word, place))
         head = await self._rpc.head()
         found = []
         for entry in await self._rpc.logs(manager, topics, first_block, head.block.number):

@@ -14,8 +14,9 @@ from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
 from faas_blueprint.tangle import protocol
 from faas_blueprint.tangle.epoch import TangleEpoch
 from faas_blueprint.tangle.values import Service
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.interface import Block
-from faas_operator.chain.rpc import Reverted, Rpc
+from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionSender
 
 

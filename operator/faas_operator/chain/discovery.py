@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from faas_blueprint.receipt import Address
 from faas_blueprint.tangle import protocol
+from faas_blueprint.tangle.abi import word
 from faas_blueprint.tangle.values import Service
 from faas_operator.chain.rpc import Rpc
 
@@ -25,7 +26,7 @@ async def active_services(
 ) -> list[ActiveService]:
     """The services of a blueprint that are active and not past their time, newest first."""
     head = await rpc.head()
-    topics = (protocol.SERVICE_ACTIVATED.topic, None, None, blueprint_id.to_bytes(32, "big"))
+    topics = (protocol.SERVICE_ACTIVATED.topic, None, None, word(blueprint_id))
     found = []
     for entry in reversed(await rpc.logs(tangle, topics, first_block, head.block.number)):
         service_id = protocol.decode_service_activated(entry.log).service_id

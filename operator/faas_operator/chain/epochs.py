@@ -7,7 +7,8 @@ from faas_blueprint.receipt import Address
 from faas_blueprint.tangle import protocol
 from faas_blueprint.tangle.epoch import TangleEpoch
 from faas_blueprint.tangle.probe import PROBED_SELECTORS, choose_epoch
-from faas_operator.chain.rpc import Reverted, Rpc
+from faas_operator.chain.endpoint import Reverted
+from faas_operator.chain.rpc import Rpc
 
 
 async def probe_epoch(rpc: Rpc, tangle: Address) -> TangleEpoch:

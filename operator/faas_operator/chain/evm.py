@@ -10,13 +10,15 @@ from eth_account.signers.local import LocalAccount
 from faas_blueprint.errors import ChainUnavailable, FatalError, ResultRefused
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
 from faas_blueprint.tangle import protocol, service_manager
+from faas_blueprint.tangle.abi import address_word, word
 from faas_blueprint.tangle.epoch import TangleEpoch
 from faas_blueprint.tangle.reverts import FINAL_FOR_RESULT
 from faas_blueprint.tangle.service_manager import Standing
 from faas_blueprint.tangle.values import JobCall
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
-from faas_operator.chain.rpc import LogEntry, Reverted, Rpc
+from faas_operator.chain.rpc import LogEntry, Rpc
 from faas_operator.chain.sender import TransactionSender
 
 
@@ -145,9 +147,9 @@ class EvmAdapter(ChainAdapter):
         self._check(call)
         topics = (
             protocol.JOB_RESULT_SUBMITTED.topic,
-            call.service_id.to_bytes(32, "big"),
-            call.call_id.to_bytes(32, "big"),
-            bytes(12) + bytes.fromhex(self.operator[2:]),
+            word(call.service_id),
+            word(call.call_id),
+            address_word(self.operator),
         )
         head = await self.head()
         entries = await self.rpc.logs(self.tangle, topics, first_block, head.number)

@@ -12,6 +12,7 @@ from typing import Self
 
 from faas_blueprint.errors import ChainUnavailable, MissingPrerequisite
 from faas_blueprint.receipt import Address
+from faas_blueprint.tangle.abi import address_word
 from faas_operator.chain.authorization import (
     CANCELED,
     TRANSFER,
@@ -24,8 +25,9 @@ from faas_operator.chain.authorization import (
     token_version,
     transfer_call,
 )
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.interface import Block
-from faas_operator.chain.rpc import Header, LogEntry, Reverted, Rpc
+from faas_operator.chain.rpc import Header, LogEntry, Rpc
 from faas_operator.chain.sender import TransactionSender
 
 log = logging.getLogger(__name__)
@@ -102,7 +104,7 @@ class PaymentToken:
         """
         if not await self.is_used(authorization):
             return None
-        topics = ((USED.topic, CANCELED.topic), bytes(12) + bytes.fromhex(authorization.payer[2:]))
+        topics = ((USED.topic, CANCELED.topic), address_word(authorization.payer))
         found = await self._rpc.logs(
             self.domain.token, (*topics, authorization.nonce), first_block, (await self.head()).block.number
         )

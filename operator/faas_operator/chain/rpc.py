@@ -18,8 +18,7 @@ from typing import Any, Self, TypeVar, cast
 from faas_blueprint.errors import ChainUnavailable, MissingPrerequisite
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.abi import Log, Read
-from faas_operator.chain.endpoint import Endpoint, decode_hexadecimal
-from faas_operator.chain.endpoint import Reverted as Reverted
+from faas_operator.chain.endpoint import Endpoint, Reverted, decode_hexadecimal
 from faas_operator.chain.interface import Block
 from faas_operator.logs import about
 

@@ -21,8 +21,9 @@ from faas_blueprint.errors import ChainUnavailable
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.abi import Log
 from faas_blueprint.tangle.reverts import ContractError
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.interface import Block
-from faas_operator.chain.rpc import Reverted, Rpc, call_fields
+from faas_operator.chain.rpc import Rpc, call_fields
 
 GAS_MARGIN_PERCENT = 25
 HOOK_GAS = 600_000
@@ -152,13 +153,14 @@ class TransactionSender:
             await self._rpc.request("eth_sendRawTransaction", "0x" + signed.raw_transaction.hex())
         except ChainUnavailable as error:
             # "already known", "already imported"; or "nonce too low", of one that was taken, its answer lost
-            if "already" not in error.message.lower() and not await self._is_included(name):
+            if "already" not in error.message.lower() and await self._in_block(name) is None:
                 raise
         return name
 
-    async def _is_included(self, name: str) -> bool:
+    async def _in_block(self, name: str) -> Mapping[str, Any] | None:
+        """What the node says of a transaction that is in a block."""
         raw = await self._rpc.request("eth_getTransactionReceipt", name)
-        return raw is not None and raw.get("blockNumber") is not None
+        return None if raw is None or raw.get("blockNumber") is None else dict(raw)
 
     async def _settle(self, fields: Mapping[str, Any], fees: _Fees, first: str) -> TransactionReceipt:
         hashes = [first]
@@ -182,9 +184,9 @@ class TransactionSender:
         pause = self._poll
         while True:
             for name in hashes:
-                raw = await self._rpc.request("eth_getTransactionReceipt", name)
-                if raw is not None and raw.get("blockNumber") is not None:
-                    return dict(raw)
+                raw = await self._in_block(name)
+                if raw is not None:
+                    return raw
             if time.monotonic() >= deadline:
                 return None
             await asyncio.sleep(pause)

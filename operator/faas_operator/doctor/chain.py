@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from faas_blueprint.digests import Digest, to_hex
@@ -12,9 +14,12 @@ from faas_blueprint.receipt import ZERO_ADDRESS, Address
 from faas_blueprint.tangle import protocol, service_manager, staking
 from faas_blueprint.tangle.epoch import TangleEpoch
 from faas_operator.chain.discovery import active_services
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
-from faas_operator.chain.rpc import Reverted, Rpc
+from faas_operator.chain.rpc import Rpc
 from faas_operator.doctor.finding import Finding, failed, ok, skipped, warning
+
+T = TypeVar("T")
 
 SLOW_SECONDS = 1.0
 OLD_HEAD_SECONDS = 120
@@ -25,7 +30,7 @@ RESULT_GAS = 1_500_000
 RESULTS_AHEAD = 20
 """So many results the balance should pay for."""
 
-_LOCAL = ("127.0.0.1", "localhost", "::1")
+LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,36 +49,46 @@ class ChainView:
 
 async def check_rpc(rpc: Rpc, chain_id: int | None) -> Finding:
     """Whether the endpoint answers, how fast, for which chain, and unheard by others."""
-    seconds = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        actual = await rpc.chain_id()
-        seconds.append(time.perf_counter() - begun)
-    latency = statistics.median(seconds)
+    actual, latency = await timed(rpc.chain_id)
     detail = f"chain {actual}, an answer takes {latency * 1000:.0f} ms"
     if chain_id is not None and chain_id != actual:
         mend = "set FAAS_RPC_URL to an endpoint of that chain, or FAAS_CHAIN_ID"
         return failed("rpc", f"{detail}; FAAS_CHAIN_ID says {chain_id}", mend)
     place = urlsplit(rpc.url)
-    if place.scheme == "http" and place.hostname not in _LOCAL:
+    if place.scheme == "http" and place.hostname not in LOCAL:
         return warning("rpc", f"{detail}; it is not encrypted", "use an https:// endpoint")
     if latency > SLOW_SECONDS:
         return warning("rpc", f"{detail}: that is slow", "use an endpoint nearer to this host")
-    if chain_id is None and place.hostname not in _LOCAL:
+    if chain_id is None and place.hostname not in LOCAL:
         return warning("rpc", f"{detail}; FAAS_CHAIN_ID is not set", f"set FAAS_CHAIN_ID to {actual}")
     return ok("rpc", detail)
+
+
+async def timed(ask: Callable[[], Awaitable[T]]) -> tuple[T, float]:
+    """What an endpoint answers, and how many seconds it takes: the median of three."""
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        answer = await ask()
+        seconds.append(time.perf_counter() - begun)
+    return answer, statistics.median(seconds)
 
 
 async def check_head(rpc: Rpc, now: float | None = None) -> Finding:
     """The newest block's time beside this host's."""
     head = await rpc.head()
-    ahead = head.timestamp - (time.time() if now is None else now)
-    detail = f"block {head.block.number} is dated {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'ago'}"
+    return date_of_head(f"block {head.block.number}", head.timestamp, "the chain stands still", now)
+
+
+def date_of_head(block: str, timestamp: float, still: str, now: float | None = None) -> Finding:
+    """A block's time (Unix seconds) beside this host's; `still` says what an old one may mean."""
+    ahead = timestamp - (time.time() if now is None else now)
+    detail = f"{block} is dated {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'ago'}"
     if ahead > AHEAD_SECONDS:
         return failed("chain time", f"{detail}: this host's clock is behind", "run an NTP client")
     if -ahead > OLD_HEAD_SECONDS:
         mend = "check the endpoint's synchronisation, and this host's clock"
-        return warning("chain time", f"{detail}: the chain stands still, or the clock is ahead", mend)
+        return warning("chain time", f"{detail}: {still}, or the clock is ahead", mend)
     return ok("chain time", detail)
 
 

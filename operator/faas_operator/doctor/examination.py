@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FaaSError
 from faas_blueprint.receipt import Address
-from faas_operator.chain.rpc import Reverted, Rpc
+from faas_operator.chain.endpoint import Reverted
+from faas_operator.chain.rpc import Rpc
 from faas_operator.doctor import chain, host, machine
 from faas_operator.doctor.finding import Finding, examined, failed, skipped
 from faas_operator.doctor.key import check_keystore, own_address

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
@@ -14,13 +12,12 @@ from faas_operator.chain.substrate import key as account_key
 from faas_operator.chain.substrate.rpc import SubstrateRpc
 from faas_operator.chain.substrate.runtime import SubstrateRuntime
 from faas_operator.chain.substrate.standing import AccountStanding, read_standing, stored_account
-from faas_operator.doctor.chain import AHEAD_SECONDS, OLD_HEAD_SECONDS, SLOW_SECONDS
+from faas_operator.doctor.chain import LOCAL, RESULTS_AHEAD, SLOW_SECONDS, date_of_head, timed
 from faas_operator.doctor.finding import Finding, examined, failed, ok, skipped, warning
 from faas_operator.settings import Secrets, Settings
 
 _RPC = "check FAAS_RPC_URL, and that the endpoint is up"
 _OTHER_TOOLS = "use Tangle's own tools (docs/substrate.md)"
-_LOCAL = ("127.0.0.1", "localhost", "::1")
 RESULT_UNITS = 10**16
 """What a result may cost, in the token's smallest unit, on the high side."""
 
@@ -70,15 +67,10 @@ def _check_account(settings: Settings, secrets: Secrets) -> Finding:
 
 
 async def _check_rpc(rpc: SubstrateRpc, rpc_url: str) -> Finding:
-    seconds = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        name = await rpc.request("system_chain")
-        seconds.append(time.perf_counter() - begun)
-    latency = statistics.median(seconds)
+    name, latency = await timed(lambda: rpc.request("system_chain"))
     detail = f"{name}, a Substrate chain; an answer takes {latency * 1000:.0f} ms"
     place = urlsplit(rpc_url)
-    if place.scheme in ("http", "ws") and place.hostname not in _LOCAL:
+    if place.scheme in ("http", "ws") and place.hostname not in LOCAL:
         return warning("rpc", f"{detail}; it is not encrypted", "use a wss:// or https:// endpoint")
     if latency > SLOW_SECONDS:
         return warning("rpc", f"{detail}: that is slow", "use an endpoint nearer to this host")
@@ -87,14 +79,8 @@ async def _check_rpc(rpc: SubstrateRpc, rpc_url: str) -> Finding:
 
 async def _check_time(runtime: SubstrateRuntime, final: Block) -> Finding:
     """The newest final block's time beside this host's."""
-    ahead = int(await runtime.value(final.block_hash, "Timestamp", "Now") or 0) / 1000 - time.time()
-    detail = f"final block {final.number} is dated {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'ago'}"
-    if ahead > AHEAD_SECONDS:
-        return failed("chain time", f"{detail}: this host's clock is behind", "run an NTP client")
-    if -ahead > OLD_HEAD_SECONDS:
-        mend = "check the endpoint's synchronisation, and this host's clock"
-        return warning("chain time", f"{detail}: nothing becomes final, or the clock is ahead", mend)
-    return ok("chain time", detail)
+    milliseconds = int(await runtime.value(final.block_hash, "Timestamp", "Now") or 0)
+    return date_of_head(f"final block {final.number}", milliseconds / 1000, "nothing becomes final")
 
 
 async def _standing(
@@ -141,4 +127,4 @@ def _check_balance(standing: AccountStanding | None) -> Finding:
     mend = f"send native tokens to {standing.address}"
     if affordable == 0:
         return failed("balance", detail, mend)
-    return warning("balance", detail, mend) if affordable < 20 else ok("balance", detail)
+    return warning("balance", detail, mend) if affordable < RESULTS_AHEAD else ok("balance", detail)

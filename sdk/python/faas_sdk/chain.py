@@ -38,7 +38,7 @@ class TangleChain(ABC):
     def wait(
         self, call: Submitted, endpoint: RestApi | None, timeout: float, progress: Progress
     ) -> Plan[TangleResult]:
-        """A call's first result. Raises ResultTimeout and ResultUnreadable."""
+        """The result of a call that stands. Raises ResultTimeout and ResultUnreadable."""
 
     @abstractmethod
     def status(self, call: Submitted, endpoint: RestApi | None) -> Plan[CallStatus]:
