@@ -8,11 +8,12 @@
                  "stderr": {likewise},
                  "files": {"count": 1, "size": 2, "sha256": "0x…" (of the manifest), "truncated": false,
                            "manifest": [{"path": "a/b.txt", "size": 2, "sha256": "0x…",
-                                         "content": "0x…"}]}}}
+                                         "content": "0x…"}]},
+                 "trace": {"count": 1, "sha256": "0x…" (of the roots in a row), "roots": ["0x…"]}}}
 
-`content` is there in both streams or in neither, and in all output files or in none. `manifest` is
-there wherever it is known: it is missing where the outcome was read off the chain, which holds its
-hash only. Parsing is strict: unknown keys are refused, so that nothing stands in a file that a
+`content` is there in both streams or in neither, and in all output files or in none. `manifest` and `roots`
+are there wherever they are known: they are missing where the outcome was read off the chain, which holds
+their hashes only. Parsing is strict: unknown keys are refused, so that nothing stands in a file that a
 verifier did not look at. Nothing is *judged* here: a bundle
 that parses may still be a forgery; `faas_verifier` says.
 """
@@ -33,6 +34,7 @@ from faas_blueprint.outcome import (
     OutputFile,
     Status,
     StreamDigest,
+    TraceDigest,
     check_manifest,
 )
 from faas_blueprint.receipt import CallReference, Receipt, receipt_from_json, receipt_to_json
@@ -56,6 +58,8 @@ class Bundle:
     """A line for each output file; None where only their common digest is known."""
     files: tuple[OutputFile, ...] | None = None
     """The files themselves, in the manifest's order, if at hand."""
+    trace: tuple[Digest, ...] | None = None
+    """The state roots on the way; None where only their common digest is known."""
 
     @property
     def call(self) -> CallReference:
@@ -69,7 +73,7 @@ def make_bundle(receipt: Receipt, signature: bytes, job: bytes, outcome: Outcome
     output = InlineOutput(outcome.stdout.content, outcome.stderr.content)
     summary = outcome.summary()
     files = outcome.files if summary.files.size <= BUNDLED_FILE_BYTES else None
-    return Bundle(receipt, signature, job, summary, output, outcome.manifest(), files)
+    return Bundle(receipt, signature, job, summary, output, outcome.manifest(), files, outcome.trace)
 
 
 def bundle_to_json(bundle: Bundle) -> dict[str, object]:
@@ -88,6 +92,7 @@ def bundle_to_json(bundle: Bundle) -> dict[str, object]:
             "stdout": _stream_to_json(outcome.stdout, output.stdout if output else None),
             "stderr": _stream_to_json(outcome.stderr, output.stderr if output else None),
             "files": _files_to_json(bundle),
+            "trace": _trace_to_json(bundle),
         },
     }
 
@@ -97,10 +102,11 @@ def bundle_from_json(data: object) -> Bundle:
     parts = _object(data, "the file", ("receipt", "signature", "job", "outcome"))
     names = tuple(Receipt.__dataclass_fields__)
     receipt = receipt_from_json(_object(parts["receipt"], "receipt", names))
-    names = ("status", "exit_code", "signal", "virtual_ns", "stdout", "stderr", "files")
+    names = ("status", "exit_code", "signal", "virtual_ns", "stdout", "stderr", "files", "trace")
     outcome = _object(parts["outcome"], "outcome", names)
     stdout, stderr, output = _streams_from_json(outcome)
     digest, manifest, files = _files_from_json(outcome["files"])
+    trace_digest, trace = _trace_from_json(outcome["trace"])
     return Bundle(
         receipt,
         _bytes(parts["signature"], "signature"),
@@ -113,10 +119,12 @@ def bundle_from_json(data: object) -> Bundle:
             stdout,
             stderr,
             digest,
+            trace_digest,
         ),
         output,
         manifest,
         files,
+        trace,
     )
 
 
@@ -139,6 +147,12 @@ def _files_to_json(bundle: Bundle) -> dict[str, object]:
     for line, file in zip(lines, bundle.files or (), strict=bundle.files is not None):
         line["content"] = to_hex(file.content)
     return {**fields, "manifest": lines}
+
+
+def _trace_to_json(bundle: Bundle) -> dict[str, object]:
+    digest = bundle.outcome.trace
+    fields: dict[str, object] = {"count": digest.count, "sha256": to_hex(digest.sha256)}
+    return fields if bundle.trace is None else {**fields, "roots": list(map(to_hex, bundle.trace))}
 
 
 def _stream_to_json(stream: StreamDigest, content: bytes | None) -> dict[str, object]:
@@ -217,6 +231,20 @@ def _line_from_json(data: object, path: str) -> tuple[FileDigest, bytes | None]:
         raise _refused(f"{path}.path", "a text", name)
     size = _integer(parts["size"], f"{path}.size", 0, 1 << 64)
     return FileDigest(name, size, _digest(parts["sha256"], f"{path}.sha256")), _content(parts, path)
+
+
+def _trace_from_json(data: object) -> tuple[TraceDigest, tuple[Digest, ...] | None]:
+    path = "outcome.trace"
+    parts = _object(data, path, ("count", "sha256"), ("roots",))
+    digest = TraceDigest(
+        _integer(parts["count"], f"{path}.count", 0, 1 << 32), _digest(parts["sha256"], f"{path}.sha256")
+    )
+    if "roots" not in parts:
+        return digest, None
+    roots = parts["roots"]
+    if not isinstance(roots, list):
+        raise _refused(f"{path}.roots", "a list", roots)
+    return digest, tuple(_digest(root, f"{path}.roots[{index}]") for index, root in enumerate(roots))
 
 
 def _content(parts: Mapping[str, object], path: str) -> bytes | None:

@@ -102,8 +102,21 @@ class FilesDigest:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceDigest:
+    """What the outcome digest says of a run's trace: how many roots, and SHA-256 of all in a row."""
+
+    count: int
+    sha256: Digest
+
+    @classmethod
+    def of(cls, trace: Sequence[Digest]) -> TraceDigest:
+        """The digest of a trace at hand."""
+        return cls(len(trace), sha256(encode_trace(trace)))
+
+
+@dataclass(frozen=True, slots=True)
 class OutcomeDigest:
-    """An outcome with streams and files replaced by their hashes: what is hashed, signed and posted."""
+    """An outcome with hashes for streams, files and trace: what is hashed, signed and posted."""
 
     status: Status
     exit_code: int
@@ -112,6 +125,7 @@ class OutcomeDigest:
     stdout: StreamDigest
     stderr: StreamDigest
     files: FilesDigest
+    trace: TraceDigest
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,8 @@ class Outcome:
     files_truncated: bool = False
     """Whether something in the output folder was left out: it was too much, or it was neither a folder
     nor a regular file with a proper path."""
+    trace: tuple[Digest, ...] = ()
+    """State roots on the way, one for each of the profile's intervals that the run was longer than."""
 
     def __post_init__(self) -> None:
         _check_order([file.path for file in self.files])
@@ -142,7 +158,7 @@ class Outcome:
         return tuple(map(FileDigest.of, self.files))
 
     def summary(self) -> OutcomeDigest:
-        """The outcome with hashes for streams and files."""
+        """The outcome with hashes for streams, files and trace."""
         return OutcomeDigest(
             self.status,
             self.exit_code,
@@ -151,6 +167,7 @@ class Outcome:
             StreamDigest.of(self.stdout),
             StreamDigest.of(self.stderr),
             FilesDigest.of(self.manifest(), self.files_truncated),
+            TraceDigest.of(self.trace),
         )
 
     def digest(self) -> Digest:
@@ -183,6 +200,11 @@ OUTCOME_FIELDS: tuple[tlv.Field, ...] = (
         tlv.Field(tlv.Kind.UINT64, "size"),
         tlv.Field(tlv.Kind.BYTES32, "sha256"),
         tlv.Field(tlv.Kind.BOOL, "truncated"),
+    ),
+    tlv.struct(
+        "trace",
+        tlv.Field(tlv.Kind.UINT32, "count"),
+        tlv.Field(tlv.Kind.BYTES32, "sha256"),
     ),
 )
 """Schema of an outcome inside a job's result."""
@@ -231,6 +253,18 @@ def decode_manifest(data: bytes) -> tuple[FileDigest, ...]:
     return manifest
 
 
+def encode_trace(trace: Sequence[Digest]) -> bytes:
+    """The canonical bytes of a trace: its roots in a row."""
+    return b"".join(trace)
+
+
+def decode_trace(data: bytes) -> tuple[Digest, ...]:
+    """The inverse of `encode_trace`. Raises InvalidRequest."""
+    if len(data) % 32:
+        raise InvalidRequest(f"a trace is a row of 32-byte roots, not {len(data)} bytes")
+    return tuple(Digest(data[start : start + 32]) for start in range(0, len(data), 32))
+
+
 def outcome_values(summary: OutcomeDigest) -> dict[str, tlv.Value]:
     """The TLV values of an outcome."""
     return {
@@ -241,6 +275,7 @@ def outcome_values(summary: OutcomeDigest) -> dict[str, tlv.Value]:
         "stdout": _stream_values(summary.stdout),
         "stderr": _stream_values(summary.stderr),
         "files": _files_values(summary.files),
+        "trace": {"count": summary.trace.count, "sha256": summary.trace.sha256},
     }
 
 
@@ -257,6 +292,7 @@ def outcome_from_values(values: dict[str, tlv.Value]) -> OutcomeDigest:
         _stream_from_values(values["stdout"]),
         _stream_from_values(values["stderr"]),
         _files_from_values(values["files"]),
+        _trace_from_values(values["trace"]),
     )
 
 
@@ -293,6 +329,11 @@ def _files_from_values(value: tlv.Value) -> FilesDigest:
         Digest(cast(bytes, values["sha256"])),
         cast(bool, values["truncated"]),
     )
+
+
+def _trace_from_values(value: tlv.Value) -> TraceDigest:
+    values = cast("dict[str, tlv.Value]", value)
+    return TraceDigest(cast(int, values["count"]), Digest(cast(bytes, values["sha256"])))
 
 
 def _check_order(paths: Sequence[str]) -> None:

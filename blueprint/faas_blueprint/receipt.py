@@ -20,7 +20,7 @@ from faas_blueprint.digests import ZERO_DIGEST, Digest, digest_from_hex, keccak2
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.outcome import Outcome
 
-RECEIPT_VERSION = 2
+RECEIPT_VERSION = 3
 
 Address = NewType("Address", str)
 """`0x` and 40 lower-case hexadecimal digits."""
@@ -88,7 +88,7 @@ RECEIPT_TYPE = "Receipt(" + ",".join(f"{kind} {_camel(name)}" for name, kind in 
 
 DOMAIN_TYPE = "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 DOMAIN_NAME = "FaaS Receipt"
-DOMAIN_VERSION = "2"
+DOMAIN_VERSION = "3"
 
 _DOMAIN_HEAD = b"".join(keccak256(text.encode()) for text in (DOMAIN_TYPE, DOMAIN_NAME, DOMAIN_VERSION))
 _STRUCT_HEAD = keccak256(RECEIPT_TYPE.encode())

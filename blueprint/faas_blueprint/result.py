@@ -41,11 +41,11 @@ EXECUTE_RESULT: tuple[tlv.Field, ...] = (
 """Layout of every job's result, and its schema on-chain for job 0."""
 
 COMPACT_RESULT: tuple[tlv.Field, ...] = (
-    tlv.Field(tlv.Kind.ARRAY, "words", (tlv.Field(tlv.Kind.BYTES32),), array_length=9),
-    tlv.Field(tlv.Kind.FIXED_BYTES, "rest", array_length=19),
+    tlv.Field(tlv.Kind.ARRAY, "words", (tlv.Field(tlv.Kind.BYTES32),), array_length=10),
+    tlv.Field(tlv.Kind.FIXED_BYTES, "rest", array_length=24),
     *EXECUTE_RESULT[-2:],
 )
-"""The same layout told in fewer fields: the schema of the other jobs' results. The 307 bytes before the
+"""The same layout told in fewer fields: the schema of the other jobs' results. The 344 bytes before the
 output stand there without their names. With the long one twelve times, creating the blueprint would take
 more than 2^24 gas, the most that many chains allow a transaction."""
 

@@ -55,7 +55,7 @@ async def read_files(engine: Engine, snapshot: Snapshot, entries: Iterable[FileE
     contents: dict[Digest, bytes] = {}
     async with engine.machine(snapshot) as machine:
         for batch in _batches(wanted, _exported_size):
-            stopped = await _serve(machine, encode_export([entry.path for entry in batch]))
+            stopped = await _serve(machine, snapshot, encode_export([entry.path for entry in batch]))
             for path, content in decode_files(stopped.files, stopped.result.files_count):
                 contents[by_path[path]] = content
     return contents
@@ -65,12 +65,12 @@ async def change_files(engine: Engine, snapshot: Snapshot, changes: Sequence[Dis
     """The machine with these changes made to its disk, in this order."""
     async with engine.machine(snapshot) as machine:
         for batch in list(_batches(changes, _changed_size)) or [[]]:
-            stopped = await _serve(machine, encode_changes(batch))
+            stopped = await _serve(machine, snapshot, encode_changes(batch))
     return stopped.snapshot(snapshot)
 
 
-async def _serve(machine: PausedMachine, request: bytes) -> Stopped:
-    stopped = await run_to_end(machine, request, _SECONDS)
+async def _serve(machine: PausedMachine, snapshot: Snapshot, request: bytes) -> Stopped:
+    stopped = await run_to_end(machine, snapshot.base, request, _SECONDS)
     if stopped.result.exit_code:
         raise InvalidRequest(stopped.stderr.decode("utf-8", "replace").strip())
     return stopped

@@ -38,13 +38,10 @@ from faas_microvm.library import SnapshotLibrary
 from faas_microvm.mailbox import (
     FORK_OFFSET,
     PHYSICAL,
-    RESULT_OFFSET,
-    RESULT_SIZE,
     TICK_MS,
     Program,
     Runner,
     State,
-    decode_result,
     encode_fork,
     encode_request,
 )
@@ -53,7 +50,14 @@ from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.performing import perform
 from faas_microvm.pool import MachinePool
 from faas_microvm.program_cache import ProgramCache
-from faas_microvm.running import Stopped, origin_of, run_to_end, run_to_outcome, run_to_stop
+from faas_microvm.running import (
+    Stopped,
+    is_under_way,
+    origin_of,
+    run_to_end,
+    run_to_outcome,
+    run_to_stop,
+)
 from faas_microvm.sandbox import HostLimits
 from faas_microvm.sessions import Sessions
 from faas_microvm.snapshot import Snapshot
@@ -130,12 +134,6 @@ async def open_store(home: Path | None = None, settings: EngineSettings | None =
     return await SnapshotStore.open(location, index, settings.store_bytes)
 
 
-def _is_under_way(snapshot: Snapshot) -> bool:
-    """Whether the machine was stopped amid a job: then it cannot take another."""
-    report = snapshot.read(PHYSICAL + RESULT_OFFSET, RESULT_SIZE)
-    return decode_result(report).state is State.PAUSED
-
-
 class Engine:
     """Runs jobs on snapshots. Make one with `open`, end it with `close`."""
 
@@ -202,6 +200,10 @@ class Engine:
     def warm(self) -> bool:
         """Whether a machine is up, or none is to be kept waiting."""
         return not self._settings.waiting or any(machine.alive for machine in self.pool.machines)
+
+    def watchdog_seconds(self, job: Job) -> float:
+        """Wall-clock time after which a job has no result here."""
+        return self._settings.watchdog_seconds(job)
 
     async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
         """Run one job, on the base snapshot or on another.
@@ -297,7 +299,7 @@ class Engine:
     async def idle(self, measurement: Digest | None) -> Snapshot:
         """A snapshot that can take a job. Raises InvalidRequest when one is under way in it."""
         snapshot = await self.library.get(measurement)
-        if _is_under_way(snapshot):
+        if is_under_way(snapshot):
             raise InvalidRequest(
                 f"a job is under way in snapshot {to_hex(snapshot.measurement)}: resume it",
                 {"field": "snapshot"},
@@ -346,9 +348,9 @@ class Engine:
         prepared = await self.prepare(job)
         if prepared.program is None:
             raise InvalidRequest("the program does not compile", {"field": "code"})
-        request = encode_request(job, prepared.program, tick)
+        request = encode_request(job, prepared.program, start.profile.trace_interval_ms, tick)
         async with self.machine(start) as machine:
-            stopped = await run_to_end(machine, request, self._settings.watchdog_seconds(job))
+            stopped = await run_to_end(machine, start.base, request, self.watchdog_seconds(job))
         if virtual_ms is not None and stopped.result.state is not State.PAUSED:
             raise InvalidRequest(
                 f"the job ended before {virtual_ms} virtual milliseconds", {"field": "virtual_ms"}
@@ -362,7 +364,7 @@ class Engine:
         """Let a job go on that `snapshot_at` stopped on its way; virtual time counts from there."""
         started = time.perf_counter()
         start = await self.library.get(snapshot)
-        if not _is_under_way(start):
+        if not is_under_way(start):
             raise InvalidRequest(f"no job is under way in snapshot {to_hex(snapshot)}", {"field": "snapshot"})
         async with self.machine(start) as machine:
             outcome = await run_to_outcome(machine, start, b"", seconds)
@@ -376,7 +378,7 @@ class Engine:
         return await self._toolchains.compile(job, self._run_compiler)
 
     async def _run_compiler(self, toolchain: Snapshot, job: Job, compiler: Program) -> Outcome:
-        seconds = self._settings.watchdog_seconds(job)
+        seconds = self.watchdog_seconds(job)
         async with self.machine(toolchain) as machine:
             return await run_to_outcome(machine, toolchain, encode_request(job, compiler), seconds)
 
@@ -396,10 +398,11 @@ class Engine:
         program: Program,
         pages: bool = True,
     ) -> AsyncGenerator[Output | Progress | Stopped]:
-        """Hand a job to a paused machine and watch it until it stops."""
-        request = encode_request(job, program)
-        seconds = self._settings.watchdog_seconds(job)
-        async with aclosing(run_to_stop(machine, request, seconds, pages)) as events:
+        """Hand a job to a paused machine and watch it until the job's end."""
+        base = self.library.base
+        request = encode_request(job, program, base.profile.trace_interval_ms)
+        seconds = self.watchdog_seconds(job)
+        async with aclosing(run_to_stop(machine, base, request, seconds, pages)) as events:
             async for event in events:
                 yield event
 

@@ -76,6 +76,8 @@ class State(IntEnum):
     FINISHED = 3
     BROKEN = 4
     PAUSED = 5
+    MILESTONE = 6
+    """Stopped amid a job since one of the profile's intervals has passed; it is to go on."""
 
 
 class Reason(IntEnum):
@@ -118,8 +120,11 @@ class Program:
     code: bytes
 
 
-def encode_request(job: Job, program: Program, pause_tick: int = 0) -> bytes:
-    """The bytes to write at the start of the mailbox. Raises InvalidRequest when they do not fit."""
+def encode_request(job: Job, program: Program, interval_ms: int = 0, pause_tick: int = 0) -> bytes:
+    """The bytes to write at the start of the mailbox. Raises InvalidRequest when they do not fit.
+
+    The machine stops each time that `interval_ms` have passed, unless that is 0, and once at `pause_tick`.
+    """
     limits = job.limits
     body = b"".join(
         (
@@ -131,7 +136,7 @@ def encode_request(job: Job, program: Program, pause_tick: int = 0) -> bytes:
                 limits.processes,
                 limits.disk_mb,
                 limits.cpu_millicores,
-                0,
+                interval_ms,
                 job.seed,
                 job.epoch,
                 job.keep,

@@ -53,6 +53,7 @@ def _encode(outcome: Outcome) -> bytes:
         "stderr": [len(outcome.stderr.content), outcome.stderr.truncated],
         "files": [[file.path, len(file.content)] for file in outcome.files],
         "files_truncated": outcome.files_truncated,
+        "trace": [root.hex() for root in outcome.trace],
     }
     contents = (outcome.stdout.content, outcome.stderr.content, *(file.content for file in outcome.files))
     return zlib.compress(b"".join((json.dumps(fields).encode(), b"\n", *contents)), 1)
@@ -73,4 +74,5 @@ def _decode(content: bytes) -> Outcome:
         Digest(bytes.fromhex(fields["state_root"])),
         tuple(OutputFile(path, data.read(size)) for path, size in fields["files"]),
         fields["files_truncated"],
+        tuple(Digest(bytes.fromhex(root)) for root in fields["trace"]),
     )

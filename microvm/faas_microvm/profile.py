@@ -24,6 +24,7 @@ FIRMWARE = Path("/usr/share/qemu/qboot.rom")
 RAM_BYTES = 1 << 30
 STOP_PORT = 0x505
 ROOT_FILE_SYSTEM = "initramfs"
+TRACE_INTERVAL_MS = 1000
 
 ENVIRONMENT = {
     # QEMU computes x87 sine, cosine and tangent with the host's libm, and glibc picks another
@@ -89,7 +90,9 @@ class MachineProfile:
     """SHA-256 over sine, cosine and tangent of 20,000 numbers, as the emulator's libm gives them."""
     ram_bytes: int
     root_file_system: str
-    format: int = 1
+    trace_interval_ms: int = TRACE_INTERVAL_MS
+    """A run's state is measured each time that so much virtual time has passed, and when it ends."""
+    format: int = 2
 
     @property
     def profile_id(self) -> Digest:

@@ -7,9 +7,10 @@ output files, the device state and the pages that differ from the base snapshot.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import InvalidRequest, MachineFailure
@@ -46,6 +47,13 @@ class Stopped:
     """All that differ from the base snapshot; None where only the root was asked for."""
     ram_root: Digest | None
     """As the machine computed it, if it did."""
+    trace: tuple[Digest, ...] = ()
+    """State roots of the milestones on the way."""
+
+    @property
+    def is_milestone(self) -> bool:
+        """Whether it is to go on since only an interval has passed."""
+        return self.result.state is mailbox.State.MILESTONE
 
     def snapshot(self, start: Snapshot) -> Snapshot:
         """The stopped machine, measured; `start` is any snapshot on the same base."""
@@ -73,39 +81,58 @@ class Stopped:
             end,
             files,
             result.files_truncated or not complete,
+            self.trace,
         )
 
 
 async def run_to_stop(
-    machine: PausedMachine, request: bytes, seconds: float, pages: bool = True
+    machine: PausedMachine,
+    base: Snapshot,
+    request: bytes,
+    seconds: float,
+    pages: bool = True,
+    milestones: int | None = None,
 ) -> AsyncGenerator[Output | Progress | Stopped]:
     """Output and progress on the way, then the stopped machine; reading does not change the run.
 
-    An empty request lets a paused job go on. Without `pages` a machine that computed the root of its
-    RAM keeps its pages to itself. `seconds` of wall clock are the host's protection.
-    Raises MachineFailure when there is no result.
+    `base` is that of the machine's snapshot. An empty request lets a paused job go on. Without `pages`
+    a machine that computed the root of its RAM keeps its pages to itself. `seconds` of wall clock are the
+    host's protection. At a milestone the machine is measured and goes on; with `milestones` it stays at that
+    one, if the job comes so far. Raises MachineFailure when there is no result.
     """
     if request:
         machine.memory.write(mailbox.PHYSICAL, request)
-    await machine.resume()
     reader = _Reader(machine.memory)
-    stop = asyncio.create_task(machine.await_stop(seconds))
-    try:
-        while not (await asyncio.wait({stop}, timeout=STREAM_INTERVAL_SECONDS))[0]:
-            for event in reader.fresh():
-                yield event
-        await stop
-    finally:
-        stop.cancel()
-    stopped = await _take(machine, pages)
-    for event in reader.fresh():
-        yield event
-    yield stopped
+    give_up = time.monotonic() + seconds
+    trace: tuple[Digest, ...] = ()
+    while True:
+        await machine.resume()
+        stop = asyncio.create_task(machine.await_stop(max(0.0, give_up - time.monotonic())))
+        try:
+            while not (await asyncio.wait({stop}, timeout=STREAM_INTERVAL_SECONDS))[0]:
+                for event in reader.fresh():
+                    yield event
+            await stop
+        finally:
+            stop.cancel()
+        last = milestones is not None and len(trace) + 1 >= milestones
+        stopped = await _take(machine, pages, last)
+        for event in reader.fresh():
+            yield event
+        if not stopped.is_milestone:
+            break
+        trace = (*trace, await asyncio.to_thread(stopped.state_root, base))
+        if last:
+            break
+    yield replace(stopped, trace=trace)
 
 
-async def run_to_end(machine: PausedMachine, request: bytes, seconds: float) -> Stopped:
+async def run_to_end(
+    machine: PausedMachine, base: Snapshot, request: bytes, seconds: float, milestones: int | None = None
+) -> Stopped:
     """The stopped machine alone: see `run_to_stop`."""
-    async with aclosing(run_to_stop(machine, request, seconds)) as events:
+    events = run_to_stop(machine, base, request, seconds, milestones=milestones)
+    async with aclosing(events):
         async for event in events:
             if isinstance(event, Stopped):
                 return event
@@ -114,8 +141,14 @@ async def run_to_end(machine: PausedMachine, request: bytes, seconds: float) -> 
 
 async def run_to_outcome(machine: PausedMachine, start: Snapshot, request: bytes, seconds: float) -> Outcome:
     """The outcome of a request in a machine that was restored from `start`: see `run_to_stop`."""
-    stopped = await run_to_end(machine, request, seconds)
+    stopped = await run_to_end(machine, start.base, request, seconds)
     return stopped.outcome(start, await asyncio.to_thread(stopped.state_root, start))
+
+
+def is_under_way(snapshot: Snapshot) -> bool:
+    """Whether the machine was stopped amid a job: then it cannot take another."""
+    report = snapshot.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
+    return mailbox.decode_result(report).state in (mailbox.State.PAUSED, mailbox.State.MILESTONE)
 
 
 def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:
@@ -124,7 +157,8 @@ def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:
     return origin if virtual_ms is None else {**origin, "virtual_ms": str(virtual_ms)}
 
 
-async def _take(machine: PausedMachine, pages: bool) -> Stopped:
+async def _take(machine: PausedMachine, pages: bool, last: bool) -> Stopped:
+    """`pages`: of the end; of a milestone only if it is the last."""
     memory = machine.memory
     try:
         result = mailbox.decode_result(
@@ -132,10 +166,11 @@ async def _take(machine: PausedMachine, pages: bool) -> Stopped:
         )
     except ValueError as error:
         raise MachineFailure(f"the guest's report cannot be read: {error}") from error
-    if result.state not in (mailbox.State.FINISHED, mailbox.State.PAUSED):
+    if result.state not in (mailbox.State.FINISHED, mailbox.State.PAUSED, mailbox.State.MILESTONE):
         raise MachineFailure(f"the guest gave up: {result.message or result.state.name}")
     root = await machine.ram_root()
-    wanted = pages or root is None
+    goes_on = result.state is mailbox.State.MILESTONE and not last
+    wanted = root is None or (pages and not goes_on)
     # the emulator tells the device state while the pages are read
     reading = asyncio.create_task(asyncio.to_thread(_changed_pages, memory)) if wanted else None
     try:

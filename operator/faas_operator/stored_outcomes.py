@@ -1,5 +1,5 @@
-"""Outcomes in the store: streams, output files and their manifest as blobs by SHA-256, the rest as one
-small column."""
+"""Outcomes in the store: streams, output files, their manifest and the trace as blobs by SHA-256, the rest
+as one small column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from faas_blueprint.outcome import (
     OutputFile,
     Stream,
     decode_manifest,
+    decode_trace,
     encode_manifest,
+    encode_trace,
     outcome_from_values,
     outcome_values,
 )
@@ -41,11 +43,12 @@ def decode_outcome(data: bytes) -> OutcomeDigest:
 
 
 def keep_outputs(within: Transaction, outcome: Outcome, now: float) -> None:
-    """Store streams, files and manifest as blobs, within the caller's transaction."""
+    """Store streams, files, manifest and trace as blobs, within the caller's transaction."""
     contents = (
         outcome.stdout.content,
         outcome.stderr.content,
         encode_manifest(outcome.manifest()),
+        encode_trace(outcome.trace),
         *(file.content for file in outcome.files),
     )
     _keep(within, contents, now)
@@ -87,6 +90,7 @@ def whole_outcome(session: Session, summary: OutcomeDigest, state_root: Digest) 
         state_root,
         tuple(OutputFile(line.path, read_blob(session, line.sha256)) for line in _manifest(session, summary)),
         summary.files.truncated,
+        decode_trace(read_blob(session, summary.trace.sha256)),
     )
 
 

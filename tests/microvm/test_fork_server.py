@@ -207,7 +207,7 @@ async def test_hung_child_is_stopped_by_the_watchdog(parent, forking):
     child = await parent.fork()
     os.kill(child.pid, signal.SIGSTOP)
     with pytest.raises(MachineFailure, match="watchdog"):
-        async for _ in run_to_stop(child, b"", 0.5):
+        async for _ in run_to_stop(child, forking.library.base, b"", 0.5):
             pass
     await child.close()
     assert (await forking.run(HELLO)).outcome.stdout.content == b"unharmed\n"

@@ -292,6 +292,65 @@ static int lay_input(struct runner *runner, struct blob *input)
     return 0;
 }
 
+/* What the job left behind makes it impossible to start another: an end like any other. */
+static void __attribute__((format(printf, 1, 2))) refuse(const char *format, ...)
+{
+    struct result *out = result();
+    va_list arguments;
+    va_start(arguments, format);
+    out->stderr_length = vsnprintf((char *)(mailbox + STDERR_OFFSET), 256, format, arguments);
+    va_end(arguments);
+    out->reason = END_EXITED;
+    out->exit_code = 126;
+}
+
+static void clear_result(void)
+{
+    struct result *out = result();
+    memset(out, 0, sizeof *out);
+    out->state = STATE_RUNNING;
+}
+
+/* ---- the disk alone ---- */
+
+static void export_files(struct reader *reader)
+{
+    start_export();
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct blob path = take_blob(reader);
+        if (export_file(&path) < 0)
+            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
+    }
+}
+
+static void apply_changes(struct reader *reader)
+{
+    for (uint32_t n = take_number(reader); n; n--) {
+        struct change change;
+        memcpy(&change, take(reader, sizeof change), sizeof change);
+        struct blob path = take_blob(reader), content = take_blob(reader);
+        if (apply_change(&change, &path, &content) < 0)
+            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
+    }
+    write_manifest();
+}
+
+/* Answers a request that is about the disk alone; 0 if the mailbox holds none. */
+static int serve_disk(void)
+{
+    struct request request;
+    struct reader reader;
+    open_request(&reader, &request);
+    if (request.language != REQUEST_EXPORT && request.language != REQUEST_APPLY)
+        return 0;
+    clear_result();
+    if (request.language == REQUEST_EXPORT)
+        export_files(&reader);
+    else
+        apply_changes(&reader);
+    return 1;
+}
+
 /* ---- the end ---- */
 
 static unsigned long oom_kills(const struct runner *runner)
@@ -366,13 +425,22 @@ static int is_late(struct runner *runner, int64_t deadline)
     return 1;
 }
 
+/* Going on, it may be asked for the job's disk first: then it is a copy, whose job never goes on. */
+static void stop_amid(enum result_state state)
+{
+    do {
+        result()->state = state;
+        stop_machine();
+        state = STATE_FINISHED;
+    } while (serve_disk());
+    result()->state = STATE_RUNNING;
+}
+
 static void pause_machine(void)
 {
     write_manifest();
-    result()->state = STATE_PAUSED;
-    stop_machine();
+    stop_amid(STATE_PAUSED);
     void_manifest();
-    result()->state = STATE_RUNNING;
 }
 
 /* Wait for the job's end or its deadline; every tick move its output and input on. */
@@ -383,6 +451,8 @@ static void watch(struct runner *runner, struct blob input, const struct request
         { runner->standard_output, mailbox + STDOUT_OFFSET, &out->stdout_length, &out->stdout_truncated, request->output_bytes },
         { runner->standard_error, mailbox + STDERR_OFFSET, &out->stderr_length, &out->stderr_truncated, request->output_bytes },
     };
+    int64_t interval = request->interval_ms * 1000000LL;
+    int64_t milestone = interval ? deadline - request->timeout_ms * 1000000LL + interval : INT64_MAX;
     sigset_t all_but_child;
     sigfillset(&all_but_child);
     sigdelset(&all_but_child, SIGCHLD);
@@ -396,26 +466,11 @@ static void watch(struct runner *runner, struct blob input, const struct request
         drain(&streams[1]);
         if (ready == 0 && !ended && ++out->ticks == request->pause_tick)
             pause_machine();
+        if (!ended && now_ns() >= milestone) {
+            milestone += interval;
+            stop_amid(STATE_MILESTONE);
+        }
     }
-}
-
-/* What the job left behind makes it impossible to start another: an end like any other. */
-static void __attribute__((format(printf, 1, 2))) refuse(const char *format, ...)
-{
-    struct result *out = result();
-    va_list arguments;
-    va_start(arguments, format);
-    out->stderr_length = vsnprintf((char *)(mailbox + STDERR_OFFSET), 256, format, arguments);
-    va_end(arguments);
-    out->reason = END_EXITED;
-    out->exit_code = 126;
-}
-
-static void clear_result(void)
-{
-    struct result *out = result();
-    memset(out, 0, sizeof *out);
-    out->state = STATE_RUNNING;
 }
 
 /* A runner that can take a job, and what it must be told; -1 if there is none to be had. */
@@ -488,43 +543,16 @@ static void run_job(const struct request *request, struct reader *reader)
         write_manifest();
 }
 
-/* ---- the disk alone ---- */
-
-static void export_files(struct reader *reader)
-{
-    start_export();
-    for (uint32_t n = take_number(reader); n; n--) {
-        struct blob path = take_blob(reader);
-        if (export_file(&path) < 0)
-            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
-    }
-}
-
-static void apply_changes(struct reader *reader)
-{
-    for (uint32_t n = take_number(reader); n; n--) {
-        struct change change;
-        memcpy(&change, take(reader, sizeof change), sizeof change);
-        struct blob path = take_blob(reader), content = take_blob(reader);
-        if (apply_change(&change, &path, &content) < 0)
-            return refuse("faas: %.*s: %s\n", (int)path.size, (const char *)path.data, strerror(errno));
-    }
-    write_manifest();
-}
-
 void serve_request(void)
 {
     struct request request;
     struct reader reader;
-    open_request(&reader, &request);
-    clear_result();
-    if (request.language == REQUEST_EXPORT)
-        export_files(&reader);
-    else if (request.language == REQUEST_APPLY)
-        apply_changes(&reader);
-    else if (request.language < runner_count && runners[request.language].started)
+    if (!serve_disk()) {
+        open_request(&reader, &request);
+        if (request.language >= runner_count || !runners[request.language].started)
+            broken("the request is out of range");
+        clear_result();
         run_job(&request, &reader);
-    else
-        broken("the request is out of range");
+    }
     result()->state = STATE_FINISHED;
 }

@@ -36,14 +36,14 @@ struct request {
     uint32_t processes;
     uint32_t disk_mb;
     uint32_t cpu_millicores;
-    uint32_t zero;
+    uint32_t interval_ms; /* stop for a root of the state each time so much has passed; 0: never */
     uint64_t seed;
     uint64_t epoch;
     uint32_t keep;       /* 1: the machine will be kept; say what is on its disk */
     uint32_t pause_tick; /* stop once, this many ticks into the job; 0: never */
 } __attribute__((packed));
 
-/* In the place of a language: requests for the disk of a kept machine, which run no program. */
+/* In the place of a language: requests for the disk of a stopped machine, which run no program. */
 #define REQUEST_EXPORT 0x100 /* after the fixed fields: a u32 count, and for each file its path (a blob) */
 #define REQUEST_APPLY  0x101 /* after the fixed fields: a u32 count, and for each change these, path and content */
 
@@ -88,6 +88,7 @@ enum result_state {
     STATE_FINISHED = 3, /* the job ended, by itself or by a limit */
     STATE_BROKEN = 4,   /* the agent could not go on: `message` says why */
     STATE_PAUSED = 5,   /* stopped amid the job, as it was asked to */
+    STATE_MILESTONE = 6, /* stopped amid the job since an interval has passed */
 };
 
 enum end_reason {
