@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.file_manifest import FileEntry
-from faas_blueprint.job import Language, Mode, make_job
+from faas_blueprint.job import Job, Language, Mode, make_job
 from faas_blueprint.operation import (
     CreateBranch,
     ForkRecord,
@@ -56,10 +56,9 @@ async def perform(
 async def _perform(engine: Engine, operation: Operation, contents: Mapping[Digest, bytes]) -> Execution:
     match operation:
         case Run():
-            return await _run(engine, operation, contents)
+            return await _run(engine, operation, *await start_of_run(engine, operation, contents))
         case RestoreSnapshot():
-            job = make_job(Language.PYTHON, "", seed=operation.challenge)
-            return await engine.run(job, operation.snapshot)
+            return await engine.run(*await start_of_run(engine, operation, contents))
         case CreateBranch():
             return await _create_branch(engine, operation)
         case MergeBranches():
@@ -68,15 +67,25 @@ async def _perform(engine: Engine, operation: Operation, contents: Mapping[Diges
             raise not_served()
 
 
-async def _run(engine: Engine, run: Run, contents: Mapping[Digest, bytes]) -> Execution:
-    job = run.program.whole(contents)
+async def _run(engine: Engine, run: Run, job: Job, start: Digest) -> Execution:
     if run.fork is not None:
-        start = run.snapshot or engine.measurement
-        execution = await engine.run(job, await _fork(engine, start, run.fork))
-        return replace(execution, measurement=start)
+        return replace(await engine.run(job, start), measurement=run.snapshot or engine.measurement)
     if run.mode is Mode.CACHED:
-        return await engine.run_cached(job, run.snapshot, _ON_CHAIN)
-    return await engine.run(job, run.snapshot)
+        return await engine.run_cached(job, start, _ON_CHAIN)
+    return await engine.run(job, start)
+
+
+async def start_of_run(
+    engine: Engine, operation: Run | RestoreSnapshot, contents: Mapping[Digest, bytes]
+) -> tuple[Job, Digest]:
+    """The job that an operation runs, and the snapshot that it starts on. Raises as `perform` does."""
+    if isinstance(operation, RestoreSnapshot):
+        job = make_job(Language.PYTHON, "", seed=operation.challenge)
+        return job, operation.snapshot or engine.measurement
+    start = operation.snapshot or engine.measurement
+    if operation.fork is not None:
+        start = await _fork(engine, start, operation.fork)
+    return operation.program.whole(contents), start
 
 
 async def _create_branch(engine: Engine, branch: CreateBranch) -> Execution:

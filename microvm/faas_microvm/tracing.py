@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from faas_blueprint.bisection import Point
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import Job
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class Ran:
     """A part of a run, from its start or a milestone."""
 
     end: Snapshot
@@ -36,8 +37,15 @@ class Leg:
     """What the whole run gave, if the job ended here."""
     wall_ms: float
 
+    @property
+    def point(self) -> Point:
+        """Where it ended, to hold against what others say."""
+        if self.outcome is None:
+            return Point(self.end.measurement)
+        return Point(self.outcome.state_root, self.outcome.digest())
 
-async def run_to_milestone(engine: Engine, job: Job, snapshot: Digest | None, milestone: int) -> Leg:
+
+async def run_to_milestone(engine: Engine, job: Job, snapshot: Digest | None, milestone: int) -> Ran:
     """From the start to a milestone, counted from 1, or to the job's end where that comes first.
 
     Raises as `Engine.run` does, and InvalidRequest for a program that does not compile.
@@ -52,7 +60,7 @@ async def run_to_milestone(engine: Engine, job: Job, snapshot: Digest | None, mi
 
 async def run_on(
     engine: Engine, machine: Snapshot, start: Snapshot, trace: tuple[Digest, ...], job: Job
-) -> Leg:
+) -> Ran:
     """From a milestone to the next, or to the job's end.
 
     `start` is where the run started, `trace` the roots up to `machine`'s own, and `job` only says how long it
@@ -71,11 +79,11 @@ async def _run(
     request: bytes,
     seconds: float,
     milestones: int,
-) -> Leg:
+) -> Ran:
     started = time.perf_counter()
     async with engine.machine(machine) as running:
         stopped = await run_to_end(running, start.base, request, seconds, milestones)
     stopped = replace(stopped, trace=(*trace, *stopped.trace))
     end = await asyncio.to_thread(stopped.snapshot, start)
     outcome = None if stopped.is_milestone else stopped.outcome(start, end.measurement)
-    return Leg(end, stopped.trace, outcome, (time.perf_counter() - started) * 1000)
+    return Ran(end, stopped.trace, outcome, (time.perf_counter() - started) * 1000)
