@@ -47,6 +47,15 @@ log = logging.getLogger(__name__)
 Step = Callable[[JobRecord], Awaitable[JobRecord]]
 
 
+class EarlierCallAwaited(InsufficientResources):
+    """What a job starts on may be made by a call that was submitted before it and has not run yet."""
+
+    def __init__(self, message: str, waits: int) -> None:
+        super().__init__(message)
+        self.waits = waits
+        """How often this was found."""
+
+
 class Answering:
     """Takes one job a step further at a time."""
 
@@ -75,7 +84,8 @@ class Answering:
     async def step(self, record: JobRecord) -> JobRecord:
         """Do what the job's state asks for, which must be an ACTIONABLE one.
 
-        Raises ChainUnavailable (try again), StaleRecord (read again), and what stops the node.
+        Raises ChainUnavailable and InsufficientResources (try again), EarlierCallAwaited (let others go
+        first), StaleRecord (read again), and what stops the node.
         """
         return await self._steps[record.state](record)
 
@@ -129,8 +139,8 @@ class Answering:
     async def _miss(self, record: JobRecord, error: NotFound) -> JobRecord:
         """A snapshot is not here. An earlier call of the service that is under way may be making it."""
         if await asyncio.to_thread(self._store.has_earlier_unrun, record):
-            self._store.apply(record, Event.INTERRUPT)
-            raise InsufficientResources(f"{error.message}; earlier calls are awaited") from error
+            waits = (await self._apply(record, Event.WAIT)).waits
+            raise EarlierCallAwaited(f"{error.message}; earlier calls are awaited", waits) from error
         return await self._fail(record, Event.REJECT, error)
 
     async def _pick_up(self, record: JobRecord) -> JobRecord:

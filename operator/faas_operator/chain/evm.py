@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from eth_account.signers.local import LocalAccount
 
+from faas_blueprint.definition import Pricing
 from faas_blueprint.errors import ChainUnavailable, FatalError, ResultRefused
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
 from faas_blueprint.tangle import protocol, service_manager
@@ -14,12 +17,15 @@ from faas_blueprint.tangle.abi import address_word, word
 from faas_blueprint.tangle.epoch import TangleEpoch
 from faas_blueprint.tangle.reverts import FINAL_FOR_RESULT
 from faas_blueprint.tangle.service_manager import Standing
-from faas_blueprint.tangle.values import JobCall
+from faas_blueprint.tangle.values import JobCall, JobSubmitted, Service
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
 from faas_operator.chain.rpc import LogEntry, Rpc
 from faas_operator.chain.sender import TransactionSender
+
+PRICES_AT_ONCE = 16
+"""Calls whose prices are asked for at the same time."""
 
 
 class EvmAdapter(ChainAdapter):
@@ -44,7 +50,7 @@ class EvmAdapter(ChainAdapter):
         self.operator = sender.address
         self.sender = sender
         """The only owner of the operator's nonce."""
-        self._blueprint_of_service: dict[int, int] = {}
+        self._services: dict[int, Service] = {}
         self._manager: Address | None = None
         self._settled = False
         """Whether no transaction can be under way that this adapter does not wait for."""
@@ -104,8 +110,12 @@ class EvmAdapter(ChainAdapter):
         """See `ChainAdapter`."""
         events = (protocol.JOB_SUBMITTED.topic, protocol.JOB_SUBMITTED_FROM_QUOTE.topic)
         entries = await self.rpc.logs(self.tangle, (events,), first_block, last_block)
-        jobs = [self._submitted_job(entry) for entry in entries]
-        return [job for job in jobs if await self._is_ours(job.call.service_id)]
+        found = [(protocol.decode_job_submitted(entry.log), entry) for entry in entries]
+        ours = [(job, entry) for job, entry in found if await self._is_ours(job.service_id)]
+        prices = await self._prices([job for job, _ in ours])
+        return [
+            self._submitted_job(job, entry, price) for (job, entry), price in zip(ours, prices, strict=True)
+        ]
 
     async def standing(self, call: CallReference) -> CallStanding:
         """See `ChainAdapter`."""
@@ -213,14 +223,31 @@ class EvmAdapter(ChainAdapter):
     async def _is_ours(self, service_id: int) -> bool:
         if self._service_id not in (None, service_id):
             return False
-        blueprint_id = self._blueprint_of_service.get(service_id)
-        if blueprint_id is None:
-            service = await self.rpc.read(self.tangle, protocol.service(service_id))
-            blueprint_id = self._blueprint_of_service[service_id] = service.blueprint_id
-        return blueprint_id == self.blueprint_id
+        if service_id not in self._services:
+            self._services[service_id] = await self.rpc.read(self.tangle, protocol.service(service_id))
+        return self._services[service_id].blueprint_id == self.blueprint_id
 
-    def _submitted_job(self, entry: LogEntry) -> SubmittedJob:
-        job = protocol.decode_job_submitted(entry.log)
+    async def _prices(self, jobs: Sequence[JobSubmitted]) -> list[int]:
+        """What was paid for each. Tangle keeps it with the call; a log says it of a job from quotes only."""
+        turns = asyncio.Semaphore(PRICES_AT_ONCE)
+
+        async def price(job: JobSubmitted) -> int:
+            if self._services[job.service_id].pricing != Pricing.EVENT_DRIVEN:
+                return 0
+            if job.total_price is not None:
+                return job.total_price
+            async with turns:
+                try:
+                    stored = await self.rpc.read(
+                        self.tangle, self.epoch.job_call(job.service_id, job.call_id)
+                    )
+                except Reverted:
+                    return 0  # its block has vanished meanwhile
+                return stored.payment
+
+        return await asyncio.gather(*map(price, jobs))
+
+    def _submitted_job(self, job: JobSubmitted, entry: LogEntry, price: int) -> SubmittedJob:
         call = CallReference(self.chain_id, self.tangle, job.service_id, job.call_id)
         return SubmittedJob(
             call,
@@ -230,6 +257,7 @@ class EvmAdapter(ChainAdapter):
             entry.block,
             entry.transaction_hash,
             job.quoted_operators,
+            price,
         )
 
     def _check(self, call: CallReference) -> None:

@@ -30,6 +30,9 @@ class SubmittedJob:
     transaction_hash: str
     quoted_operators: tuple[Address, ...] | None
     """None for a plain job; for a job from quotes, who may answer."""
+    price: int = 0
+    """What the customer has paid for this call, in the smallest unit of what its service is paid in; 0 where
+    calls are not paid one by one."""
 
 
 class CallStanding(StrEnum):
