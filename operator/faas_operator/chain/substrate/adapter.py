@@ -18,10 +18,10 @@ from faas_blueprint.errors import ChainUnavailable, FatalError, InvalidRequest, 
 from faas_blueprint.receipt import CallReference
 from faas_blueprint.tangle.fields import from_fields, to_fields
 from faas_blueprint.tangle.genesis import place_of
+from faas_blueprint.tangle.runtime_metadata import RuntimeEvent
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
 from faas_operator.chain.substrate.extrinsic import compact, extrinsic_hash
 from faas_operator.chain.substrate.key import AccountKey
-from faas_operator.chain.substrate.metadata import RuntimeEvent
 from faas_operator.chain.substrate.rpc import SubstrateRpc
 from faas_operator.chain.substrate.runtime import SubstrateRuntime
 from faas_operator.chain.substrate.sender import CallFailed, ExtrinsicSender
