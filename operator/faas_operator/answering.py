@@ -36,6 +36,7 @@ from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, Sub
 from faas_operator.engine import JobEngine
 from faas_operator.job_record import NOTHING_NEW, Change, JobRecord, SignedResult
 from faas_operator.logs import about
+from faas_operator.peers import Peers
 from faas_operator.pipeline import Event, State
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
@@ -66,7 +67,7 @@ class Answering:
         self._engine = engine
         self._signer = signer
         self._store = store
-        self._blobs = BlobFetcher(store, settings)
+        self._blobs = BlobFetcher(store, settings, Peers(settings, chain))
         self._attempts = settings.machine_attempts
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         self._slots = asyncio.Semaphore(settings.parallel_jobs)
@@ -105,7 +106,7 @@ class Answering:
         await asyncio.sleep(self._backoff.pause(record.attempts))
         operation = _operation(record)
         try:
-            await self._blobs.bring(blobs_of(operation))
+            await self._blobs.bring(blobs_of(operation), record.call.service_id)
         except BlobUnavailable as error:
             running = await self._apply(record, Event.START)
             return await self._fail(running, Event.REJECT, error)

@@ -121,6 +121,10 @@ class FaultyChain:
             raise ChainUnavailable("no receipt yet")
         return PostedResult(f"result-{call.call_id}-{block.block_hash}", block)
 
+    async def operator_addresses(self, service_id: int, first_block: int) -> list[str]:
+        self._answer()
+        return []
+
     async def posted_result(self, call: CallReference, first_block: int) -> PostedResult | None:
         self._answer()
         for block, _, results in self._blocks[first_block:]:

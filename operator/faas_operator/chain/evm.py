@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -21,7 +22,7 @@ from faas_blueprint.tangle.values import JobCall, JobSubmitted, Service
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
-from faas_operator.chain.rpc import LogEntry, Rpc
+from faas_operator.chain.rpc import LOG_RANGE, LogEntry, Rpc
 from faas_operator.chain.sender import TransactionSender
 
 PRICES_AT_ONCE = 16
@@ -52,6 +53,9 @@ class EvmAdapter(ChainAdapter):
         """The only owner of the operator's nonce."""
         self._services: dict[int, Service] = {}
         self._manager: Address | None = None
+        self._addresses: dict[Address, str] = {}
+        """What operators have registered, up to a block."""
+        self._addresses_to = -1
         self._settled = False
         """Whether no transaction can be under way that this adapter does not wait for."""
 
@@ -147,6 +151,30 @@ class EvmAdapter(ChainAdapter):
             self._settled = False
             raise
         return PostedResult(receipt.transaction_hash, receipt.block)
+
+    async def operator_addresses(self, service_id: int, first_block: int) -> list[str]:
+        """See `ChainAdapter`. Some ABI epochs tell addresses in events only, which are read once each."""
+        await self._read_addresses(first_block)
+        found = []
+        for operator in await self.rpc.read(self.tangle, protocol.service_operators(service_id)):
+            if operator == self.operator:
+                continue
+            with contextlib.suppress(Reverted, UnicodeDecodeError):  # who writes what is no text is not asked
+                view = protocol.operator_address(self.blueprint_id, operator)
+                found.append(await self.rpc.read(self.tangle, view) or self._addresses.get(operator, ""))
+        return [address for address in found if address]
+
+    async def _read_addresses(self, first_block: int) -> None:
+        head = (await self.head()).number
+        events = (protocol.OPERATOR_REGISTERED.topic, protocol.OPERATOR_PREFERENCES_UPDATED.topic)
+        topics = (events, word(self.blueprint_id))
+        for first in range(max(first_block, self._addresses_to + 1), head + 1, LOG_RANGE):
+            last = min(first + LOG_RANGE - 1, head)
+            for entry in await self.rpc.logs(self.tangle, topics, first, last):
+                with contextlib.suppress(ChainUnavailable):  # likewise
+                    registered = protocol.decode_operator_address(entry.log)
+                    self._addresses[registered.operator] = registered.rpc_address
+            self._addresses_to = last
 
     async def balance(self) -> int:
         """See `ChainAdapter`."""

@@ -84,6 +84,11 @@ class ChainAdapter(Protocol):
         """
         ...
 
+    async def operator_addresses(self, service_id: int, first_block: int) -> list[str]:
+        """What the other operators of a service have registered as addresses of their APIs: whatever they
+        wrote. Registrations are looked for from `first_block` on where they are in logs only."""
+        ...
+
     async def balance(self) -> int:
         """What the operator's account holds, in the native token's smallest unit."""
         ...

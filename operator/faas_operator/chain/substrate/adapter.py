@@ -158,6 +158,17 @@ class SubstrateAdapter(ChainAdapter):
             raise
         return PostedResult(included.extrinsic_hash, included.block)
 
+    async def operator_addresses(self, service_id: int, first_block: int) -> list[str]:
+        """See `ChainAdapter`."""
+        final = (await self._rpc.finalised()).block_hash
+        service = await self.runtime.value(final, "Services", "Instances", service_id)
+        found = []
+        for account, _ in () if service is None else service["operator_security_commitments"]:
+            if account != self.sender.address:
+                stored = await self.runtime.value(final, "Services", "Operators", self.blueprint_id, account)
+                found += [] if stored is None else [str(stored["rpc_address"])]
+        return found
+
     async def balance(self) -> int:
         """See `ChainAdapter`."""
         best = (await self._rpc.best()).block_hash
