@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import functools
+import itertools
 import os
 import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from eth_account.signers.local import LocalAccount
 
 from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.tangle import protocol
+from faas_blueprint.tangle.abi import Function
 from faas_operator import keystore
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.rpc import Rpc
@@ -37,6 +40,25 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 def stored_key(path: str, password: str) -> LocalAccount:
     """A keystore's account; decrypting takes a second, so it is done once."""
     return keystore.load(Path(path), password)
+
+
+_QUOTE_FIELDS = (
+    ("uint64", "serviceId"),
+    ("uint8", "jobIndex"),
+    ("uint256", "price"),
+    ("uint64", "timestamp"),
+    ("uint64", "expiry"),
+)
+"""Of a job's quote in the recorded deployment's ABI epoch."""
+
+SUBMIT_JOB_FROM_QUOTE = Function(
+    "submitJobFromQuote",
+    ("uint64", "uint8", "bytes", f"(({','.join(kind for kind, _ in _QUOTE_FIELDS)}),bytes,address)[]"),
+    ("uint64",),
+)
+
+_quotes = itertools.count()
+"""Makes each quote another: Tangle takes none twice."""
 
 
 @dataclass
@@ -73,6 +95,30 @@ class Chain:
             protocol.decode_job_submitted(log) for log in receipt.logs if protocol.JOB_SUBMITTED.matches(log)
         )
         deployment = self.deployment
+        return CallReference(deployment.chain_id, deployment.tangle, job.service_id, job.call_id)
+
+    async def submit_quoted(self, inputs: bytes, price: int) -> CallReference:
+        """Submit a job for what the operator has quoted for it."""
+        deployment, now = self.deployment, int(time.time())
+        terms = (deployment.service_id, 0, price, now - 60, now + 600 + next(_quotes))
+        signed = self.operator().sign_typed_data(
+            {
+                "name": "TangleQuote",
+                "version": "1",
+                "chainId": deployment.chain_id,
+                "verifyingContract": deployment.tangle,
+            },
+            {"JobQuoteDetails": [{"name": name, "type": kind} for kind, name in _QUOTE_FIELDS]},
+            {name: value for (_, name), value in zip(_QUOTE_FIELDS, terms, strict=True)},
+        )
+        quote = (terms, bytes(signed.signature), deployment.operator)
+        call = SUBMIT_JOB_FROM_QUOTE.encode(deployment.service_id, 0, inputs, [quote])
+        receipt = await self.send(call, price)
+        job = next(
+            protocol.decode_job_submitted(log)
+            for log in receipt.logs
+            if protocol.JOB_SUBMITTED_FROM_QUOTE.matches(log)
+        )
         return CallReference(deployment.chain_id, deployment.tangle, job.service_id, job.call_id)
 
     async def adapter(self, account: LocalAccount | None = None, *, attempts: int = 2) -> EvmAdapter:

@@ -36,6 +36,7 @@ from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, Sub
 from faas_operator.engine import JobEngine
 from faas_operator.job_record import NOTHING_NEW, Change, JobRecord, SignedResult
 from faas_operator.logs import about
+from faas_operator.peers import Peers
 from faas_operator.pipeline import Event, State
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
@@ -45,6 +46,15 @@ from faas_operator.until_stored import until_stored
 log = logging.getLogger(__name__)
 
 Step = Callable[[JobRecord], Awaitable[JobRecord]]
+
+
+class EarlierCallAwaited(InsufficientResources):
+    """What a job starts on may be made by a call that was submitted before it and has not run yet."""
+
+    def __init__(self, message: str, waits: int) -> None:
+        super().__init__(message)
+        self.waits = waits
+        """How often this was found."""
 
 
 class Answering:
@@ -57,7 +67,7 @@ class Answering:
         self._engine = engine
         self._signer = signer
         self._store = store
-        self._blobs = BlobFetcher(store, settings)
+        self._blobs = BlobFetcher(store, settings, Peers(settings, chain))
         self._attempts = settings.machine_attempts
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         self._slots = asyncio.Semaphore(settings.parallel_jobs)
@@ -75,7 +85,8 @@ class Answering:
     async def step(self, record: JobRecord) -> JobRecord:
         """Do what the job's state asks for, which must be an ACTIONABLE one.
 
-        Raises ChainUnavailable (try again), StaleRecord (read again), and what stops the node.
+        Raises ChainUnavailable and InsufficientResources (try again), EarlierCallAwaited (let others go
+        first), StaleRecord (read again), and what stops the node.
         """
         return await self._steps[record.state](record)
 
@@ -95,7 +106,7 @@ class Answering:
         await asyncio.sleep(self._backoff.pause(record.attempts))
         operation = _operation(record)
         try:
-            await self._blobs.bring(blobs_of(operation))
+            await self._blobs.bring(blobs_of(operation), record.call.service_id)
         except BlobUnavailable as error:
             running = await self._apply(record, Event.START)
             return await self._fail(running, Event.REJECT, error)
@@ -129,8 +140,8 @@ class Answering:
     async def _miss(self, record: JobRecord, error: NotFound) -> JobRecord:
         """A snapshot is not here. An earlier call of the service that is under way may be making it."""
         if await asyncio.to_thread(self._store.has_earlier_unrun, record):
-            self._store.apply(record, Event.INTERRUPT)
-            raise InsufficientResources(f"{error.message}; earlier calls are awaited") from error
+            waits = (await self._apply(record, Event.WAIT)).waits
+            raise EarlierCallAwaited(f"{error.message}; earlier calls are awaited", waits) from error
         return await self._fail(record, Event.REJECT, error)
 
     async def _pick_up(self, record: JobRecord) -> JobRecord:

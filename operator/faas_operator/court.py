@@ -36,6 +36,7 @@ from faas_operator.docket import ContestedCall, Docket, Place
 from faas_operator.job_record import JobRecord
 from faas_operator.logs import about
 from faas_operator.peer_receipts import peer_receipts
+from faas_operator.peers import Peers
 from faas_operator.settings import Settings
 from faas_operator.store import Store
 
@@ -60,6 +61,7 @@ class Court:
         store: Store,
         docket: Docket,
         settings: Settings,
+        peers: Peers,
         clock: Callable[[], float],
         on_duty: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -68,6 +70,7 @@ class Court:
         self._store = store
         self._docket = docket
         self._settings = settings
+        self._peers = peers
         self._clock = clock
         self._on_duty = on_duty
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
@@ -157,7 +160,7 @@ class Court:
         first = 0 if record is None else record.submitted.block.number
         said = [*await self._chain.posted(place, first), *await self._chain.brought(place, first)]
         genuine = [statement for statement in said if statement.is_genuine(call)]
-        found = equivocation([*genuine, *await peer_receipts(self._settings.blob_peers, call)])
+        found = equivocation([*genuine, *await peer_receipts(await self._peers.of_service(place[0]), call)])
         if found is None:
             return False
         left, right = found

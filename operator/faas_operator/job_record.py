@@ -15,7 +15,7 @@ from faas_microvm.execution import Execution
 from faas_operator.chain.interface import Block, PostedResult, SubmittedJob
 from faas_operator.pipeline import State
 from faas_operator.stored_outcomes import decode_outcome, encode_outcome
-from faas_operator.tables import JobRow
+from faas_operator.tables import PRICE_DIGITS, JobRow
 
 Columns = dict[str, Any]
 
@@ -53,6 +53,7 @@ class JobRecord:
     state: State
     submitted: SubmittedJob
     attempts: int
+    waits: int
     error: str | None
     executed: ExecutedDigest | None
     signed: SignedResult | None
@@ -83,6 +84,7 @@ NOTHING_NEW = Change()
 
 CLEARED: Columns = {
     "attempts": 0,
+    "waits": 0,
     "error": None,
     "outcome": None,
     "state_root": None,
@@ -116,6 +118,7 @@ def submitted_columns(job: SubmittedJob) -> Columns:
         "caller": job.caller,
         "inputs": job.inputs,
         "quoted_operators": None if quoted is None else " ".join(quoted),
+        "price": str(job.price).zfill(PRICE_DIGITS),
         "block_number": job.block.number,
         "block_hash": job.block.block_hash,
         "transaction_hash": job.transaction_hash,
@@ -146,6 +149,7 @@ def record_of(row: JobRow) -> JobRecord:
         state=State(row.state),
         submitted=_submitted_of(row),
         attempts=row.attempts,
+        waits=row.waits,
         error=row.error,
         executed=_executed_of(row),
         signed=_signed_of(row),
@@ -165,6 +169,7 @@ def _submitted_of(row: JobRow) -> SubmittedJob:
         block=Block(row.block_number, row.block_hash),
         transaction_hash=row.transaction_hash,
         quoted_operators=None if quoted is None else tuple(Address(item) for item in quoted.split()),
+        price=int(row.price),
     )
 
 

@@ -44,6 +44,7 @@ from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
 from faas_operator.payments import PayPerRequest
+from faas_operator.peers import Peers
 from faas_operator.processes import OPERATOR_DUTY
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
@@ -106,6 +107,7 @@ class Node:
             self.store,
             self.store.docket(self.deployment),
             self.settings,
+            Peers(self.settings, self.chain),
             time.time,
             functools.partial(self.store.processes.take, OPERATOR_DUTY),
         )

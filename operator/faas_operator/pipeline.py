@@ -53,6 +53,7 @@ class Event(StrEnum):
     FINISH = "outcome"
     INTERRUPT = "node stops cleanly"
     LOSE = "machine failed, tries left"
+    WAIT = "an earlier call comes first"
     GIVE_UP = "machine failed, no tries left"
     SIGN = "receipt signed"
     INCLUDE = "result in a block"
@@ -78,6 +79,7 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
         Event.FINISH: State.EXECUTED,
         Event.REJECT: State.FAILED,
         Event.INTERRUPT: State.ACCEPTED,
+        Event.WAIT: State.ACCEPTED,
         Event.LOSE: State.ACCEPTED,
         Event.GIVE_UP: State.FAILED,
     },

@@ -18,7 +18,7 @@ from faas_blueprint.errors import (
     InsufficientResources,
     TransientError,
 )
-from faas_operator.answering import Answering
+from faas_operator.answering import Answering, EarlierCallAwaited
 from faas_operator.backoff import Backoff
 from faas_operator.chain.interface import ChainAdapter
 from faas_operator.engine import JobEngine
@@ -43,7 +43,11 @@ JOBS_IN_LINE = 32
 _TO_BE_RUN = frozenset({State.CONFIRMED, State.ACCEPTED, State.RUNNING})
 """States that a stopping node leaves for its next start."""
 
-_WHAT = {ChainUnavailable: "chain unavailable", DatabaseUnavailable: "database unavailable"}
+_WHAT = {
+    ChainUnavailable: "chain unavailable",
+    DatabaseUnavailable: "database unavailable",
+    EarlierCallAwaited: "an earlier call comes first",
+}
 
 FOLLOWED_SECONDS = 60.0
 """A chain that was read within this time, or within ten polls, is followed."""
@@ -189,6 +193,9 @@ class Operator:
             except ChainUnavailable as error:
                 failures += 1
                 await self._pause(record, error, failures)
+            except EarlierCallAwaited as error:
+                await self._pause(record, error, error.waits)
+                return  # its place may be the one that the earlier call needs
             except (InsufficientResources, DatabaseUnavailable) as error:
                 failures += 1
                 await self._pause(record, error, failures)

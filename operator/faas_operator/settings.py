@@ -151,6 +151,11 @@ class Settings(_Sourced):
     blob_peers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
     """Origins of other operators' APIs, separated by commas, that are asked for a blob that is not here, and
     for their receipts of a call on whose result operators differ."""
+    registered_peers: bool = True
+    """Whether the other operators of a service are asked too, where they registered on-chain that they are:
+    at public addresses only."""
+    private_peers: bool = False
+    """Whether that may be on this host or a private network, as on a devnet."""
     blob_seconds: float = Field(10.0, ge=0)
     """How long to look for a blob before the job that names it is answered without."""
     blob_account_bytes: int = Field(256 << 20, ge=1)

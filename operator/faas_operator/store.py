@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Self, cast
 
 import sqlalchemy
-from sqlalchemy import CursorResult, Engine, func, update
+from sqlalchemy import CursorResult, Engine, case, func, update
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import DatabaseUnavailable, FaaSError, NotFound
@@ -51,7 +51,7 @@ from faas_operator.snapshot_catalog import SnapshotCatalog
 from faas_operator.spending_limits import SpendingLimits
 from faas_operator.storage_sweep import StorageSweep
 from faas_operator.stored_outcomes import keep_outputs, whole_outcome
-from faas_operator.tables import JobRow
+from faas_operator.tables import NO_PRICE, JobRow
 from faas_operator.transactions import lock, reading
 from faas_operator.usage import UsageBook
 
@@ -196,6 +196,8 @@ class Store:
         columns: Columns = {"state": next_state(record.state, event).value} | changed_columns(change)
         if event in (Event.LOSE, Event.GIVE_UP):
             columns["attempts"] = record.attempts + 1
+        if event is Event.WAIT:
+            columns["waits"] = record.waits + 1
         with Session(self._engine) as session:
             if change.execution is not None:
                 keep_outputs(session, change.execution.outcome, self._clock())
@@ -240,16 +242,21 @@ class Store:
 
     def turns_in(self, states: Collection[State], but: Collection[int], limit: int) -> list[int]:
         """Numbers of the jobs in these states whose turn it is: services take turns, and in each its
-        customers; a customer's own jobs are in order of age. Jobs in hand (`but`) have had theirs."""
-        customer = (col(JobRow.service_id), col(JobRow.caller))
-        age = func.row_number().over(partition_by=customer, order_by=col(JobRow.id)).label("age")
+        customers; a customer's own jobs are in order of price, then of age. Jobs in hand (`but`) have had
+        their turn; jobs that had to wait for an earlier call come after the others, in order of age."""
+        in_hand, has_waited = col(JobRow.id).in_(list(but)), col(JobRow.waits) > 0
+        price = case((has_waited, NO_PRICE), else_=col(JobRow.price))
+        own = func.row_number().over(
+            partition_by=(col(JobRow.service_id), col(JobRow.caller)),
+            order_by=(in_hand.desc(), has_waited, price.desc(), col(JobRow.id)),
+        )
         waiting = (
-            select(JobRow.id, JobRow.service_id, age)
+            select(JobRow.id, JobRow.service_id, own.label("own"))
             .where(col(JobRow.state).in_([state.value for state in states]))
             .subquery()
         )
         within_service = func.row_number().over(
-            partition_by=waiting.c.service_id, order_by=(waiting.c.age, waiting.c.id)
+            partition_by=waiting.c.service_id, order_by=(waiting.c.own, waiting.c.id)
         )
         turns = select(waiting.c.id, within_service.label("turn")).subquery()
         query = (

@@ -7,6 +7,11 @@ from sqlmodel import Field, SQLModel
 
 from faas_operator.row_number import RowNumber
 
+PRICE_DIGITS = 78
+"""Of the largest uint256."""
+
+NO_PRICE = "0" * PRICE_DIGITS
+
 
 class CursorRow(SQLModel, table=True):
     """How far the logs of one deployment have been read."""
@@ -35,6 +40,10 @@ class JobRow(SQLModel, table=True):
     inputs: bytes = Field(sa_type=LargeBinary)
     quoted_operators: str | None = None
     """Addresses separated by blanks; NULL for a plain job."""
+    price: str = NO_PRICE
+    """What was paid for the call, in `PRICE_DIGITS` decimal digits, so that texts sort as the numbers do."""
+    waits: int = 0
+    """Times that it was its turn and an earlier call had to come first; its price counts no more then."""
     block_number: int = Field(sa_type=BigInteger)
     block_hash: str
     transaction_hash: str

@@ -1,4 +1,4 @@
-"""Many jobs at once on the real chain and the real machine: all come back, each once, in order of age."""
+"""Many jobs at once on the real chain and machine: all come back, each once, in order of price and age."""
 
 from __future__ import annotations
 
@@ -21,12 +21,19 @@ JOBS = int(os.environ.get("FAAS_TEST_MANY_JOBS", "80"))
 
 
 async def test_all_jobs_that_were_submitted_at_once_come_back_in_order(fresh_chain):
-    """They are there before the node starts, so all of them wait at the same moment."""
+    """They are there before the node starts, so all of them wait at the same moment. The later half is bought
+    by quotes, for one price or another: three prices in all."""
     deployment = fresh_chain.deployment
-    calls = [
-        (await fresh_chain.submit(encode_job(make_job("bash", f"echo job {number}")))).call_id
-        for number in range(JOBS)
-    ]
+    prices: dict[int, int] = {}
+    for number in range(JOBS):
+        inputs = encode_job(make_job("bash", f"echo job {number}"))
+        if number < JOBS // 2:
+            call, price = await fresh_chain.submit(inputs), deployment.event_rate_wei
+        else:
+            price = deployment.event_rate_wei * (2 if number % 2 else 3)
+            call = await fresh_chain.submit_quoted(inputs, price)
+        prices[call.call_id] = price
+    calls = sorted(prices, key=lambda call_id: (-prices[call_id], call_id))
     async with await Engine.open() as engine, running_node(deployment, engine) as node:
         operator = node.operator()
         async with in_background(operator.run()) as running, asyncio.timeout(60 + 2 * JOBS):

@@ -52,10 +52,12 @@ class FaultyChain:
         self._blocks.append((block, [replace(job, block=block) for job in jobs], {}))
         return block
 
-    def submit(self, call_id: int, inputs: bytes, *, job_index: int = 0, quoted=None) -> SubmittedJob:
+    def submit(
+        self, call_id: int, inputs: bytes, *, job_index: int = 0, quoted=None, price: int = 0
+    ) -> SubmittedJob:
         call = CallReference(31337, TANGLE, 1, call_id)
         job = SubmittedJob(
-            call, job_index, TANGLE, inputs, Block(0, ""), f"tx-{call_id}-{self._forks}", quoted
+            call, job_index, TANGLE, inputs, Block(0, ""), f"tx-{call_id}-{self._forks}", quoted, price
         )
         self.mine(job)
         return job
@@ -118,6 +120,10 @@ class FaultyChain:
             self.post_late -= 1
             raise ChainUnavailable("no receipt yet")
         return PostedResult(f"result-{call.call_id}-{block.block_hash}", block)
+
+    async def operator_addresses(self, service_id: int, first_block: int) -> list[str]:
+        self._answer()
+        return []
 
     async def posted_result(self, call: CallReference, first_block: int) -> PostedResult | None:
         self._answer()
@@ -198,10 +204,10 @@ class Node:
         self.settings = self.settings.model_copy(update=settings)
 
     def submit(
-        self, call_id: int, code: str = "hello", language: str = "python", **fields: object
+        self, call_id: int, code: str = "hello", language: str = "python", price: int = 0, **fields: object
     ) -> CallReference:
         inputs = encode_job(make_job(language, code, **fields))
-        return self.chain.submit(call_id, inputs).call
+        return self.chain.submit(call_id, inputs, price=price).call
 
     def state(self, call: CallReference) -> State | None:
         record = self.store.job_of_call(call)

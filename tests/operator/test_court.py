@@ -172,7 +172,9 @@ async def bench(chain, accounts, tmp_path: Path, scripted_engine) -> AsyncIterat
     """Makes the service with an assurance; `peers` of the honest are asked for receipts."""
     async with AsyncExitStack() as stack:
 
-        async def make(assurance: Assurance, peers: tuple[str, ...] = ()) -> Bench:
+        async def make(
+            assurance: Assurance, peers: tuple[str, ...] = (), registered_peers: bool = False
+        ) -> Bench:
             service_id, block = await request_service(chain.rpc, chain.deployment, accounts, assurance)
             parties = []
             for number, account in enumerate(accounts):
@@ -182,7 +184,7 @@ async def bench(chain, accounts, tmp_path: Path, scripted_engine) -> AsyncIterat
                 settings = Settings(
                     home=tmp_path, tangle=chain.deployment.tangle, chain_id=chain.deployment.chain_id,
                     blueprint_id=chain.deployment.blueprint_id, service_id=service_id, start_block=block,
-                    poll_seconds=0.1, blob_peers=peers,
+                    poll_seconds=0.1, blob_peers=peers, registered_peers=registered_peers, private_peers=True,
                 )  # fmt: skip
                 node = Node(adapter, scripted_engine, Signer.from_account(account), store, settings)
                 engine = scripted_engine if number < 2 else LyingEngineDouble(scripted_engine)
@@ -224,9 +226,16 @@ async def test_three_operators_agree_without_a_liar(bench) -> None:
         assert party.docket() == []
 
 
-async def test_a_liar_is_marked_and_its_two_receipts_are_proven(bench) -> None:
+@pytest.mark.parametrize("registered", [False, True])
+async def test_a_liar_is_marked_and_its_two_receipts_are_proven(bench, registered) -> None:
+    """Its API is named by the others' settings, or found where it has registered it."""
     with listen("127.0.0.1", 0) as listener:
-        three = await bench(QUORUM, (f"http://127.0.0.1:{listener.getsockname()[1]}",))
+        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        three = await bench(QUORUM, () if registered else (origin,), registered)
+        if registered:
+            adapter = three.liar.node.chain
+            call = protocol.UPDATE_OPERATOR_PREFERENCES.encode(adapter.blueprint_id, b"", origin)
+            await adapter.sender.send(adapter.tangle, call)
         call = await outvote(three)
         truth = three.honest[0].node.store.job_of_call(call).signed.receipt
         assert (await three.managed(call)).agreement == agreement_digest(truth)

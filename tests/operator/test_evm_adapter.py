@@ -20,7 +20,7 @@ from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_blueprint.receipt import CallReference, address, make_receipt
 from faas_blueprint.result import encode_result, make_result
 from faas_blueprint.tangle import protocol, service_manager
-from faas_blueprint.tangle.abi import Event
+from faas_blueprint.tangle.abi import Event, Function
 from faas_operator import keystore
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
@@ -72,6 +72,32 @@ async def test_a_job_from_submission_to_result(chain, adapter: EvmAdapter) -> No
     manager = chain.deployment.manager
     assert await chain.rpc.read(manager, service_manager.has_posted(*place, payload))
     assert await chain.rpc.read(manager, service_manager.result_hash(*place)) == keccak256(payload)
+
+
+async def test_what_was_paid_for_a_call(fresh_chain) -> None:
+    """The rate at its time, though another holds when it is read, or what was quoted; nothing where calls are
+    not paid one by one, whatever the protocol has kept of what came along."""
+    deployment = fresh_chain.deployment
+    owner = fresh_chain.account(deployment.owner_key)
+    first = await fresh_chain.submit(INPUTS)
+    rates = Function("setJobEventRates", ("uint64", "uint8[]", "uint256[]"), ())
+    rate = 3 * deployment.event_rate_wei
+    await fresh_chain.send(rates.encode(deployment.blueprint_id, [0], [rate]), account=owner)
+    second = await fresh_chain.submit(INPUTS, rate)
+    third = await fresh_chain.submit_quoted(INPUTS, 12_345)
+    async with await fresh_chain.adapter() as adapter:
+        jobs = await adapter.submitted_jobs(deployment.first_block, (await adapter.head()).number)
+        paid = {job.call: (job.price, job.quoted_operators) for job in jobs}
+    assert paid == {
+        first: (deployment.event_rate_wei, None),
+        second: (rate, None),
+        third: (12_345, (deployment.operator,)),
+    }
+    recorded = (deployment.rpc_url, deployment.tangle, 0)  # the recorded deployment's blueprint: pay once
+    receipt = await fresh_chain.send(protocol.submit_job(0, 0, b"anything"), 777, account=owner)
+    async with await EvmAdapter.connect(*recorded, fresh_chain.operator()) as other:
+        [job] = await other.submitted_jobs(receipt.block.number, receipt.block.number)
+        assert job.price == 0
 
 
 async def test_posting_again_posts_nothing(chain, adapter: EvmAdapter) -> None:

@@ -24,6 +24,7 @@ from faas_blueprint.receipt import Address, recover_signer
 from faas_blueprint.result import decode_result
 from faas_operator.chain.interface import CallStanding
 from faas_operator.pipeline import Event, State
+from faas_operator.service import JOBS_IN_LINE
 
 
 def checked_result(node, call):
@@ -482,6 +483,23 @@ async def test_a_snapshot_that_an_earlier_call_is_making_is_waited_for(node):
     await node.live_until(lambda: all(node.state(call) is state for call, state in states.items()), release())
     assert checked_result(node, second).output.stdout == b"needs it"
     assert made, "it was missed at first"
+
+
+async def test_what_is_awaited_is_run_though_it_pays_less_than_all_that_wait_for_it(node):
+    """More jobs than the node takes in hand start on what the first one makes, and pay more than it."""
+    first = node.submit(0, "makes it", price=1)
+    calls = [node.submit(number, "needs it", price=2) for number in range(1, 2 * JOBS_IN_LINE)]
+    perform = node.engine.perform
+
+    async def misses(operation, contents, keeper=None):
+        if operation.program.job.code == "needs it" and not node.store.job_of_call(first).executed:
+            raise NotFound("there is no snapshot here")
+        return await perform(operation, contents, keeper)
+
+    node.engine.perform = misses
+    await node.live_until_states(dict.fromkeys([first, *calls], State.FINAL))
+    assert {checked_result(node, call).output.stdout for call in calls} == {b"needs it"}
+    assert any(node.store.job_of_call(call).waits for call in calls), "they came before it"
 
 
 async def test_a_snapshot_that_nobody_makes_gets_an_error_result(node):

@@ -226,6 +226,29 @@ def test_services_and_their_customers_take_turns(store):
     assert store.turns_in({State.FINAL}, [], 9) == []
 
 
+def test_a_customers_jobs_go_by_price_then_by_age(store):
+    """Another's turn does not depend on what anyone pays. Prices are compared as numbers."""
+    other = Address("0x" + "ef" * 20)
+    prices = [9, 10, 2**256 - 1, 10, 0]
+    jobs = [replace(submitted(call_id), price=price) for call_id, price in enumerate(prices)]
+    stranger = [replace(submitted(call_id), caller=other) for call_id in (5, 6)]
+    stored = store.record_blocks("d", [*jobs, *stranger], Block(7, "0x7"))
+    assert [record.submitted.price for record in stored] == [*prices, 0, 0]
+    first = stored[0].number
+
+    def turns(*but, limit=9):
+        found = store.turns_in(set(State), [first + call_id for call_id in but], limit)
+        return [number - first for number in found]
+
+    assert turns() == [2, 5, 1, 6, 3, 0, 4]
+    assert turns(0, 4) == [5, 6, 2, 1, 3]  # what is in hand has had its turn, though it pays less
+
+    await_earlier = (Event.CONFIRM, Event.ACCEPT, Event.START, Event.WAIT)
+    for call_id in (3, 2):
+        walk(store, stored[call_id], *await_earlier)
+    assert turns() == [1, 5, 0, 6, 4, 2, 3]  # they go by age, after those that need not wait
+
+
 def test_what_is_answered_of_a_finished_run_is_what_is_stored(store):
     placement = Placement(Mode.CHECKPOINTED, snapshot_id="base", branch_id="branch_1")
     number = store.executions.begin("exec_1", "alice", make_job("python", "1"), placement, lasting=False)

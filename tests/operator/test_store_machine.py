@@ -53,7 +53,8 @@ class JobLives(RuleBasedStateMachine):
         self.blocks += 1
         block = Block(self.blocks, hex(self.blocks))
         [record] = self.store.record_blocks("d", [job(call, block)], block)
-        assert (record.state, record.submitted.block, record.attempts) == (State.SEEN, block, 0)
+        assert (record.state, record.submitted.block) == (State.SEEN, block)
+        assert (record.attempts, record.waits) == (0, 0)
         assert (record.error, record.executed, record.signed, record.posted) == (None,) * 4
         self._moved(call, record)
 
@@ -80,6 +81,7 @@ class JobLives(RuleBasedStateMachine):
         moved = self.store.apply(known, event, self._change(event))
         assert moved.state is TRANSITIONS[known.state][event]
         assert moved.attempts == known.attempts + (event in (Event.LOSE, Event.GIVE_UP))
+        assert moved.waits == known.waits + (event is Event.WAIT)
         self._moved(call, moved)
 
     @precondition(lambda self: self.outdated)

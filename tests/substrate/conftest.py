@@ -33,10 +33,7 @@ def runtime(faas_home: Path) -> Runtime:
     return _runtime(path)
 
 
-@pytest.fixture
-def double(runtime: Runtime) -> Iterator[SubstrateDevnetDouble]:
-    """A chain of the test's own."""
-
+def _made(runtime: Runtime, *callers: Person) -> SubstrateDevnetDouble:
     def keyed(*people: Person) -> list[tuple[bytes, bytes]]:
         return [(person.account, person.receipt_key) for person in people]
 
@@ -46,8 +43,23 @@ def double(runtime: Runtime) -> Iterator[SubstrateDevnetDouble]:
         jobs=[(encode_types(job.parameters), encode_types(job.result)) for job in definition.jobs],
         operators=keyed(OPERATOR, SECOND_OPERATOR),
         registered=keyed(REGISTERED_ONLY),
-        callers=[CUSTOMER.account, OTHER_CUSTOMER.account],
+        callers=[person.account for person in callers],
     )
-    with SubstrateDevnetDouble(runtime, state, jobs) as running:
+    return SubstrateDevnetDouble(runtime, state, jobs)
+
+
+@pytest.fixture
+def double(runtime: Runtime) -> Iterator[SubstrateDevnetDouble]:
+    """A chain of the test's own."""
+    with _made(runtime, CUSTOMER, OTHER_CUSTOMER) as running:
         running.make_block()
+        yield running
+
+
+@pytest.fixture
+def other_chain(runtime: Runtime) -> Iterator[SubstrateDevnetDouble]:
+    """Another chain of the same runtime, which is further than the first."""
+    with _made(runtime, CUSTOMER) as running:
+        for _ in range(9):
+            running.make_block()
         yield running

@@ -8,6 +8,7 @@ often. What of the runtime is in it stands in `pallets`.
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import json
 import threading
@@ -37,14 +38,35 @@ class SubstrateDevnetDouble:
     """One node on a port of its own. Its methods may be called from any thread."""
 
     def __init__(self, runtime: Runtime, genesis: Storage, jobs: Jobs) -> None:
+        tree = BlockTree(runtime, genesis, jobs, (SPEC_VERSION, TRANSACTION_VERSION))
+        self._start_with(runtime, tree, threading.RLock())
+
+    def peer(self, lags: bool = False) -> SubstrateDevnetDouble:
+        """Another node of the same chain, to be started: it has the same blocks and the same pool. One that
+        lags stays at the blocks of this moment, until `catch_up`."""
+        with self.lock:
+            node = type(self).__new__(type(self))
+            node._start_with(self.runtime, copy.copy(self.tree) if lags else self.tree, self.lock)
+        return node
+
+    def catch_up(self, with_: SubstrateDevnetDouble) -> None:
+        """Have the blocks that another node has, from now on."""
+        with self.lock:
+            self.tree = with_.tree
+
+    def _start_with(self, runtime: Runtime, tree: BlockTree, lock: threading.RLock) -> None:
         self.runtime = runtime
-        self.tree = BlockTree(runtime, genesis, jobs, (SPEC_VERSION, TRANSACTION_VERSION))
-        self.lock = threading.RLock()
+        self.tree = tree
+        self.lock = lock
         self.port = 0
         self.refuse: set[str] = set()
         """Methods that are not answered: their connections are cut."""
         self.swallow = False
         """Whether extrinsics are taken and lost, as by a node that restarts."""
+        self.answers_left: int | None = None
+        """After so many answers no request is answered any more."""
+        self.hears = False
+        """Whether it does all the same what it does not answer."""
         self.requests: list[str] = []
         self._ids = itertools.count(1)
         self._watchers: dict[str, tuple[str, Any, web.WebSocketResponse]] = {}
@@ -183,9 +205,18 @@ class SubstrateDevnetDouble:
             return None if None in answers else answers
         method, params = str(body["method"]), body.get("params") or []
         self.requests.append(method)
-        if method in self.refuse:
+        silent = self.answers_left == 0
+        if method in self.refuse or (silent and not self.hears):
             return None
-        head = {"jsonrpc": "2.0", "id": body.get("id")}
+        if self.answers_left:
+            self.answers_left -= 1
+        answer = self._answer(method, params, body.get("id"), socket)
+        return None if silent else answer
+
+    def _answer(
+        self, method: str, params: list[Any], name: Any, socket: web.WebSocketResponse | None
+    ) -> dict[str, object]:
+        head: dict[str, object] = {"jsonrpc": "2.0", "id": name}
         handler: Callable[..., Any] | None = getattr(self, f"rpc_{method}", None)
         try:
             with self.lock:

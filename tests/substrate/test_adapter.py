@@ -107,6 +107,17 @@ async def test_other_services_jobs_are_not_seen(double):
         assert len(await adapter.submitted_jobs(0, 2)) == 1
 
 
+async def test_addresses_of_the_services_other_operators(double):
+    state, account = double.tree.best.state, "0x" + SECOND_OPERATOR.account.hex()
+    preferences = {"key": "0x" + SECOND_OPERATOR.receipt_key.hex(), "rpc_address": "https://second.example"}
+    state.put("Services", "Operators", BLUEPRINT_ID, account, preferences)
+    async with adapter_of(double) as adapter:
+        assert await adapter.operator_addresses(SERVICE_ID, 0) == ["https://second.example"]
+        assert await adapter.operator_addresses(SERVICE_ID + 1, 0) == []
+    async with adapter_of(double, SECOND_OPERATOR) as adapter:
+        assert await adapter.operator_addresses(SERVICE_ID, 0) == ["https://operator.example"]
+
+
 async def test_only_permitted_callers_get_a_call(double):
     with pytest.raises(CallFailed, match="BadOrigin"):
         await submit(double, PAYLOAD, OPERATOR)

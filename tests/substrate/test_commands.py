@@ -109,6 +109,22 @@ def test_what_an_account_lacks_is_found(double, environment, tmp_path):
     assert (found["account"], found["registration"], found["balance"]) == ("failed", "skipped", "skipped")
 
 
+def test_each_of_several_endpoints_is_looked_at(double, other_chain, environment):
+    with double.peer(lags=True) as lagging, double.peer() as dead:
+        for _ in range(11):
+            double.make_block()
+        dead.answers_left = 0
+        nodes = (double, lagging, other_chain, dead)
+        several = environment | {"FAAS_RPC_URL": ", ".join(node.websocket_url for node in nodes)}
+        done = faas(several, operator.app, "doctor", "--no-job", "--json")
+    found = {check["check"]: check for check in json.loads(done.stdout)["checks"]}
+    standings = [found[f"rpc endpoint {place}"]["standing"] for place in (1, 2, 3, 4)]
+    assert standings == ["ok", "warning", "failed", "warning"]
+    assert "lags by 11 final blocks" in found["rpc endpoint 2"]["detail"]
+    assert other_chain.tree.genesis.hash in found["rpc endpoint 3"]["detail"]
+    assert "127.0.0.1" not in "".join(check["detail"] for check in found.values() if "rpc" in check["check"])
+
+
 def test_registering_says_with_what(double, environment, tmp_path):
     new = tmp_path / "new.json"
     refused = faas(environment | {"FAAS_KEYSTORE": str(new)}, operator.app, "register")

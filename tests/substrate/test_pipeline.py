@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 from eth_account import Account
-from genesis import BLUEPRINT_ID
+from genesis import BLUEPRINT_ID, SERVICE_ID
 from people import CUSTOMER, OPERATOR
 from pydantic import SecretStr
 from test_adapter import submit
 from test_key import exported
+from typer.testing import CliRunner
 
 from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import MissingPrerequisite
@@ -23,6 +25,7 @@ from faas_blueprint.receipt import address, recover_signer
 from faas_blueprint.result import EXECUTE_RESULT, decode_result
 from faas_blueprint.tangle.fields import from_fields
 from faas_blueprint.tangle.genesis import is_substrate
+from faas_cli.main import app
 from faas_microvm.engine import Engine, EngineSettings
 from faas_operator import keystore
 from faas_operator.node import open_node
@@ -155,7 +158,12 @@ async def test_what_is_missing_is_said(double, configured, faas_home):
                     pass
 
 
-async def test_the_command_serves_the_chain(double, configured, faas_home, tmp_path):
+async def faas(*arguments):
+    """A command in this process, where the runtime's metadata is known already."""
+    return await asyncio.to_thread(CliRunner().invoke, app, arguments)
+
+
+async def test_the_command_serves_the_chain_and_another_verifies_it(double, configured, faas_home, tmp_path):
     settings, _ = configured
     double.produce(0.3)
     variables = {
@@ -185,6 +193,26 @@ async def test_the_command_serves_the_chain(double, configured, faas_home, tmp_p
             while not results_on(double):
                 assert node.poll() is None, (tmp_path / "log").read_text()
                 await asyncio.sleep(0.2)
+        place = (
+            "--rpc",
+            double.websocket_url,
+            "--service",
+            str(SERVICE_ID),
+            "--json",
+            "--home",
+            str(faas_home),
+        )
+        async with asyncio.timeout(60):  # until the result is final
+            while (
+                "no result"
+                in (done := await faas("verify", *place, "--call", "40", "--signature-only")).stdout
+            ):
+                await asyncio.sleep(0.3)
+        assert done.exit_code == 2, done.output
+        for command in (("verify", *place, "--call", "40"), ("audit", *place)):
+            done = await faas(*command)
+            assert done.exit_code == 0, done.output
+            assert json.loads(done.stdout)["verdict"] == "verified"
         node.terminate()
         assert await asyncio.to_thread(node.wait, 60) == 0
     finally:

@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from faas_blueprint.errors import ChainUnavailable, FaaSError
+from faas_blueprint.errors import ChainUnavailable, FaaSError, FatalError
 from faas_microvm.home import default_home
-from faas_verifier.audit import Audit, answered_calls, audit_calls, opened_once
+from faas_verifier.audit import Audit, audit_calls, opened_once
 from faas_verifier.blobs import Endpoints
 from faas_verifier.chain import tangle_address
 from faas_verifier.command import Question, answer
+from faas_verifier.posted import finished_calls
 from faas_verifier.published_machine import MachineSource
 from faas_verifier.report import plain
 from faas_verifier.rerun import own_machine
@@ -36,7 +37,7 @@ def audit(
         typer.Option(
             "--tangle",
             metavar="ADDRESS|FILE",
-            help="Tangle's address, or a deployment's JSON file; default: the devnet's.",
+            help="Tangle's address, or a deployment's JSON file; default: the devnet's. Not on Substrate.",
         ),
     ] = None,
     first_block: Annotated[int, typer.Option("--from-block", min=0, help="Leave older results alone.")] = 0,
@@ -54,14 +55,15 @@ def audit(
     Exit codes as of `faas verify`, by the worst of the drawn jobs; 2 also when there is none to draw from.
     """
     try:
-        where = Question(None, rpc, service, None, tangle_address(tangle), None, tuple(blobs or ()))
+        place = None if tangle is None else tangle_address(tangle)
+        where = Question(None, rpc, service, None, place, None, tuple(blobs or ()))
     except FaaSError as error:
         raise typer.BadParameter(error.message) from error
     console = Console(stderr=as_json, highlight=False)
     try:
         with console.status("checking") as status:
             found = asyncio.run(_audit(where, jobs, first_block, home, status.update))
-    except ChainUnavailable as error:
+    except (ChainUnavailable, FatalError) as error:
         console.print(f"[red]error:[/red] {plain(error.message)}")
         raise typer.Exit(Conclusion.UNCHECKED.exit_code) from error
     if as_json:
@@ -77,7 +79,7 @@ async def _audit(
     assert where.rpc_url is not None
     assert where.service_id is not None
     async with Rpc(where.rpc_url) as rpc:
-        calls = await answered_calls(rpc, where.tangle, where.service_id, first_block)
+        calls = await finished_calls(rpc, where.tangle, where.service_id, first_block)
     source = MachineSource(home or default_home(), Endpoints(where.blobs), progress) if where.blobs else None
     async with opened_once(own_machine(home, progress)) as open_machine:
 

@@ -20,16 +20,23 @@ from rich.console import Console
 from faas_blueprint.agreement import agreement_digest
 from faas_blueprint.bundle import Bundle
 from faas_blueprint.digests import Digest
-from faas_blueprint.errors import ChainUnavailable, FaaSError, InvalidRequest, NotFound
+from faas_blueprint.errors import (
+    ChainUnavailable,
+    FaaSError,
+    FatalError,
+    InvalidRequest,
+    NotFound,
+)
 from faas_blueprint.job import Mode
 from faas_blueprint.prices import PRICES
 from faas_blueprint.receipt import Address, address
 from faas_microvm.home import default_home
 from faas_verifier.blobs import Endpoints, blob_source
 from faas_verifier.bundle import load_bundle
-from faas_verifier.chain import read_call, registered, tangle_address
+from faas_verifier.chain import tangle_address
 from faas_verifier.evidence import PostedResult
 from faas_verifier.policy import RERUN, Policy, Requirement, parse_policy
+from faas_verifier.posted import posted_results
 from faas_verifier.price import PriceQuestion, load_price_table, price_to_json, with_price
 from faas_verifier.published_machine import MachineSource
 from faas_verifier.report import print_verdict
@@ -37,6 +44,9 @@ from faas_verifier.rerun import OpenMachine, own_machine
 from faas_verifier.rpc import Rpc
 from faas_verifier.verdict import Conclusion, Verdict, combine, verdict_to_json
 from faas_verifier.verify import unreadable, verify_bundle, verify_posted
+
+_UNREADABLE = (InvalidRequest, NotFound, ChainUnavailable, FatalError)
+"""What stands against a check without anyone being at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +57,8 @@ class Question:
     rpc_url: str | None
     service_id: int | None
     call_id: int | None
-    tangle: Address
+    tangle: Address | None
+    """None: the devnet's, unless the endpoint is a Substrate node."""
     operator: Address | None
     blobs: tuple[str, ...] = ()
     """Addresses of operators' APIs."""
@@ -62,8 +73,8 @@ async def answer(
             return [await _answer_file(question, load_bundle(question.receipt), open_machine, source)]
         assert question.service_id is not None
         assert question.call_id is not None
-        posted = await _posted(question, question.tangle, question.service_id, question.call_id)
-    except (InvalidRequest, NotFound, ChainUnavailable) as error:
+        posted = await _posted(question, question.service_id, question.call_id)
+    except _UNREADABLE as error:
         return [unreadable(error.message)]
     blobs = blob_source(question.blobs)
     return [await verify_posted(result, open_machine, question.operator, blobs, source) for result in posted]
@@ -79,10 +90,8 @@ async def quorum_of_file(question: Question) -> tuple[list[Verdict], Digest | No
         if own.conclusion is Conclusion.REFUTED:
             return [own], None
         named = bundle.call
-        posted = await _posted(
-            replace(question, receipt=None), question.tangle, named.service_id, named.call_id
-        )
-    except (InvalidRequest, NotFound, ChainUnavailable) as error:
+        posted = await _posted(replace(question, receipt=None), named.service_id, named.call_id)
+    except _UNREADABLE as error:
         return [unreadable(error.message)], None
     return [await verify_posted(result, None) for result in posted], agreement_digest(bundle.receipt)
 
@@ -96,22 +105,17 @@ async def _answer_file(
     named = bundle.call
     service_id = named.service_id if question.service_id is None else question.service_id
     call_id = named.call_id if question.call_id is None else question.call_id
-    results = await _posted(question, question.tangle, service_id, call_id)
+    results = await _posted(question, service_id, call_id)
     own = [result for result in results if result.operator == bundle.receipt.operator]
     return await verify_bundle(bundle, open_machine, (own or results)[0], question.operator, blobs, source)
 
 
-async def _posted(
-    question: Question, tangle: Address, service_id: int, call_id: int
-) -> tuple[PostedResult, ...]:
+async def _posted(question: Question, service_id: int, call_id: int) -> tuple[PostedResult, ...]:
     assert question.rpc_url is not None
     async with Rpc(question.rpc_url) as rpc:
-        found = await read_call(rpc, tangle, service_id, call_id)
-        if question.blobs:
-            known = [replace(result, registered=await registered(rpc, result)) for result in found.results]
-            found = replace(found, results=tuple(known))
+        found = await posted_results(rpc, question.tangle, service_id, call_id, bool(question.blobs))
     wanted = question.operator if question.receipt is None else None
-    results = tuple(result for result in found.results if wanted in (None, result.operator))
+    results = tuple(result for result in found if wanted in (None, result.operator))
     if not results:
         whose = "" if wanted is None else f" by {wanted}"
         raise NotFound(f"call {call_id} of service {service_id} has no result{whose} yet")
@@ -130,7 +134,7 @@ def verify(
         typer.Option(
             "--tangle",
             metavar="ADDRESS|FILE",
-            help="Tangle's address, or a deployment's JSON file; default: the devnet's.",
+            help="Tangle's address, or a deployment's JSON file; default: the devnet's. Not on Substrate.",
         ),
     ] = None,
     operator: Annotated[
@@ -254,7 +258,7 @@ def _question(
     if receipt is not None and rpc is None and (service is not None or call is not None):
         raise typer.BadParameter("--service and --call need --rpc")
     try:
-        place = tangle_address(tangle)
+        place = None if tangle is None else tangle_address(tangle)
         expected = None if operator is None else address(operator)
     except FaaSError as error:
         raise typer.BadParameter(error.message) from error

@@ -1,4 +1,7 @@
-"""Reading an EVM chain over JSON-RPC, as far as a verifier must: views, blocks, logs."""
+"""Reading a chain over JSON-RPC, as far as a verifier must; of an EVM chain: views, blocks, logs.
+
+What a Substrate chain answers is `substrate`'s to read.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,9 @@ class Rpc:
     """One endpoint; an async context manager."""
 
     def __init__(self, url: str, timeout: float = 20.0) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ChainUnavailable(f"--rpc takes an http:// or https:// address, not {url!r}")
-        self.url = url
+        if not url.startswith(("http://", "https://", "ws://", "wss://")):
+            raise ChainUnavailable(f"--rpc takes an http(s):// or ws(s):// address, not {url!r}")
+        self.url = url = "http" + url.removeprefix("ws") if url.startswith("ws") else url
         self._provider = AsyncHTTPProvider(
             url,
             request_kwargs={"timeout": aiohttp.ClientTimeout(timeout)},

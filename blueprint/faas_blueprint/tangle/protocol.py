@@ -24,6 +24,7 @@ from faas_blueprint.tangle.abi import (
 from faas_blueprint.tangle.values import (
     JobResultSubmitted,
     JobSubmitted,
+    OperatorAddress,
     Service,
     ServiceActivated,
     ServiceRequested,
@@ -33,6 +34,7 @@ from faas_blueprint.tangle.values import (
 SUBMIT_JOB = Function("submitJob", ("uint64", "uint8", "bytes"), ("uint64",))
 SUBMIT_RESULT = Function("submitResult", ("uint64", "uint64", "bytes"))
 REGISTER_OPERATOR = Function("registerOperator", ("uint64", "bytes", "string"))
+UPDATE_OPERATOR_PREFERENCES = Function("updateOperatorPreferences", ("uint64", "bytes", "string"))
 REQUEST_SERVICE = Function(
     "requestService",
     ("uint64", "address[]", "bytes", "address[]", "uint64", "address", "uint256", "uint8"),
@@ -49,6 +51,7 @@ IS_SERVICE_OPERATOR = Function("isServiceOperator", ("uint64", "address"), ("boo
 IS_SERVICE_ACTIVE = Function("isServiceActive", ("uint64",), ("bool",))
 IS_PERMITTED_CALLER = Function("isPermittedCaller", ("uint64", "address"), ("bool",))
 IS_OPERATOR_REGISTERED = Function("isOperatorRegistered", ("uint64", "address"), ("bool",))
+GET_OPERATOR_PREFERENCES = Function("getOperatorPreferences", ("uint64", "address"), ("(bytes,string)",))
 GET_JOB_EVENT_RATE = Function("getJobEventRate", ("uint64", "uint8"), ("uint256",))
 GET_JOB_QUOTED_OPERATORS = Function("getJobQuotedOperators", ("uint64", "uint64"), ("address[]",))
 BLUEPRINT_COUNT = Function("blueprintCount", (), ("uint64",))
@@ -68,6 +71,9 @@ SERVICE_REQUESTED = Event("ServiceRequested", ("uint64", "uint64", "address", "u
 SERVICE_ACTIVATED = Event("ServiceActivated", ("uint64", "uint64", "uint64", "uint8"), (0, 1, 2))
 SERVICE_TERMINATED = Event("ServiceTerminated", ("uint64",), (0,))
 OPERATOR_REGISTERED = Event("OperatorRegistered", ("uint64", "address", "bytes", "string"), (0, 1))
+OPERATOR_PREFERENCES_UPDATED = Event(
+    "OperatorPreferencesUpdated", ("uint64", "address", "bytes", "string"), (0, 1)
+)
 SLASH_PROPOSED = Event(
     "SlashProposed",
     ("uint64", "uint64", "address", "address", "uint16", "uint16", "bytes32", "uint64"),
@@ -156,6 +162,13 @@ def is_operator_registered(blueprint_id: int, operator: Address) -> Read[bool]:
     return IS_OPERATOR_REGISTERED.read(as_bool, blueprint_id, operator)
 
 
+def operator_address(blueprint_id: int, operator: Address) -> Read[str]:
+    """Where an operator says that it can be reached; empty in ABI epochs that tell it in events only."""
+    return GET_OPERATOR_PREFERENCES.read(
+        lambda values: cast("tuple[tuple[bytes, str]]", values)[0][1], blueprint_id, operator
+    )
+
+
 def job_event_rate(blueprint_id: int, job_index: int) -> Read[int]:
     """The price of one call, in the smallest unit of the service's payment asset."""
     return GET_JOB_EVENT_RATE.read(as_int, blueprint_id, job_index)
@@ -213,6 +226,16 @@ def decode_service_requested(log: Log) -> ServiceRequested:
     """Raises ChainUnavailable for any other log."""
     request_id, blueprint_id, requester, _ = SERVICE_REQUESTED.decode(log)
     return ServiceRequested(cast(int, request_id), cast(int, blueprint_id), cast(Address, requester))
+
+
+def decode_operator_address(log: Log) -> OperatorAddress:
+    """From either event that holds one. Raises ChainUnavailable for other logs, and where it is no text."""
+    event = OPERATOR_REGISTERED if OPERATOR_REGISTERED.matches(log) else OPERATOR_PREFERENCES_UPDATED
+    try:
+        blueprint_id, operator, _, rpc_address = event.decode(log)
+    except UnicodeDecodeError as error:
+        raise ChainUnavailable("an operator's address is no text") from error
+    return OperatorAddress(cast(int, blueprint_id), cast(Address, operator), cast(str, rpc_address))
 
 
 def _job_submitted(

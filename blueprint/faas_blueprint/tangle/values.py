@@ -97,6 +97,15 @@ class JobResultSubmitted:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorAddress:
+    """Where an operator says that it can be reached: whatever it wrote."""
+
+    blueprint_id: int
+    operator: Address
+    rpc_address: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceActivated:
     """A service came to life. `request_id` is 0 when it was made from quotes."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from eth_account.signers.local import LocalAccount
 
+from faas_blueprint.definition import Pricing
 from faas_blueprint.errors import ChainUnavailable, FatalError, ResultRefused
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
 from faas_blueprint.tangle import protocol, service_manager
@@ -14,12 +18,15 @@ from faas_blueprint.tangle.abi import address_word, word
 from faas_blueprint.tangle.epoch import TangleEpoch
 from faas_blueprint.tangle.reverts import FINAL_FOR_RESULT
 from faas_blueprint.tangle.service_manager import Standing
-from faas_blueprint.tangle.values import JobCall
+from faas_blueprint.tangle.values import JobCall, JobSubmitted, Service
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
-from faas_operator.chain.rpc import LogEntry, Rpc
+from faas_operator.chain.rpc import LOG_RANGE, LogEntry, Rpc
 from faas_operator.chain.sender import TransactionSender
+
+PRICES_AT_ONCE = 16
+"""Calls whose prices are asked for at the same time."""
 
 
 class EvmAdapter(ChainAdapter):
@@ -44,8 +51,11 @@ class EvmAdapter(ChainAdapter):
         self.operator = sender.address
         self.sender = sender
         """The only owner of the operator's nonce."""
-        self._blueprint_of_service: dict[int, int] = {}
+        self._services: dict[int, Service] = {}
         self._manager: Address | None = None
+        self._addresses: dict[Address, str] = {}
+        """What operators have registered, up to a block."""
+        self._addresses_to = -1
         self._settled = False
         """Whether no transaction can be under way that this adapter does not wait for."""
 
@@ -104,8 +114,12 @@ class EvmAdapter(ChainAdapter):
         """See `ChainAdapter`."""
         events = (protocol.JOB_SUBMITTED.topic, protocol.JOB_SUBMITTED_FROM_QUOTE.topic)
         entries = await self.rpc.logs(self.tangle, (events,), first_block, last_block)
-        jobs = [self._submitted_job(entry) for entry in entries]
-        return [job for job in jobs if await self._is_ours(job.call.service_id)]
+        found = [(protocol.decode_job_submitted(entry.log), entry) for entry in entries]
+        ours = [(job, entry) for job, entry in found if await self._is_ours(job.service_id)]
+        prices = await self._prices([job for job, _ in ours])
+        return [
+            self._submitted_job(job, entry, price) for (job, entry), price in zip(ours, prices, strict=True)
+        ]
 
     async def standing(self, call: CallReference) -> CallStanding:
         """See `ChainAdapter`."""
@@ -137,6 +151,30 @@ class EvmAdapter(ChainAdapter):
             self._settled = False
             raise
         return PostedResult(receipt.transaction_hash, receipt.block)
+
+    async def operator_addresses(self, service_id: int, first_block: int) -> list[str]:
+        """See `ChainAdapter`. Some ABI epochs tell addresses in events only, which are read once each."""
+        await self._read_addresses(first_block)
+        found = []
+        for operator in await self.rpc.read(self.tangle, protocol.service_operators(service_id)):
+            if operator == self.operator:
+                continue
+            with contextlib.suppress(Reverted, UnicodeDecodeError):  # who writes what is no text is not asked
+                view = protocol.operator_address(self.blueprint_id, operator)
+                found.append(await self.rpc.read(self.tangle, view) or self._addresses.get(operator, ""))
+        return [address for address in found if address]
+
+    async def _read_addresses(self, first_block: int) -> None:
+        head = (await self.head()).number
+        events = (protocol.OPERATOR_REGISTERED.topic, protocol.OPERATOR_PREFERENCES_UPDATED.topic)
+        topics = (events, word(self.blueprint_id))
+        for first in range(max(first_block, self._addresses_to + 1), head + 1, LOG_RANGE):
+            last = min(first + LOG_RANGE - 1, head)
+            for entry in await self.rpc.logs(self.tangle, topics, first, last):
+                with contextlib.suppress(ChainUnavailable):  # likewise
+                    registered = protocol.decode_operator_address(entry.log)
+                    self._addresses[registered.operator] = registered.rpc_address
+            self._addresses_to = last
 
     async def balance(self) -> int:
         """See `ChainAdapter`."""
@@ -213,14 +251,31 @@ class EvmAdapter(ChainAdapter):
     async def _is_ours(self, service_id: int) -> bool:
         if self._service_id not in (None, service_id):
             return False
-        blueprint_id = self._blueprint_of_service.get(service_id)
-        if blueprint_id is None:
-            service = await self.rpc.read(self.tangle, protocol.service(service_id))
-            blueprint_id = self._blueprint_of_service[service_id] = service.blueprint_id
-        return blueprint_id == self.blueprint_id
+        if service_id not in self._services:
+            self._services[service_id] = await self.rpc.read(self.tangle, protocol.service(service_id))
+        return self._services[service_id].blueprint_id == self.blueprint_id
 
-    def _submitted_job(self, entry: LogEntry) -> SubmittedJob:
-        job = protocol.decode_job_submitted(entry.log)
+    async def _prices(self, jobs: Sequence[JobSubmitted]) -> list[int]:
+        """What was paid for each. Tangle keeps it with the call; a log says it of a job from quotes only."""
+        turns = asyncio.Semaphore(PRICES_AT_ONCE)
+
+        async def price(job: JobSubmitted) -> int:
+            if self._services[job.service_id].pricing != Pricing.EVENT_DRIVEN:
+                return 0
+            if job.total_price is not None:
+                return job.total_price
+            async with turns:
+                try:
+                    stored = await self.rpc.read(
+                        self.tangle, self.epoch.job_call(job.service_id, job.call_id)
+                    )
+                except Reverted:
+                    return 0  # its block has vanished meanwhile
+                return stored.payment
+
+        return await asyncio.gather(*map(price, jobs))
+
+    def _submitted_job(self, job: JobSubmitted, entry: LogEntry, price: int) -> SubmittedJob:
         call = CallReference(self.chain_id, self.tangle, job.service_id, job.call_id)
         return SubmittedJob(
             call,
@@ -230,6 +285,7 @@ class EvmAdapter(ChainAdapter):
             entry.block,
             entry.transaction_hash,
             job.quoted_operators,
+            price,
         )
 
     def _check(self, call: CallReference) -> None:

@@ -30,6 +30,9 @@ class SubmittedJob:
     transaction_hash: str
     quoted_operators: tuple[Address, ...] | None
     """None for a plain job; for a job from quotes, who may answer."""
+    price: int = 0
+    """What the customer has paid for this call, in the smallest unit of what its service is paid in; 0 where
+    calls are not paid one by one."""
 
 
 class CallStanding(StrEnum):
@@ -79,6 +82,11 @@ class ChainAdapter(Protocol):
         Raises ResultRefused when the protocol's answer is final (someone else completed it, the
         service ended, …), ChainUnavailable when it cannot be known whether it was included.
         """
+        ...
+
+    async def operator_addresses(self, service_id: int, first_block: int) -> list[str]:
+        """What the other operators of a service have registered as addresses of their APIs: whatever they
+        wrote. Registrations are looked for from `first_block` on where they are in logs only."""
         ...
 
     async def balance(self) -> int:

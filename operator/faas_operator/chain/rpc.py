@@ -1,4 +1,4 @@
-"""An EVM chain over JSON-RPC: retries what may pass by itself, and asks another endpoint when one fails.
+"""An EVM chain over JSON-RPC: what may pass by itself is tried again, by another endpoint when one fails.
 
 Another endpoint is believed only on the same chain, and once it has come as far as what was read before: a
 node that lags would answer that there are no logs. Reads only; transactions are `sender`'s business.
@@ -6,31 +6,23 @@ node that lags would answer that there are no logs. Reads only; transactions are
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
-from faas_blueprint.errors import ChainUnavailable, MissingPrerequisite
+from faas_blueprint.errors import ChainUnavailable
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.abi import Log, Read
 from faas_operator.chain.endpoint import Endpoint, Reverted, decode_hexadecimal
+from faas_operator.chain.failover import CATCH_UP_SECONDS, Failover, endpoint_urls
 from faas_operator.chain.interface import Block
-from faas_operator.logs import about
 
 T = TypeVar("T")
 
 LOG_RANGE = 2_000
 """Blocks asked for in one eth_getLogs; many providers refuse more."""
-
-CATCH_UP_SECONDS = 60.0
-"""How long an endpoint that lags is not believed; then the chain itself is taken to have gone back."""
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +50,8 @@ class Rpc:
 
     def __init__(self, urls: str, *, timeout: float = 10.0, attempts: int = 4, backoff: float = 0.1) -> None:
         """`urls` are separated by commas or blanks."""
-        self._endpoints = [Endpoint(url, timeout) for url in re.split(r"[\s,]+", urls.strip()) if url]
-        if not self._endpoints:
-            raise MissingPrerequisite("set FAAS_RPC_URL to an endpoint of the chain")
-        self._asked = 0
-        """Index of the endpoint that is asked."""
-        self._attempts = attempts
-        self._backoff = backoff
+        endpoints = [Endpoint(url, timeout) for url in endpoint_urls(urls)]
+        self._failover = Failover(endpoints, self._believe, attempts, backoff)
         self._chain_id: int | None = None
         self._newest = 0
         """The number of the newest block that was read, and when that was."""
@@ -81,53 +68,26 @@ class Rpc:
     @property
     def url(self) -> str:
         """Where the chain is asked now; may hold a provider's key."""
-        return self._endpoints[self._asked].url
+        return self._failover.asked.url
 
     async def close(self) -> None:
         """Close the connections."""
-        for endpoint in self._endpoints:
+        for endpoint in self._failover.endpoints:
             await endpoint.close()
 
     async def request(self, method: str, *parameters: object) -> Any:
         """The result of a method. Raises ChainUnavailable, or Reverted for a revert."""
-        wait = self._backoff
-        for attempt in range(self._attempts):
-            if attempt:
-                await asyncio.sleep(wait)
-                wait *= 2
-            for _ in self._endpoints:
-                asked = self._asked
-                try:
-                    return await self._endpoints[asked].request(method, parameters)
-                except ChainUnavailable as error:
-                    last = error
-                    if not await self._left(asked, error):
-                        break
-            if not last.details.get("retry"):
-                break
-        raise last
-
-    async def _left(self, asked: int, error: ChainUnavailable) -> bool:
-        """Whether another endpoint is asked from now on: one of the same chain that has come as far."""
-        for step in range(1, len(self._endpoints)):
-            other = (asked + step) % len(self._endpoints)
-            try:
-                await self._believe(self._endpoints[other])
-            except (ChainUnavailable, Reverted) as reason:
-                log.warning("endpoint cannot be used", extra=about(endpoint=other + 1, error=reason))
-                continue
-            if self._asked == asked:  # no one else has found one meanwhile
-                self._asked = other
-                log.warning("another endpoint is asked", extra=about(endpoint=other + 1, error=error))
-            break
-        return self._asked != asked
+        return await self._failover.ask(lambda endpoint: endpoint.request(method, parameters))
 
     async def _believe(self, endpoint: Endpoint) -> None:
         """Raises ChainUnavailable."""
-        chain_id = _int(await endpoint.request("eth_chainId"))
-        if self._chain_id not in (None, chain_id):
-            raise ChainUnavailable(f"it serves chain {chain_id}, not {self._chain_id}")
-        number = _int(await endpoint.request("eth_blockNumber"))
+        try:
+            chain_id = _int(await endpoint.request("eth_chainId"))
+            if self._chain_id not in (None, chain_id):
+                raise ChainUnavailable(f"it serves chain {chain_id}, not {self._chain_id}")
+            number = _int(await endpoint.request("eth_blockNumber"))
+        except Reverted as error:
+            raise ChainUnavailable(f"it answers as no node does: {error}") from error
         if number < self._newest and time.monotonic() - self._newest_at < CATCH_UP_SECONDS:
             raise ChainUnavailable(f"it is at block {number}, block {self._newest} was read before")
 

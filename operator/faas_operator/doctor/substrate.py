@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from faas_blueprint.errors import FaaSError, FatalError
+from faas_blueprint.errors import ChainUnavailable, FaaSError, FatalError
 from faas_operator import keystore
+from faas_operator.chain.failover import endpoint_urls
 from faas_operator.chain.interface import Block
 from faas_operator.chain.substrate import key as account_key
+from faas_operator.chain.substrate.endpoint import Refused
 from faas_operator.chain.substrate.rpc import SubstrateRpc
 from faas_operator.chain.substrate.runtime import SubstrateRuntime
 from faas_operator.chain.substrate.standing import AccountStanding, read_standing, stored_account
@@ -18,6 +21,8 @@ from faas_operator.settings import Secrets, Settings
 
 _RPC = "check FAAS_RPC_URL, and that the endpoint is up"
 _OTHER_TOOLS = "use Tangle's own tools (docs/substrate.md)"
+LAG_BLOCKS = 10
+"""An endpoint may be so many final blocks behind another: a minute."""
 RESULT_UNITS = 10**16
 """What a result may cost, in the token's smallest unit, on the high side."""
 
@@ -29,6 +34,8 @@ async def examine_substrate(
     yield _check_account(settings, secrets)
     async with SubstrateRpc(rpc_url, attempts=2) as rpc:
         yield await examined("rpc", _check_rpc(rpc, rpc_url), _RPC)
+        for finding in await _check_others(rpc_url):
+            yield finding
         try:
             runtime = await SubstrateRuntime.connect(rpc)
             final = await rpc.finalised()
@@ -69,12 +76,44 @@ def _check_account(settings: Settings, secrets: Secrets) -> Finding:
 async def _check_rpc(rpc: SubstrateRpc, rpc_url: str) -> Finding:
     name, latency = await timed(lambda: rpc.request("system_chain"))
     detail = f"{name}, a Substrate chain; an answer takes {latency * 1000:.0f} ms"
-    place = urlsplit(rpc_url)
-    if place.scheme in ("http", "ws") and place.hostname not in LOCAL:
+    places = [urlsplit(url) for url in endpoint_urls(rpc_url)]
+    if any(place.scheme in ("http", "ws") and place.hostname not in LOCAL for place in places):
         return warning("rpc", f"{detail}; it is not encrypted", "use a wss:// or https:// endpoint")
     if latency > SLOW_SECONDS:
         return warning("rpc", f"{detail}: that is slow", "use an endpoint nearer to this host")
     return ok("rpc", detail)
+
+
+async def _check_others(rpc_url: str) -> list[Finding]:
+    """With several endpoints, what stands against asking each of them: it does not answer, serves another
+    chain than the first that answers, or lags behind the furthest."""
+    urls = endpoint_urls(rpc_url)
+    if len(urls) == 1:
+        return []
+    seen = await asyncio.gather(*map(_glance, urls))
+    chain = next((genesis for genesis, _ in seen if genesis is not None), None)
+    furthest = max(number for genesis, number in seen if genesis == chain)
+    findings = []
+    for place, (genesis, number) in enumerate(seen, 1):
+        name, mend = f"rpc endpoint {place}", "mend or remove it: while it is so it stands in for no other"
+        if genesis is None:
+            findings.append(warning(name, "does not answer as a Substrate node", mend))
+        elif genesis != chain:
+            findings.append(failed(name, f"is of another chain, with genesis {genesis}", mend))
+        elif furthest - number > LAG_BLOCKS:
+            findings.append(warning(name, f"lags by {furthest - number} final blocks", mend))
+        else:
+            findings.append(ok(name, f"is at final block {number}"))
+    return findings
+
+
+async def _glance(url: str) -> tuple[str | None, int]:
+    """An endpoint's first block and the number of its newest final one; None and 0 without an answer."""
+    async with SubstrateRpc(url, attempts=2) as rpc:
+        try:
+            return await rpc.genesis(), (await rpc.finalised()).number
+        except (ChainUnavailable, Refused):
+            return None, 0
 
 
 async def _check_time(runtime: SubstrateRuntime, final: Block) -> Finding:

@@ -18,10 +18,10 @@ from faas_blueprint.errors import ChainUnavailable, FatalError, InvalidRequest, 
 from faas_blueprint.receipt import CallReference
 from faas_blueprint.tangle.fields import from_fields, to_fields
 from faas_blueprint.tangle.genesis import place_of
+from faas_blueprint.tangle.runtime_metadata import RuntimeEvent
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
 from faas_operator.chain.substrate.extrinsic import compact, extrinsic_hash
 from faas_operator.chain.substrate.key import AccountKey
-from faas_operator.chain.substrate.metadata import RuntimeEvent
 from faas_operator.chain.substrate.rpc import SubstrateRpc
 from faas_operator.chain.substrate.runtime import SubstrateRuntime
 from faas_operator.chain.substrate.sender import CallFailed, ExtrinsicSender
@@ -157,6 +157,17 @@ class SubstrateAdapter(ChainAdapter):
             self._settled = False
             raise
         return PostedResult(included.extrinsic_hash, included.block)
+
+    async def operator_addresses(self, service_id: int, first_block: int) -> list[str]:
+        """See `ChainAdapter`."""
+        final = (await self._rpc.finalised()).block_hash
+        service = await self.runtime.value(final, "Services", "Instances", service_id)
+        found = []
+        for account, _ in () if service is None else service["operator_security_commitments"]:
+            if account != self.sender.address:
+                stored = await self.runtime.value(final, "Services", "Operators", self.blueprint_id, account)
+                found += [] if stored is None else [str(stored["rpc_address"])]
+        return found
 
     async def balance(self) -> int:
         """See `ChainAdapter`."""

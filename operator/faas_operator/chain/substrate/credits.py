@@ -11,9 +11,9 @@ from collections.abc import Collection
 from faas_blueprint.digests import Digest
 from faas_blueprint.receipt import ZERO_ADDRESS, Address
 from faas_blueprint.tangle.credit_events import CreditEvent, CreditEventKind
+from faas_blueprint.tangle.runtime_metadata import RuntimeEvent
 from faas_operator.chain.interface import Block
 from faas_operator.chain.substrate.extrinsic import extrinsic_hash
-from faas_operator.chain.substrate.metadata import RuntimeEvent
 from faas_operator.chain.substrate.runtime import SubstrateRuntime
 from faas_operator.credit_events import ChainEvent
 

@@ -1,40 +1,42 @@
-"""A Substrate node over JSON-RPC: retries what may pass by itself. Knows methods, not what bytes mean."""
+"""A Substrate chain over JSON-RPC: what may pass by itself is tried again, elsewhere when an endpoint fails.
+
+Another endpoint is believed only with the same first block, and once it has come as far as what was read
+before, by the same final blocks. One whose final block stands still is left for one that has gone on. Knows
+methods, not what bytes mean.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import itertools
+import time
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
-
 from faas_blueprint.errors import ChainUnavailable
+from faas_operator.chain.failover import CATCH_UP_SECONDS, Failover, endpoint_urls
 from faas_operator.chain.interface import Block
-from faas_operator.happenings import RPC_ERRORS
+from faas_operator.chain.substrate.endpoint import Refused, SubstrateEndpoint
 
-
-class Refused(Exception):
-    """The node understood a request and says no."""
-
-    def __init__(self, method: str, code: int, message: str, reason: str) -> None:
-        super().__init__(f"{method}: {message}: {reason}" if reason else f"{method}: {message}")
-        self.code = code
-        self.reason = reason or message
+STILL_SECONDS = 30.0
+"""How long the newest final block may stay the same before other endpoints are asked for a newer one; some
+four blocks become final in that time."""
 
 
 class SubstrateRpc:
-    """One endpoint, asked over HTTP: nodes serve it on the port of their WebSocket, so either URL will do.
+    """A chain through one endpoint or several, the one that answered last first. Tries all of them `attempts`
+    times, waiting `backoff` seconds in between, doubled each time."""
 
-    Tries `attempts` times, waiting `backoff` seconds in between, doubled each time.
-    """
-
-    def __init__(self, url: str, *, timeout: float = 20.0, attempts: int = 4, backoff: float = 0.1) -> None:
-        self._url = "http" + url.removeprefix("ws") if url.startswith(("ws://", "wss://")) else url
-        self._attempts = attempts
-        self._backoff = backoff
-        self._ids = itertools.count(1)
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(timeout))
+    def __init__(self, urls: str, *, timeout: float = 20.0, attempts: int = 4, backoff: float = 0.1) -> None:
+        """`urls` are separated by commas or blanks."""
+        endpoints = [SubstrateEndpoint(url, timeout) for url in endpoint_urls(urls)]
+        self._failover = Failover(endpoints, self._believe, attempts, backoff)
+        self._genesis: str | None = None
+        self._best = 0
+        """The number of the newest block that was read."""
+        self._final: Block | None = None
+        """The newest final block that was read; when it was read first, and when last."""
+        self._final_since = self._final_seen = time.monotonic()
+        self._compared_at = self._final_since
+        """When other endpoints were last asked for a newer one."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -46,81 +48,110 @@ class SubstrateRpc:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        for endpoint in self._failover.endpoints:
+            await endpoint.close()
 
     async def request(self, method: str, *parameters: object) -> Any:
         """The result of a method. Raises Refused, and ChainUnavailable when there is no answer."""
-        wait = self._backoff
-        for attempt in range(self._attempts):
-            if attempt:
-                await asyncio.sleep(wait)
-                wait *= 2
-            try:
-                return await self._once(method, parameters)
-            except ChainUnavailable as error:
-                last = error
-        raise last
+        return await self._failover.ask(lambda endpoint: endpoint.request(method, *parameters))
+
+    async def genesis(self) -> str:
+        """The hash of the first block. From then on no endpoint with another one is believed."""
+        if self._genesis is None:
+            self._genesis = await self._failover.ask(SubstrateEndpoint.genesis)
+        return self._genesis
 
     async def block_hash(self, number: int) -> str | None:
         """Of the block with a number on the best chain, None when there is none."""
-        found = await self.request("chain_getBlockHash", number)
-        return None if found is None else str(found)
+        return await self._failover.ask(lambda endpoint: endpoint.block_hash(number))
 
     async def best(self) -> Block:
         """The newest block; it may yet be replaced."""
-        return await self._header(None)
+        block = await self._failover.ask(SubstrateEndpoint.best)
+        self._best = max(self._best, block.number)
+        return block
 
     async def finalised(self) -> Block:
         """The newest block that stays."""
-        return await self._header(str(await self.request("chain_getFinalizedHead")))
+        block = await self._failover.ask(self._finalised)
+        if await self._has_gone_on(block):
+            block = await self._failover.ask(self._finalised)
+        self._final_seen = time.monotonic()
+        if self._final is None or block.number != self._final.number:
+            self._final, self._final_since = block, self._final_seen
+        return block
 
     async def extrinsics(self, block_hash: str) -> list[bytes]:
         """A block's body."""
-        block = await self.request("chain_getBlock", block_hash)
-        if block is None:
-            raise ChainUnavailable(f"the node does not know block {block_hash}")
-        return [bytes.fromhex(raw[2:]) for raw in block["block"]["extrinsics"]]
+        return await self._failover.ask(lambda endpoint: endpoint.extrinsics(block_hash))
 
     async def storage(self, key: bytes, block_hash: str) -> bytes | None:
-        """What stands under a key at a block. Raises ChainUnavailable when the node forgot its state."""
-        try:
-            value = await self.request("state_getStorage", "0x" + key.hex(), block_hash)
-        except Refused as error:
-            raise ChainUnavailable(f"the state of block {block_hash} cannot be read: {error}") from error
-        return None if value is None else bytes.fromhex(value[2:])
+        """What stands under a key at a block. Raises ChainUnavailable when all nodes forgot its state."""
+        return await self._failover.ask(lambda endpoint: endpoint.storage(key, block_hash))
 
-    async def _header(self, block_hash: str | None) -> Block:
-        arguments = () if block_hash is None else (block_hash,)
-        header = await self.request("chain_getHeader", *arguments)
-        if header is None:
-            raise ChainUnavailable(f"the node does not know block {block_hash}")
-        number = int(header["number"], 16)
-        known = block_hash or await self.block_hash(number)
-        if known is None:
-            raise ChainUnavailable(f"block {number} has gone meanwhile")
-        return Block(number, known)
+    async def _finalised(self, endpoint: SubstrateEndpoint) -> Block:
+        """The endpoint's newest final block. Final blocks are not taken back: an older one is of an endpoint
+        that lags."""
+        block = await endpoint.finalised()
+        if self._final is not None and block.number < self._final.number and self._is_waited_for():
+            raise ChainUnavailable(_lags(block, self._final), {"retry": True})
+        return block
 
-    async def _once(self, method: str, parameters: tuple[object, ...]) -> Any:
-        body = {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": list(parameters)}
-        try:
-            async with self._session.post(self._url, json=body) as response:
-                answer = await response.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            RPC_ERRORS.labels(method).inc()
-            raise ChainUnavailable(f"{method}: no answer: {type(error).__name__}") from error
-        if not isinstance(answer, dict) or not ("result" in answer or "error" in answer):
-            RPC_ERRORS.labels(method).inc()
-            raise ChainUnavailable(f"{method}: the answer is no JSON-RPC")
-        if (said := answer.get("error")) is not None:
-            raise Refused(method, int(said["code"]), str(said["message"]), str(said.get("data") or ""))
-        return answer["result"]
-
-
-async def is_substrate_node(url: str) -> bool:
-    """Whether an endpoint answers as a Substrate node. Raises ChainUnavailable when it does not answer."""
-    async with SubstrateRpc(url, attempts=2) as rpc:
-        try:
-            await rpc.request("state_getRuntimeVersion")
-        except Refused:
+    async def _has_gone_on(self, block: Block) -> bool:
+        """Whether another endpoint is asked from now on, since its final block is newer than this one, which
+        has been the newest for long."""
+        still = self._final is not None and block.number == self._final.number
+        now = time.monotonic()
+        if not still or min(now - self._final_since, now - self._compared_at) < STILL_SECONDS:
             return False
-        return True
+        self._compared_at = now
+
+        async def is_further(endpoint: SubstrateEndpoint) -> None:
+            await self._believe(endpoint)
+            if (await endpoint.finalised()).number <= block.number:
+                raise ChainUnavailable("it has no newer final block either")
+
+        error = ChainUnavailable(f"final block {block.number} has been the newest for {STILL_SECONDS:g} s")
+        return await self._failover.leave(error, is_further)
+
+    async def _believe(self, endpoint: SubstrateEndpoint) -> None:
+        """Raises ChainUnavailable."""
+        try:
+            genesis = await endpoint.genesis()
+            if self._genesis not in (None, genesis):
+                raise ChainUnavailable(f"its first block is {genesis}, not {self._genesis}")
+            best, final = await endpoint.best(), await endpoint.finalised()
+            if self._final is None:
+                return
+            if self._is_waited_for() and best.number < self._best:
+                raise ChainUnavailable(_lags(best, Block(self._best, "")))
+            if self._is_waited_for() and final.number < self._final.number:
+                raise ChainUnavailable(_lags(final, self._final))
+            if await endpoint.block_hash(self._final.number) not in (None, self._final.block_hash):
+                raise ChainUnavailable(f"its block {self._final.number} is not the one that is final")
+        except Refused as error:
+            raise ChainUnavailable(f"it is no Substrate node: {error}") from error
+
+    def _is_waited_for(self) -> bool:
+        """Whether an endpoint may still come to the newest final block; else the chain has gone back."""
+        return time.monotonic() - self._final_seen < CATCH_UP_SECONDS
+
+
+def _lags(block: Block, read: Block) -> str:
+    return f"it is at block {block.number}, block {read.number} was read before"
+
+
+async def is_substrate_node(urls: str) -> bool:
+    """Whether the first of these endpoints that answers is a Substrate node. Raises ChainUnavailable when
+    none does."""
+    for url in endpoint_urls(urls):
+        async with SubstrateRpc(url, attempts=2) as rpc:
+            try:
+                await rpc.request("state_getRuntimeVersion")
+            except Refused:
+                return False
+            except ChainUnavailable as error:
+                last = error
+                continue
+            return True
+    raise last

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from faas_blueprint.errors import ChainUnavailable, FatalError
-from faas_operator.chain.substrate.metadata import RuntimeEvent, RuntimeMetadata
+from faas_blueprint.tangle.runtime_metadata import RuntimeEvent, RuntimeMetadata
 from faas_operator.chain.substrate.rpc import SubstrateRpc
 
 
@@ -33,10 +33,7 @@ class SubstrateRuntime:
     @classmethod
     async def connect(cls, rpc: SubstrateRpc) -> SubstrateRuntime:
         """Raises ChainUnavailable, and FatalError when the chain has no Services pallet."""
-        genesis = await rpc.block_hash(0)
-        if genesis is None:
-            raise ChainUnavailable("the node has no first block yet")
-        runtime = cls(rpc, genesis)
+        runtime = cls(rpc, await rpc.genesis())
         if not (await runtime.metadata()).has("Services"):
             raise FatalError("the chain's runtime has no Services pallet: it is not Tangle's")
         return runtime

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from scalecodec.utils.ss58 import ss58_encode
 
 from faas_blueprint.errors import ChainUnavailable, FaaSError
+from faas_blueprint.tangle.runtime_metadata import SS58_FORMAT
 from faas_operator.chain.interface import Block
+from faas_operator.chain.substrate.endpoint import Refused
 from faas_operator.chain.substrate.extrinsic import Extrinsic, Signing, sign
 from faas_operator.chain.substrate.key import AccountKey
-from faas_operator.chain.substrate.metadata import SS58_FORMAT
-from faas_operator.chain.substrate.rpc import Refused
 from faas_operator.chain.substrate.runtime import SubstrateRuntime
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from pathlib import Path
 from scalecodec.utils.ss58 import ss58_decode, ss58_encode
 
 from faas_blueprint.errors import FatalError
+from faas_blueprint.tangle.runtime_metadata import SS58_FORMAT
 from faas_operator.chain.interface import Block
-from faas_operator.chain.substrate.metadata import SS58_FORMAT
 from faas_operator.chain.substrate.runtime import SubstrateRuntime
 
 _PAGE = 500

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 _OF_NOTHING = hashlib.sha256(b"")
 _NO_TRACE = b"\x02" + bytes(4) + _OF_NOTHING.digest()

@@ -1,6 +1,7 @@
 """A runtime as its metadata describes it: calls, events, errors and storage by name, as bytes and back.
 
-Values come with their own bytes, since a decoded string cannot be told from hexadecimal again.
+Values come with their own bytes, since a decoded string cannot be told from hexadecimal again. Takes the
+packages of the extra `substrate`; asking nodes is others' business.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import xxhash
 from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
 from scalecodec.type_registry import load_type_registry_preset
+from scalecodec.utils.ss58 import ss58_encode
 
 from faas_blueprint.errors import FatalError
 from faas_blueprint.tangle.fields import length_of_fields
@@ -116,6 +118,11 @@ class RuntimeMetadata:
         entry = self._metadata.portable_registry["types"][type_id].value
         variants: list[dict[str, Any]] = entry["type"]["def"]["variant"]["variants"]
         return variants
+
+
+def ss58_address(account: bytes) -> str:
+    """An account id of 32 bytes as decoded values hold it."""
+    return str(ss58_encode(account, SS58_FORMAT))
 
 
 def _twox128(text: str) -> bytes:
