@@ -301,7 +301,7 @@ def test_counting_what_an_account_runs_does_not_go_through_all_it_ever_ran(tmp_p
     with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
         asked = {"account": "a", "id": "b", "key": None}
         with store._engine.begin() as connection:
-            plan = Statement("EXPLAIN QUERY PLAN " + str(LOOK)).run(connection, **asked).all()
+            plan = Statement("EXPLAIN QUERY PLAN " + str(LOOK)).run(connection, **asked)
     used = [row.detail for row in plan if "execution" in row.detail]
     assert len(used) == 3
     assert "USING INDEX ix_execution_status (status=?)" in used[-1]
