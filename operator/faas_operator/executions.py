@@ -170,7 +170,9 @@ class ExecutionService:
         if len(self._runs) >= UNFINISHED_AT_MOST:
             raise InsufficientResources(f"{UNFINISHED_AT_MOST} runs are waiting already; try again later")
         placement = await self.placing.check(account, request.placement)
-        job = replace(request.job, keep=placement.mode.keeps)
+        job = request.job
+        if job.keep != placement.mode.keeps:
+            job = replace(job, keep=placement.mode.keeps)
         request = replace(request, job=job, placement=placement)
         execution_id = request.execution_id or new_execution_id()
         storing = asyncio.create_task(self._store_begun(request, account, execution_id, lasting))
