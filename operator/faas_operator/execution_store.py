@@ -48,6 +48,7 @@ class ExecutionStore:
         self, engine: Engine, clock: Callable[[], float], charging: Charging, processes: Processes
     ) -> None:
         self._engine = engine
+        self._on_disk_later = on_disk_later(engine)
         self._clock = clock
         self._charging = charging
         self._processes = processes
@@ -75,7 +76,7 @@ class ExecutionStore:
         """
         now, placement = self._clock(), placement or Placement()
         self._processes.beat()
-        engine = self._engine if lasting else on_disk_later(self._engine)
+        engine = self._engine if lasting else self._on_disk_later
         key_name = None if key is None else key.name
         with engine.begin() as connection:
             lock(connection, f"executions of {account}")
@@ -124,7 +125,7 @@ class ExecutionStore:
 
     def started(self, number: int) -> None:
         """Store that a machine has taken a run up."""
-        with Session(on_disk_later(self._engine)) as session:
+        with Session(self._on_disk_later) as session:
             self._update(session, number, ExecutionStatus.QUEUED, status=ExecutionStatus.RUNNING)
             session.commit()
 
@@ -136,9 +137,13 @@ class ExecutionStore:
         receipt: Receipt,
         signature: bytes,
         kept_snapshot_id: str | None = None,
+        job: Job | None = None,
     ) -> ExecutionRecord | None:
         """Store what came out of a run, and settle what it cost. Answers it as `get` would; None, and nothing
-        else, for one that is over already: this process was taken for dead, and its runs were ended."""
+        else, for one that is over already: this process was taken for dead, and its runs were ended.
+
+        `job` is the run's where it is at hand, which spares reading it again.
+        """
         now, outcome = self._clock(), execution.outcome
         summary = outcome.summary()
         with self._engine.begin() as connection:
@@ -157,7 +162,7 @@ class ExecutionStore:
             if not finished:
                 return None
             [row] = finished
-            job = decode_job(row.job)
+            job = job or decode_job(row.job)
             cost = self._charging.settle(connection, row, job, status, summary)
             keep_outputs(connection, outcome, now)
         return record_with(row, job, Attested(outcome, receipt, signature, execution.wall_ms), cost)

@@ -23,8 +23,8 @@ pytestmark = pytest.mark.machine
 
 CREDIT = 10**9
 STATEMENTS_AT_MOST = 21
-"""Of a run that is paid for, each row that is added counted: 8 begin it, 13 end it. On PostgreSQL a lock more,
-but rows go together."""
+"""Of a run that is paid for, each row that is added counted: 8 begin it, 13 end it. On PostgreSQL a lock
+more, but rows go together."""
 
 
 @dataclass

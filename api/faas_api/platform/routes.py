@@ -28,7 +28,6 @@ from faas_operator.settings import Settings
 from faas_operator.sign_in import SignIn
 from faas_operator.snapshots import SnapshotService
 
-
 PREFIX = "/api/v1"
 
 ERRORS: dict[int | str, dict[str, object]] = {
@@ -44,8 +43,8 @@ def add_routes(
     sign_in: SignIn,
     payments: PayPerRequest | None = None,
 ) -> None:
-    """Add the routes over one service, what is asked most first: a router within another is gone through again
-    for each request."""
+    """Add the routes over one service, what is asked most first, each router by itself: one within another
+    would be gone through again for each request."""
     store = executions.store
     snapshots, branches = SnapshotService(executions), BranchService(executions)
     for routes in (
