@@ -74,14 +74,15 @@ def create_app(
         description=_DESCRIPTION,
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `observing` tells what there is
     )
     handle_errors(app)
     app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes, require_key=access.require_key)
     app.add_middleware(RateHeaders)
+    sign_in = _sign_in(executions.store, settings)
+    platform.add_routes(app, executions, settings, access, sign_in, payments)
     app.include_router(health.router(executions))
     app.include_router(observing.router(executions, operator))
-    sign_in = _sign_in(executions.store, settings)
-    app.include_router(platform.router(executions, settings, access, sign_in, payments), prefix="/api/v1")
     add_console(app)
     return app
 

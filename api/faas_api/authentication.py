@@ -16,6 +16,7 @@ from fastapi import Security
 from fastapi.requests import HTTPConnection
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
+from faas_api.known_callers import KnownCallers
 from faas_api.limits import STATE, RequestCounts
 from faas_blueprint.errors import Forbidden, Unauthorized
 from faas_operator.account_record import CUSTOMER_SCOPES, AccountLimits, Scope
@@ -45,6 +46,8 @@ class Caller:
     """`key_…`, or `settings` for a key that the settings name."""
     scopes: frozenset[Scope]
     limits: AccountLimits
+    expires_at: float | None
+    """Unix seconds; None is never."""
 
 
 class Access:
@@ -55,6 +58,7 @@ class Access:
         self._keys = store.keys
         self._accounts = store.accounts
         self._counts = counts
+        self._known: KnownCallers[Caller] = KnownCallers(store.key_changes, store.clock)
         self._configured = dict.fromkeys(secrets.api_keys, CUSTOMER_SCOPES)
         self._configured |= dict.fromkeys(secrets.admin_keys, frozenset(Scope))
         self._accounts.ensure(
@@ -84,7 +88,7 @@ class Access:
     async def require_key(self, connection: HTTPConnection) -> None:
         """Ahead of a large body. Raises Unauthorized, RateLimitExceeded; counts only who is refused."""
         key = presented_key(connection)
-        if key is None or await asyncio.to_thread(self._recognise, key) is None:
+        if key is None or await self._caller_with(key) is None:
             await self._refuse(connection, key)
 
     async def stream_account(self, connection: HTTPConnection, scope: Scope) -> AccountId:
@@ -139,7 +143,7 @@ class Access:
     # -- parts
 
     async def _admit(self, connection: HTTPConnection, key: bytes | None, required: list[str]) -> Caller:
-        caller = None if key is None else await asyncio.to_thread(self._recognise, key)
+        caller = None if key is None else await self._caller_with(key)
         if caller is None:
             await self._refuse(connection, key)
         await self._count(connection, caller.account, caller.limits)
@@ -155,19 +159,29 @@ class Access:
         log.info("an invalid API key was presented")
         raise Unauthorized("the API key is not valid")
 
-    def _recognise(self, key: bytes) -> Caller | None:
+    async def _caller_with(self, key: bytes) -> Caller | None:
         presented = hash_api_key(key)
+        caller = self._known.get(presented)
+        if caller is None:
+            mark = self._known.mark
+            caller = await asyncio.to_thread(self._recognise, key, presented)
+            if caller is not None:
+                self._known.add(presented, caller, caller.expires_at, mark)
+        return caller
+
+    def _recognise(self, key: bytes, presented: str) -> Caller | None:
         matches = [digest for digest in self._configured if hmac.compare_digest(digest, presented)]
         if matches:
             account = self._accounts.get(configured_account(matches[0]))
             if account.closed_at is not None:
                 return None
-            return Caller(AccountId(account.id), "settings", self._configured[matches[0]], account.limits)
+            scopes = self._configured[matches[0]]
+            return Caller(AccountId(account.id), "settings", scopes, account.limits, expires_at=None)
         recognised = self._keys.recognise(key)
         if recognised is None:
             return None
         found, account = recognised
-        return Caller(AccountId(account.id), found.id, found.scopes, account.limits)
+        return Caller(AccountId(account.id), found.id, found.scopes, account.limits, found.expires_at)
 
     async def _count(self, connection: HTTPConnection, who: str, limits: AccountLimits | None) -> None:
         standing = await self._counts.count(who, limits)

@@ -17,18 +17,25 @@ async def while_connected(request: Request, work: Coroutine[None, None, T]) -> T
 
     The request's body must have been read.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
+    own = asyncio.current_task()
+    assert own is not None
+    left = False
+
+    def leave(_gone: asyncio.Task[None]) -> None:
+        nonlocal left
+        left = own.cancel()
+
+    gone = asyncio.create_task(_disconnected(request))
+    gone.add_done_callback(leave)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-        raise ClientDisconnect
+        return await work
+    except asyncio.CancelledError as error:
+        if left and own.uncancel() == 0:
+            raise ClientDisconnect from error
+        raise
     finally:
+        gone.remove_done_callback(leave)
         gone.cancel()
-        if not task.done():
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:

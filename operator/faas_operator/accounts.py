@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
 
-from sqlalchemy import Engine, Row, func
+from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import InvalidRequest, NotFound
@@ -18,8 +17,9 @@ from faas_operator import audit, payers
 from faas_operator.account_record import Account, AccountLimits
 from faas_operator.account_tables import AccountRow, AddressRow
 from faas_operator.execution_record import Conflict
+from faas_operator.key_changes import KeyChanges
 from faas_operator.payers import PAYING_NETWORKS, hand_over
-from faas_operator.statement import Statement
+from faas_operator.statement import Rows, Statement
 from faas_operator.transactions import lock, reading
 
 NAME_CHARACTERS = 100
@@ -45,9 +45,10 @@ _BY_ID = Statement(
 class AccountStore:
     """Accounts by id. Blocks for a few milliseconds; may be used from any thread."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], changes: KeyChanges) -> None:
         self._engine = engine
         self._clock = clock
+        self._changes = changes
 
     def create(self, actor: str, name: str = "", limits: AccountLimits | None = None) -> Account:
         """A new account, without keys. Raises InvalidRequest."""
@@ -69,7 +70,7 @@ class AccountStore:
     def get(self, account_id: str) -> Account:
         """Raises NotFound."""
         with reading(self._engine).begin() as connection:
-            rows = _BY_ID.run(connection, id=account_id).all()
+            rows = _BY_ID.run(connection, id=account_id)
         if not rows:
             raise NotFound(f"no account {account_id!r}")
         return account_in(rows)
@@ -93,7 +94,7 @@ class AccountStore:
 
         Raises NotFound, InvalidRequest.
         """
-        with Session(self._engine) as session:
+        with self._changes.noted(), Session(self._engine) as session:
             row = row_of(session, account_id, for_update=True)
             changed: dict[str, object] = {}
             if name is not None:
@@ -222,7 +223,7 @@ def account_of(session: Session, row: AccountRow) -> Account:
     )
 
 
-def account_in(rows: Sequence[Row[Any]]) -> Account:
+def account_in(rows: Rows) -> Account:
     """The same from `ACCOUNT_COLUMNS` of one account."""
     row = rows[0]
     return Account(

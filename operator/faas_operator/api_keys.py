@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Engine, Row, func
+from sqlalchemy import Engine, func
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import InvalidRequest, NotFound
@@ -23,6 +23,7 @@ from faas_operator.account_record import Account, ApiKey, Scope
 from faas_operator.account_tables import ApiKeyRow
 from faas_operator.accounts import ACCOUNT_COLUMNS, account_in, checked_name, row_of
 from faas_operator.execution_record import Conflict
+from faas_operator.key_changes import KeyChanges
 from faas_operator.settings import hash_api_key
 from faas_operator.statement import Statement
 from faas_operator.transactions import on_disk_later, reading
@@ -41,7 +42,9 @@ _KEY = re.compile(rb"faas_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _NOBODY = hash_api_key(b"")
 
 _BY_ID = Statement(
-    f"SELECT api_key.*, {ACCOUNT_COLUMNS} FROM api_key JOIN account ON account.id = api_key.account "
+    "SELECT api_key.id, api_key.account, api_key.digest, api_key.name, api_key.scopes, api_key.created_at, "
+    f"api_key.expires_at, api_key.revoked_at, api_key.last_used_at, {ACCOUNT_COLUMNS} "
+    "FROM api_key JOIN account ON account.id = api_key.account "
     "LEFT JOIN account_address ON account_address.account = account.id "
     "WHERE api_key.id = :id ORDER BY account_address.created_at"
 )
@@ -60,9 +63,10 @@ class NewKey:
 class KeyStore:
     """Keys by id. Blocks for a few milliseconds; may be used from any thread."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], float], changes: KeyChanges) -> None:
         self._engine = engine
         self._clock = clock
+        self._changes = changes
 
     def create(
         self,
@@ -121,7 +125,7 @@ class KeyStore:
     def revoke(self, account: str | None, key_id: str, actor: str) -> ApiKey:
         """Make a key invalid at once and for good; None is any account. Raises NotFound."""
         given = {} if account is None else {"account": account}
-        with Session(self._engine) as session:
+        with self._changes.noted(), Session(self._engine) as session:
             row = session.exec(
                 select(ApiKeyRow).filter_by(id=key_id, **given).with_for_update()
             ).one_or_none()
@@ -145,7 +149,7 @@ class KeyStore:
         now = self._clock()
         name = "" if parts is None else "key_" + parts[1].decode()
         with reading(self._engine).begin() as connection:
-            rows = _BY_ID.run(connection, id=name).all()
+            rows = _BY_ID.run(connection, id=name)
         found = rows[0] if rows else None
         matches = hmac.compare_digest(digest, _NOBODY if found is None else found.digest)
         if found is None or not matches or not _is_current(found, now):
@@ -167,11 +171,11 @@ class KeyStore:
             raise Conflict(f"an account has {KEYS_AT_MOST} valid keys at the most; revoke one first")
 
 
-def _is_current(row: ApiKeyRow | Row[Any], now: float) -> bool:
+def _is_current(row: ApiKeyRow | Any, now: float) -> bool:
     return row.revoked_at is None and (row.expires_at is None or now < row.expires_at)
 
 
-def _key_of(row: ApiKeyRow | Row[Any]) -> ApiKey:
+def _key_of(row: ApiKeyRow | Any) -> ApiKey:
     return ApiKey(
         id=row.id,
         account=row.account,

@@ -145,11 +145,15 @@ class Charging:
             raise payment_required(amount, error.there) from None
 
     def settle(
-        self, within: Transaction, row: StoredRun, status: ExecutionStatus, outcome: OutcomeDigest
+        self,
+        within: Transaction,
+        row: StoredRun,
+        job: Job,
+        status: ExecutionStatus,
+        outcome: OutcomeDigest,
     ) -> Cost:
-        """Take what a finished run cost, by its receipt; the rest of what was held is free again."""
-        assert row.job is not None
-        return self._settle(within, row, status, use_of(decode_job(row.job), outcome))
+        """Take what a finished run of a job cost, by its receipt; the rest of what was held is free again."""
+        return self._settle(within, row, status, use_of(job, outcome))
 
     def settle_cancelled(self, within: Transaction, row: StoredRun, reached_ms: int) -> None:
         """A run that was called off is paid for as far as it had been seen to come; it has no receipt."""

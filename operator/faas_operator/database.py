@@ -21,6 +21,7 @@ from sqlmodel import create_engine
 
 from faas_blueprint.errors import DatabaseUnavailable, MissingPrerequisite
 from faas_operator import schema
+from faas_operator.statement import on_sqlite
 from faas_operator.transactions import KIND, Kind
 
 _BEGIN = {
@@ -109,7 +110,10 @@ def _not_a_database() -> MissingPrerequisite:
 def _sqlite(url: URL) -> Engine:
     if url.database:
         _make_private_file(Path(url.database))
-    engine = create_engine(url)
+        # the connection that was used last knows the pages as they are
+        engine = create_engine(url, pool_use_lifo=True)
+    else:
+        engine = create_engine(url)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin)
     return engine
@@ -183,4 +187,4 @@ def _write_ahead(cursor: DBAPICursor) -> None:
 
 def _begin(connection: Connection) -> None:
     for statement in _BEGIN[connection.get_execution_options().get(KIND, Kind.LASTING)]:
-        connection.exec_driver_sql(statement)
+        on_sqlite(connection, statement)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row
 from sqlmodel import Session, select
 
 from faas_blueprint.digests import Digest
@@ -123,11 +122,12 @@ def usage_reference(account: str, execution_id: str) -> str:
 
 def record_of(session: Session, row: ExecutionRow) -> ExecutionRecord:
     """The whole record, output included."""
-    return record_with(row, _attested_of(session, row), _cost_of(session, row))
+    job = None if row.job is None else decode_job(row.job)
+    return record_with(row, job, _attested_of(session, row), _cost_of(session, row))
 
 
 def record_with(
-    row: ExecutionRow | Row[Any], attested: Attested | None, cost: Cost | None
+    row: ExecutionRow | Any, job: Job | None, attested: Attested | None, cost: Cost | None
 ) -> ExecutionRecord:
     """The same where what is not in the row is known."""
     assert row.number is not None
@@ -136,7 +136,7 @@ def record_with(
         id=row.id,
         account=row.account,
         status=ExecutionStatus(row.status),
-        job=None if row.job is None else decode_job(row.job),
+        job=job,
         attested=attested,
         error=row.error,
         created_at=row.created_at,

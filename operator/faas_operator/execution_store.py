@@ -10,7 +10,7 @@ from sqlalchemy import Engine, func, or_, update
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import NotFound, RateLimitExceeded
-from faas_blueprint.job import Job, Mode, encode_job
+from faas_blueprint.job import Job, Mode, decode_job, encode_job
 from faas_blueprint.receipt import Receipt, receipt_to_json
 from faas_microvm.execution import Execution
 from faas_operator.charging import Charging
@@ -48,6 +48,7 @@ class ExecutionStore:
         self, engine: Engine, clock: Callable[[], float], charging: Charging, processes: Processes
     ) -> None:
         self._engine = engine
+        self._on_disk_later = on_disk_later(engine)
         self._clock = clock
         self._charging = charging
         self._processes = processes
@@ -75,20 +76,20 @@ class ExecutionStore:
         """
         now, placement = self._clock(), placement or Placement()
         self._processes.beat()
-        engine = self._engine if lasting else on_disk_later(self._engine)
+        engine = self._engine if lasting else self._on_disk_later
         key_name = None if key is None else key.name
         with engine.begin() as connection:
             lock(connection, f"executions of {account}")
             if key is not None:
                 FREE_KEY.run(connection, account=account, key=key_name, since=now - KEY_SECONDS)
-            there = LOOK.run(connection, account=account, id=execution_id, key=key_name).one()
+            [there] = LOOK.run(connection, account=account, id=execution_id, key=key_name)
             if there.taken:
                 raise Conflict(f"there is an execution {execution_id} already", {"field": "execution_id"})
             if there.key_used:
                 raise Conflict(f"the idempotency key {key_name!r} is in use", {"field": "Idempotency-Key"})
             if status is ExecutionStatus.QUEUED:
                 _require_few(there.unfinished, at_once if there.own_limit is None else there.own_limit)
-            added = ADD.run(
+            [added] = ADD.run(
                 connection,
                 id=execution_id,
                 account=account,
@@ -105,7 +106,7 @@ class ExecutionStore:
                 process=self._processes.own,
                 now=now,
             )
-            number = int(added.scalar_one())
+            number = int(added.number)
             if job is not None and not prepaid:
                 self._charging.hold(connection, account, execution_id, job, placement.mode)
         return number
@@ -114,17 +115,17 @@ class ExecutionStore:
         """The id of the run that was asked for under a key. Raises Conflict if something else was asked."""
         since = self._clock() - KEY_SECONDS
         with reading(self._engine).begin() as connection:
-            found = EARLIER.run(connection, account=account, key=key.name, since=since).one_or_none()
-        if found is not None and bytes(found.request_digest) != key.request:
+            found = EARLIER.run(connection, account=account, key=key.name, since=since)
+        if found and bytes(found[0].request_digest) != key.request:
             raise Conflict(
                 f"the idempotency key {key.name!r} was used for another request",
-                {"field": "Idempotency-Key", "execution_id": found.id},
+                {"field": "Idempotency-Key", "execution_id": found[0].id},
             )
-        return None if found is None else str(found.id)
+        return str(found[0].id) if found else None
 
     def started(self, number: int) -> None:
         """Store that a machine has taken a run up."""
-        with Session(on_disk_later(self._engine)) as session:
+        with Session(self._on_disk_later) as session:
             self._update(session, number, ExecutionStatus.QUEUED, status=ExecutionStatus.RUNNING)
             session.commit()
 
@@ -136,28 +137,35 @@ class ExecutionStore:
         receipt: Receipt,
         signature: bytes,
         kept_snapshot_id: str | None = None,
+        job: Job | None = None,
     ) -> ExecutionRecord | None:
         """Store what came out of a run, and settle what it cost. Answers it as `get` would; None, and nothing
-        else, for one that is over already: this process was taken for dead, and its runs were ended."""
+        else, for one that is over already: this process was taken for dead, and its runs were ended.
+
+        `job` is the run's where it is at hand, which spares reading it again.
+        """
         now, outcome = self._clock(), execution.outcome
+        summary = outcome.summary()
         with self._engine.begin() as connection:
-            row = FINISH.run(
+            finished = FINISH.run(
                 connection,
                 number=number,
                 status=status,
-                outcome=encode_outcome(outcome),
+                outcome=encode_outcome(summary),
                 receipt=json.dumps(receipt_to_json(receipt)),
                 signature=signature,
                 wall_ms=execution.wall_ms,
                 cached=execution.cached,
                 kept_snapshot_id=kept_snapshot_id,
                 now=now,
-            ).one_or_none()
-            if row is None:
+            )
+            if not finished:
                 return None
-            cost = self._charging.settle(connection, row, status, outcome.summary())
+            [row] = finished
+            job = job or decode_job(row.job)
+            cost = self._charging.settle(connection, row, job, status, summary)
             keep_outputs(connection, outcome, now)
-        return record_with(row, Attested(outcome, receipt, signature, execution.wall_ms), cost)
+        return record_with(row, job, Attested(outcome, receipt, signature, execution.wall_ms), cost)
 
     def restored(self, number: int, wall_ms: float) -> None:
         """Store how long a restore took."""

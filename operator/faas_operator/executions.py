@@ -170,7 +170,9 @@ class ExecutionService:
         if len(self._runs) >= UNFINISHED_AT_MOST:
             raise InsufficientResources(f"{UNFINISHED_AT_MOST} runs are waiting already; try again later")
         placement = await self.placing.check(account, request.placement)
-        job = replace(request.job, keep=placement.mode.keeps)
+        job = request.job
+        if job.keep != placement.mode.keeps:
+            job = replace(job, keep=placement.mode.keeps)
         request = replace(request, job=job, placement=placement)
         execution_id = request.execution_id or new_execution_id()
         storing = asyncio.create_task(self._store_begun(request, account, execution_id, lasting))
@@ -414,24 +416,25 @@ class ExecutionService:
         raise AssertionError("a stream ends with an execution")
 
     async def _store(self, run: _Run, execution: Execution, kept: str | None) -> None:
-        outcome = execution.outcome
+        run.record = await until_stored(lambda: self._sign_and_store(run, execution, kept))
+        if run.record is None:
+            log.error(
+                "the run was ended by another process, its outcome is lost", extra=about(execution=run.id)
+            )
+
+    def _sign_and_store(self, run: _Run, execution: Execution, kept: str | None) -> ExecutionRecord | None:
+        outcome, job = execution.outcome, run.request.job
         receipt, signature = self._signer.attest(
             profile_id=execution.profile_id,
             snapshot=execution.measurement,
             toolchain=execution.toolchain,
-            job_digest=job_digest(run.request.job),
+            job_digest=job_digest(job),
             outcome=outcome,
             call=CallReference(0, ZERO_ADDRESS, 0, run.number),
         )
         timed_out = outcome.status is Status.TIMEOUT
         status = ExecutionStatus.TIMEOUT if timed_out else ExecutionStatus.COMPLETED
-        run.record = await until_stored(
-            lambda: self._executions.finish(run.number, status, execution, receipt, signature, kept)
-        )
-        if run.record is None:
-            log.error(
-                "the run was ended by another process, its outcome is lost", extra=about(execution=run.id)
-            )
+        return self._executions.finish(run.number, status, execution, receipt, signature, kept, job)
 
 
 def new_execution_id() -> str:

@@ -196,7 +196,7 @@ def _posted_of(row: JobRow) -> PostedResult | None:
 
 def _executed_columns(execution: Execution) -> Columns:
     return {
-        "outcome": encode_outcome(execution.outcome),
+        "outcome": encode_outcome(execution.outcome.summary()),
         "state_root": execution.outcome.state_root,
         "profile_id": execution.profile_id,
         "snapshot": execution.measurement,

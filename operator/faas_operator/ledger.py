@@ -107,14 +107,14 @@ def post(within: Transaction, now: float, cause: Cause, *postings: Posting) -> b
     Raises Insufficient when a balance would fall below its floor.
     """
     _require_balanced(postings)
-    entry = _ADD_ENTRY.run(within, kind=cause.kind, cause=cause.reference, now=now).scalar_one_or_none()
-    if entry is None:
+    added = _ADD_ENTRY.run(within, kind=cause.kind, cause=cause.reference, now=now)
+    if not added:
         return False
     moved = sorted((item for item in postings if item.amount), key=lambda item: item.account)
     for posting in moved:  # in one order everywhere: no deadlocks
         _change(within, posting)
     if moved:
-        rows = [{"entry": entry, "account": item.account, "amount": item.amount} for item in moved]
+        rows = [{"entry": added[0].id, "account": item.account, "amount": item.amount} for item in moved]
         _ADD_POSTING.run_many(within, rows)
     return True
 
@@ -195,11 +195,12 @@ def _require_balanced(postings: Sequence[Posting]) -> None:
 def _change(within: Transaction, posting: Posting) -> None:
     """One statement compares and changes. A new account's first amount is compared here."""
     floor = -_FULL if posting.floor is None or posting.amount > 0 else posting.floor
-    after = _CHANGE_BALANCE.run(
+    changed = _CHANGE_BALANCE.run(
         within, account=posting.account, amount=posting.amount, floor=floor, ceiling=_FULL
-    ).scalar_one_or_none()
-    if after is None:
+    )
+    if not changed:
         raise Insufficient(posting.account, balance(within, posting.account))
+    after = changed[0].amount
     if after < floor:
         raise Insufficient(posting.account, after - posting.amount)
 

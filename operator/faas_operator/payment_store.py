@@ -26,6 +26,7 @@ from faas_operator.chain.authorization import Authorization, TokenDomain
 from faas_operator.chain.interface import Block
 from faas_operator.charging import Charging
 from faas_operator.execution_record import ExecutionStatus, usage_reference
+from faas_operator.key_changes import KeyChanges
 from faas_operator.ledger import PROCEEDS, Cause, Posting, available, post, reverse
 from faas_operator.ledger_tables import UsageRow
 from faas_operator.payment_record import (
@@ -60,7 +61,7 @@ class PaymentStore:
         self._clock = clock
         self._charging = charging
         self._processes = processes
-        self._accounts = AccountStore(engine, clock)
+        self._accounts = AccountStore(engine, clock, KeyChanges())
 
     @property
     def process(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+import coincurve
 from eth_account.signers.local import LocalAccount
 from eth_keys.datatypes import PrivateKey
 
@@ -21,11 +22,12 @@ class Signer:
     """Signs receipts of its own operator, and nothing else."""
 
     __slots__ = ("__key", "address")
+    __key: coincurve.PrivateKey
 
     def __init__(self, private_key: bytes) -> None:
         """`private_key` has 32 bytes. Raises eth_keys' ValidationError otherwise."""
-        self.__key = PrivateKey(private_key)
-        self.address: Address = address(self.__key.public_key.to_address())
+        self.address: Address = address(PrivateKey(private_key).public_key.to_address())
+        self.__key = coincurve.PrivateKey(private_key)
 
     @classmethod
     def from_account(cls, account: LocalAccount) -> Signer:
@@ -40,7 +42,7 @@ class Signer:
         """
         if receipt.operator != self.address:
             raise FatalError(f"the receipt names operator {receipt.operator}, this key is {self.address}'s")
-        signature = self.__key.sign_msg_hash(signing_digest(receipt)).to_bytes()
+        signature = self.__key.sign_recoverable(signing_digest(receipt), hasher=None)
         return signature[:64] + bytes([27 + signature[64]])
 
     def attest(

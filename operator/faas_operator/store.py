@@ -43,6 +43,7 @@ from faas_operator.job_record import (
     record_of,
     submitted_columns,
 )
+from faas_operator.key_changes import KeyChanges
 from faas_operator.ledger import Ledger
 from faas_operator.payment_store import PaymentStore
 from faas_operator.pipeline import UNRUN, Event, State, next_state
@@ -69,7 +70,10 @@ class Store:
         """Without terms nothing is charged. Raises FatalError, see `Charging.keep_prices`, and lets go
         of the engine then."""
         self._engine = engine
-        self._clock = clock
+        self.clock = self._clock = clock
+        """Unix seconds."""
+        self.key_changes = KeyChanges()
+        """Of what this process does to keys and accounts."""
         self._charging = Charging(terms or Terms(), clock)
         self.processes = Processes(engine)
         """This process among those that share the database."""
@@ -128,12 +132,12 @@ class Store:
     @property
     def accounts(self) -> AccountStore:
         """Who owns all that, in the same database."""
-        return AccountStore(self._engine, self._clock)
+        return AccountStore(self._engine, self._clock, self.key_changes)
 
     @property
     def keys(self) -> KeyStore:
         """The accounts' API keys, in the same database."""
-        return KeyStore(self._engine, self._clock)
+        return KeyStore(self._engine, self._clock, self.key_changes)
 
     @property
     def blobs(self) -> BlobStore:

@@ -32,9 +32,9 @@ _KEEP_BLOB = Statement(
 )
 
 
-def encode_outcome(outcome: Outcome) -> bytes:
+def encode_outcome(summary: OutcomeDigest) -> bytes:
     """What is stored of an outcome besides its streams, files and state root."""
-    return tlv.encode(OUTCOME_FIELDS, outcome_values(outcome.summary()))
+    return tlv.encode(OUTCOME_FIELDS, outcome_values(summary))
 
 
 def decode_outcome(data: bytes) -> OutcomeDigest:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import event
 
+from faas_api import known_callers
 from faas_api.app import create_app
 from faas_operator.charging import Terms
 from faas_operator.executions import ExecutionService
@@ -21,8 +22,9 @@ from faas_operator.transactions import KIND, Kind
 pytestmark = pytest.mark.machine
 
 CREDIT = 10**9
-STATEMENTS_AT_MOST = 18
-"""Of a run that is paid for: 1 knows the caller, 7 begin the run (8 with a lock), 9 end it."""
+STATEMENTS_AT_MOST = 21
+"""Of a run that is paid for, each row that is added counted: 8 begin it, 13 end it. On PostgreSQL a lock
+more, but rows go together."""
 
 
 @dataclass
@@ -37,23 +39,42 @@ class Asked:
 def listening(engine) -> Iterator[Asked]:
     asked = Asked()
 
-    def executed(_connection, _cursor, statement, *_rest):
-        if not statement.startswith(("BEGIN", "PRAGMA")):
+    def note(statement):
+        if not statement.startswith(("BEGIN", "COMMIT", "PRAGMA")):
             asked.statements.append(statement)
+
+    def executed(_connection, _cursor, statement, *_rest):
+        if engine.dialect.name != "sqlite":
+            note(statement)
+
+    def taken(connection, *_rest):
+        if engine.dialect.name == "sqlite":  # whoever executes it
+            connection.set_trace_callback(note)
+
+    def given_back(connection, *_rest):
+        if engine.dialect.name == "sqlite":
+            connection.set_trace_callback(None)
 
     def committed(connection):
         asked.transactions.append(connection.get_execution_options().get(KIND, Kind.LASTING))
 
-    event.listen(engine, "before_cursor_execute", executed)
-    event.listen(engine, "commit", committed)
+    listeners = {
+        "before_cursor_execute": executed,
+        "checkout": taken,
+        "checkin": given_back,
+        "commit": committed,
+    }
+    for name, listener in listeners.items():
+        event.listen(engine, name, listener)
     yield asked
-    event.remove(engine, "before_cursor_execute", executed)
-    event.remove(engine, "commit", committed)
+    for name, listener in listeners.items():
+        event.remove(engine, name, listener)
 
 
 @pytest.fixture
-async def node(engine, database, tmp_path):
-    """A client of a node that charges, and its store."""
+async def node(engine, database, tmp_path, monkeypatch):
+    """A client of a node that charges, whose key is known once it was used, and its store."""
+    monkeypatch.setattr(known_callers, "KNOWN_SECONDS", 3600.0)
     with closing(Store.open(database, Terms(charged=True, starting_credit=CREDIT))) as store:
         executions = ExecutionService(engine, Signer(b"\x01" * 32), store)  # keeps up with no other process
         account = store.accounts.create("test")
@@ -82,8 +103,8 @@ async def test_a_run_asks_little_and_waits_for_the_disk_once(node):
             body = await hello(client, mode=mode)
         assert body["stdout"] == "1\n"
         assert body["cost"]["total"] > 0
-        assert len(asked.statements) <= STATEMENTS_AT_MOST, "\n".join(asked.statements)
-        assert asked.transactions == [Kind.READING, Kind.LATER, Kind.LASTING]
+        assert 0 < len(asked.statements) <= STATEMENTS_AT_MOST, "\n".join(asked.statements)
+        assert asked.transactions == [Kind.LATER, Kind.LASTING]
         assert (await client.get(f"/executions/{body['id']}")).json() == body
     store.ledger.check()
 
@@ -93,7 +114,7 @@ async def test_who_is_told_of_a_run_before_its_end_is_told_what_lasts(node):
     await hello(client)
     with listening(store._engine) as asked:
         body = await hello(client, **{"async": True})
-    assert asked.transactions[:2] == [Kind.READING, Kind.LASTING]
+    assert asked.transactions[0] == Kind.LASTING
     assert (await client.get(f"/executions/{body['id']}")).status_code == 200
 
 
@@ -102,4 +123,4 @@ async def test_nor_is_a_run_lost_that_others_find_by_its_key(node):
     await hello(client)
     with listening(store._engine) as asked:
         await hello(client, headers={"Idempotency-Key": "once"})
-    assert asked.transactions == [Kind.READING, Kind.READING, Kind.LASTING, Kind.LASTING]
+    assert asked.transactions == [Kind.READING, Kind.LASTING, Kind.LASTING]

@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlmodel import SQLModel
 
 from faas_blueprint.digests import Digest, sha256
@@ -329,8 +329,43 @@ def test_counting_what_an_account_runs_does_not_go_through_all_it_ever_ran(tmp_p
     with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
         asked = {"account": "a", "id": "b", "key": None}
         with store._engine.begin() as connection:
-            plan = Statement("EXPLAIN QUERY PLAN " + str(LOOK)).run(connection, **asked).all()
+            plan = Statement("EXPLAIN QUERY PLAN " + str(LOOK)).run(connection, **asked)
     used = [row.detail for row in plan if "execution" in row.detail]
     assert len(used) == 3
     assert "USING INDEX ix_execution_status (status=?)" in used[-1]
     assert all("account=? AND" in line for line in used[:-1])
+
+
+def test_rows_have_the_names_of_their_columns(database):
+    with closing(Store.open(database)) as store, store._engine.begin() as connection:
+        statement = Statement("SELECT CAST(:number AS INTEGER) AS number, :word AS word")
+        [row] = statement.run(connection, number=3, word="three")
+        assert (row.number, row.word) == tuple(row) == (3, "three")
+        assert list(Statement("SELECT 1 AS one WHERE :no = 1").run(connection, no=0)) == []
+
+
+def test_a_statement_runs_in_a_transaction_only(tmp_path):
+    """SQLite's driver would make each one last by itself."""
+    with (
+        closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store,
+        store._engine.connect() as connection,
+        pytest.raises(AssertionError),
+    ):
+        LOOK.run(connection, account="a", id="b", key=None)
+
+
+def test_what_fails_is_an_error_of_sqlalchemys_that_tells_no_values(tmp_path, monkeypatch):
+    """The API answers 503 to it."""
+    monkeypatch.setattr("faas_operator.database._BUSY_SECONDS", 0.05)
+    with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
+        wrong = Statement("INSERT INTO no_table VALUES (:secret)")
+        with pytest.raises(OperationalError) as caught, store._engine.begin() as connection:
+            wrong.run(connection, secret="hunter2")
+        assert "no such table" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+        with closing(sqlite3.connect(tmp_path / "store.sqlite", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(OperationalError, match="locked"):
+                store.ledger.post(Cause("grant", "a"), Posting(GRANTS, -1), Posting("available:a", 1))
+            other.rollback()
+        assert store.ledger.post(Cause("grant", "a"), Posting(GRANTS, -1), Posting("available:a", 1))

@@ -1,8 +1,8 @@
-"""The routes of the platform dialect, below `/api/v1`, a module for each resource."""
+"""The routes of the platform dialect, below PREFIX, a module for each resource."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import FastAPI
 
 from faas_api.authentication import Access
 from faas_api.errors import ErrorBody
@@ -28,28 +28,38 @@ from faas_operator.settings import Settings
 from faas_operator.sign_in import SignIn
 from faas_operator.snapshots import SnapshotService
 
+PREFIX = "/api/v1"
 
-def router(
+ERRORS: dict[int | str, dict[str, object]] = {
+    "default": {"model": ErrorBody, "description": "Error"},
+}
+
+
+def add_routes(
+    app: FastAPI,
     executions: ExecutionService,
     settings: Settings,
     access: Access,
     sign_in: SignIn,
     payments: PayPerRequest | None = None,
-) -> APIRouter:
-    """The routes over one service."""
-    routes = APIRouter(responses={"default": {"model": ErrorBody, "description": "Error"}})
+) -> None:
+    """Add the routes over one service, what is asked most first, each router by itself: one within another
+    would be gone through again for each request."""
+    store = executions.store
     snapshots, branches = SnapshotService(executions), BranchService(executions)
-    routes.include_router(stream_routes.router(executions, access))
-    routes.include_router(execute_routes.router(executions, access, payments))
-    routes.include_router(execution_routes.router(executions, access))
-    routes.include_router(blob_routes.router(executions.store, settings, access))
-    routes.include_router(call_routes.router(executions.store, settings, access))
-    routes.include_router(snapshot_routes.router(snapshots, access))
-    routes.include_router(branch_routes.router(branches, executions, access))
-    routes.include_router(session_routes.router(snapshots, access))
-    routes.include_router(credit_routes.router(executions.store, settings, access))
-    routes.include_router(usage_routes.router(executions.store, access))
-    routes.include_router(sign_in_routes.router(sign_in, access))
-    routes.include_router(account_routes.router(executions.store, settings, sign_in, access))
-    routes.include_router(admin_routes.router(executions.store, settings, access))
-    return routes
+    for routes in (
+        execute_routes.router(executions, access, payments),
+        stream_routes.router(executions, access),
+        execution_routes.router(executions, access),
+        blob_routes.router(store, settings, access),
+        call_routes.router(store, settings, access),
+        snapshot_routes.router(snapshots, access),
+        branch_routes.router(branches, executions, access),
+        session_routes.router(snapshots, access),
+        credit_routes.router(store, settings, access),
+        usage_routes.router(store, access),
+        sign_in_routes.router(sign_in, access),
+        account_routes.router(store, settings, sign_in, access),
+        admin_routes.router(store, settings, access),
+    ):
+        app.include_router(routes, prefix=PREFIX, responses=ERRORS)
