@@ -78,7 +78,8 @@ class LateOnceMachine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.runs = 0
-        self.profile_id, self.measurement, self.has = engine.profile_id, engine.measurement, engine.has
+        self.profile_id, self.measurement = engine.profile_id, engine.measurement
+        self.made_here = engine.made_here
 
     async def run(self, job, snapshot=None):
         self.runs += 1
