@@ -269,7 +269,7 @@ async def test_milestones_of_calls_are_had_by_hash(pair: Pair) -> None:
     for root in trace:
         machine = await fetch_derived_machine(Endpoints([pair.first.endpoint]), root, base)
         assert machine.measurement == root
-    with pytest.raises(DataWithheld, match="too many"):
+    with pytest.raises(DataWithheld, match="too large"):
         await fetch_derived_machine(Endpoints([pair.first.endpoint]), trace[0], base, most_bytes=4096)
     with pytest.raises(DataWithheld, match="does not have it"):
         await fetch_derived_machine(Endpoints([pair.second.endpoint]), trace[0], base)
