@@ -125,7 +125,7 @@ def test_an_outcome_from_before_traces_says_that_it_has_none(database, engine_of
                 "VALUES ('exec_1', 'a', 'completed', 'ephemeral', false, 1, 1, :outcome), "
                 "('exec_2', 'a', 'running', 'ephemeral', false, 1, 1, NULL)"
             ),
-            {"outcome": encode_outcome(outcome)[: -4 - 32 - 1]},
+            {"outcome": encode_outcome(outcome.summary())[: -4 - 32 - 1]},
         )
     schema.bring_up_to_date(engine)
     with engine.connect() as connection:

@@ -13,6 +13,7 @@ from faas_blueprint.receipt import Address
 from faas_verifier.audit import answered_calls
 from faas_verifier.chain import DEVNET_TANGLE, read_call, registered
 from faas_verifier.evidence import PostedResult
+from faas_verifier.provenance import provenance
 from faas_verifier.rpc import Refused, Rpc
 
 if TYPE_CHECKING:
@@ -22,15 +23,21 @@ if TYPE_CHECKING:
 async def posted_results(
     rpc: Rpc, tangle: Address | None, service_id: int, call_id: int, with_registration: bool = False
 ) -> tuple[PostedResult, ...]:
-    """All results of a call; on request with whether the service manager knows what each starts from, which a
-    Substrate chain's is not asked. Raises NotFound, ChainUnavailable, MissingPrerequisite, FatalError."""
+    """All results of a call; on request with whether the service manager knows what each starts from, and the
+    way back from there, which a Substrate chain's is not asked. Raises NotFound, ChainUnavailable,
+    MissingPrerequisite, FatalError."""
     reader = await _substrate_reader(rpc, tangle)
     if reader is not None:
         return await reader.results(service_id, call_id)
     found = (await read_call(rpc, tangle or DEVNET_TANGLE, service_id, call_id)).results
     if not with_registration:
         return found
-    return tuple([replace(result, registered=await registered(rpc, result)) for result in found])
+    return tuple([await _with_registration(rpc, result) for result in found])
+
+
+async def _with_registration(rpc: Rpc, result: PostedResult) -> PostedResult:
+    known, way = await registered(rpc, result), await provenance(rpc, result)
+    return replace(result, registered=known, provenance=way)
 
 
 async def finished_calls(rpc: Rpc, tangle: Address | None, service_id: int, first_block: int) -> list[int]:

@@ -51,7 +51,7 @@ def add_routes(
         execute_routes.router(executions, access, payments),
         stream_routes.router(executions, access),
         execution_routes.router(executions, access),
-        blob_routes.router(store, settings, access),
+        blob_routes.router(store, executions.engine, settings, access),
         call_routes.router(store, settings, access),
         snapshot_routes.router(snapshots, access),
         branch_routes.router(branches, executions, access),
