@@ -101,11 +101,6 @@ class Refuter:
                 await self._pursue(case, record, known)
         return is_done
 
-    async def finish_run(self) -> None:
-        """Returns when nothing is being run again."""
-        if self._run is not None:
-            await self._run
-
     async def close(self) -> None:
         """Stop what is being run again."""
         if self._run is not None:
