@@ -68,20 +68,25 @@ async def read_call(rpc: Rpc, tangle: Address, service_id: int, call_id: int) ->
 
 async def registered(rpc: Rpc, posted: PostedResult) -> bool | None:
     """Whether the service manager has registered all that a result starts from; None when none can say."""
-    tangle = posted.call.tangle
     try:
         receipt = decode_result(posted.payload).receipt(posted.call, posted.operator)
-        facets = {
-            selector: await rpc.read(tangle, protocol.facet_for_selector(selector))
-            for selector in PROBED_SELECTORS
-        }
-        service = await rpc.read(tangle, protocol.service(posted.call.service_id))
-        blueprint = await rpc.read(tangle, choose_epoch(facets).blueprint(service.blueprint_id))
-        if blueprint.manager == ZERO_ADDRESS:
+        manager = await manager_of(rpc, posted.call)
+        if manager is None:
             return None
-        return await rpc.read(blueprint.manager, service_manager.is_registered(receipt))
+        return await rpc.read(manager, service_manager.is_registered(receipt))
     except (Refused, InvalidRequest, FatalError):
         return None
+
+
+async def manager_of(rpc: Rpc, call: CallReference) -> Address | None:
+    """The service manager contract of a call's blueprint, if it has one. Raises Refused, FatalError."""
+    facets = {
+        selector: await rpc.read(call.tangle, protocol.facet_for_selector(selector))
+        for selector in PROBED_SELECTORS
+    }
+    service = await rpc.read(call.tangle, protocol.service(call.service_id))
+    blueprint = await rpc.read(call.tangle, choose_epoch(facets).blueprint(service.blueprint_id))
+    return None if blueprint.manager == ZERO_ADDRESS else blueprint.manager
 
 
 async def _first_block(rpc: Rpc, tangle: Address, service_id: int, call_id: int, head: int) -> int:
