@@ -2,11 +2,13 @@
 
 Complete or not at all: what is below `fetched` in the home was measured when it was stored, and is again
 whenever it is loaded. That it was fetched stays visible by its place: whether its measurement is to be
-trusted is for the caller, who has it from a chain. Where pieces come from is the caller's too.
+trusted is for the caller, who has it from a chain. Where pieces come from is the caller's too. A machine
+that a job has left (`derived_manifest`) is put together on its base, and kept by nobody but the caller.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import tempfile
@@ -15,9 +17,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from faas_blueprint.digests import Digest, to_hex
-from faas_blueprint.errors import FatalError
+from faas_blueprint.errors import FatalError, InvalidRequest, MachineFailure
+from faas_microvm.derived_manifest import DerivedManifest, decode_pages
+from faas_microvm.devices import DeviceState
 from faas_microvm.home import exclusive
 from faas_microvm.machine_manifest import MachineManifest, Piece
+from faas_microvm.memory import hash_pages
 from faas_microvm.profile import RAM_BYTES, MachineProfile, detect_profile
 from faas_microvm.snapshot import Snapshot, load_snapshot
 
@@ -57,6 +62,26 @@ async def fetch_machine(home: Path, manifest: MachineManifest, read: ReadPiece) 
         except BaseException:
             snapshot.close()
             raise
+    return snapshot
+
+
+async def fetch_derived(base: Snapshot, manifest: DerivedManifest, read: ReadPiece) -> Snapshot:
+    """The machine of a derived manifest, put together on its base and measured; it is in memory only.
+
+    Raises FatalError when it measures otherwise than the manifest says, or cannot be put together.
+    """
+    pages: dict[int, bytes] = {}
+    try:
+        for part in manifest.pages:
+            pages |= await asyncio.to_thread(decode_pages, await read(part.piece), part.count)
+        devices = DeviceState.from_stream(await read(manifest.devices))
+    except (InvalidRequest, MachineFailure) as error:
+        raise FatalError(f"the pieces of {to_hex(manifest.measurement)}: {error.message}") from error
+    snapshot = base.derived(pages, await asyncio.to_thread(hash_pages, pages), devices)
+    if snapshot.measurement != manifest.measurement:
+        raise FatalError(
+            f"the pieces of {to_hex(manifest.measurement)} measure {to_hex(snapshot.measurement)}"
+        )
     return snapshot
 
 

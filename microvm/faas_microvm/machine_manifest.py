@@ -79,14 +79,14 @@ def encode_machine_manifest(manifest: MachineManifest) -> bytes:
         "format": 1,
         "measurement": to_hex(manifest.measurement),
         "profile": asdict(manifest.profile),
-        "devices": _piece_to_json(manifest.devices),
-        "memory": [{"offset": part.offset, **_piece_to_json(part.piece)} for part in manifest.memory],
+        "devices": piece_to_json(manifest.devices),
+        "memory": [{"offset": part.offset, **piece_to_json(part.piece)} for part in manifest.memory],
         "image": None
         if image is None
         else {
-            "manifest": _piece_to_json(image.manifest),
-            "kernel": [_piece_to_json(piece) for piece in image.kernel],
-            "initrd": [_piece_to_json(piece) for piece in image.initrd],
+            "manifest": piece_to_json(image.manifest),
+            "kernel": [piece_to_json(piece) for piece in image.kernel],
+            "initrd": [piece_to_json(piece) for piece in image.initrd],
         },
     }
     return json.dumps(data, sort_keys=True, separators=(",", ":")).encode()
@@ -103,8 +103,8 @@ def decode_machine_manifest(content: bytes) -> MachineManifest:
         manifest = MachineManifest(
             digest_from_hex(data["measurement"]),
             _profile(data["profile"]),
-            _piece(data["devices"]),
-            tuple(Extent(_number(part["offset"]), _piece(part)) for part in data["memory"]),
+            piece_from_json(data["devices"]),
+            tuple(Extent(number_from_json(part["offset"]), piece_from_json(part)) for part in data["memory"]),
             None if data["image"] is None else _image(data["image"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -132,24 +132,27 @@ def _profile(data: Mapping[str, object]) -> MachineProfile:
 
 def _image(data: Mapping[str, object]) -> PublishedImage:
     kernel, initrd = (
-        tuple(map(_piece, cast("Sequence[object]", data[name]))) for name in ("kernel", "initrd")
+        tuple(map(piece_from_json, cast("Sequence[object]", data[name]))) for name in ("kernel", "initrd")
     )
-    return PublishedImage(_piece(data["manifest"]), kernel, initrd)
+    return PublishedImage(piece_from_json(data["manifest"]), kernel, initrd)
 
 
-def _piece(data: object) -> Piece:
+def piece_from_json(data: object) -> Piece:
+    """Its hash and size. Raises ValueError, KeyError or TypeError for anything else."""
     parts = cast("Mapping[str, object]", data)
-    size = _number(parts["size"])
+    size = number_from_json(parts["size"])
     if not 0 < size <= PIECE_BYTES:
         raise ValueError(f"a piece has {PIECE_BYTES} bytes at the most")
     return Piece(digest_from_hex(str(parts["sha256"])), size)
 
 
-def _number(value: object) -> int:
+def number_from_json(value: object) -> int:
+    """A number from 0 on. Raises ValueError."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is not a number of bytes")
+        raise ValueError(f"{value!r} is not a number from 0 on")
     return value
 
 
-def _piece_to_json(piece: Piece) -> dict[str, object]:
+def piece_to_json(piece: Piece) -> dict[str, object]:
+    """The inverse of `piece_from_json`."""
     return {"sha256": to_hex(piece.sha256), "size": piece.size}

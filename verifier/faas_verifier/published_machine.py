@@ -14,18 +14,109 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faas_blueprint.digests import ZERO_DIGEST, Digest, to_hex
-from faas_blueprint.errors import FatalError, InvalidRequest, MissingPrerequisite, NotFound
+from faas_blueprint.errors import (
+    BlobUnavailable,
+    FatalError,
+    InvalidRequest,
+    MissingPrerequisite,
+    NotFound,
+)
 from faas_blueprint.job import Language
+from faas_blueprint.merkle import PAGE_SIZE
 from faas_blueprint.operation import Blob
 from faas_blueprint.receipt import Receipt
 from faas_verifier.blobs import DataFalsified, DataWithheld, Endpoints, ask
 
 if TYPE_CHECKING:
+    from faas_microvm.derived_manifest import DerivedManifest
     from faas_microvm.engine import Engine
+    from faas_microvm.fetched_machine import ReadPiece
     from faas_microvm.machine_manifest import MachineManifest, Piece
     from faas_microvm.snapshot import Snapshot
 
 Note = Callable[[str], None]
+
+
+DERIVED_BYTES = 1 << 30
+"""The most that pages of a derived machine may come to, unless the caller says otherwise: all of memory."""
+
+
+async def fetch_derived_machine(
+    endpoints: Endpoints,
+    measurement: Digest,
+    base: Snapshot,
+    *,
+    progress: Note = lambda _: None,
+    most_bytes: int = DERIVED_BYTES,
+) -> Snapshot:
+    """A machine that a call has left, or its run has come by, from any of the endpoints; put together on
+    `base`, which is the caller's own or trusted, and measured. It shares the base's memory: close only that.
+
+    That it has the measurement says nothing about who made it: see `provenance`. Raises DataWithheld when
+    none has it, or has it on another base or larger than `most_bytes`; DataFalsified when one has served
+    something else for it; BlobUnavailable when there is no endpoint.
+    """
+    if not endpoints.addresses:
+        raise BlobUnavailable(f"machine {to_hex(measurement)}: name an operator's API with --blobs")
+    reasons, falsified = [], False
+    for address in endpoints.addresses:
+        try:
+            manifest = await derived_manifest(address, measurement)
+            if manifest.base != base.measurement:
+                raise DataWithheld(
+                    f"{address} has it on the base {to_hex(manifest.base)}, which is another one"
+                )
+            if manifest.page_count * PAGE_SIZE > most_bytes:
+                raise DataWithheld(f"{address} has it with {manifest.page_count} pages: it is too large here")
+            return await _put_derived_together(endpoints, manifest, base, progress)
+        except DataWithheld as error:
+            reasons.append(error.message)
+        except DataFalsified as error:
+            falsified = True
+            reasons.append(error.message)
+    told = f"machine {to_hex(measurement)}: {'; '.join(reasons)}"
+    raise DataFalsified(told) if falsified else DataWithheld(told)
+
+
+async def derived_manifest(address: str, measurement: Digest) -> DerivedManifest:
+    """What one endpoint says of a derived machine. Raises DataWithheld, DataFalsified."""
+    from faas_microvm.derived_manifest import decode_derived_manifest
+    from faas_microvm.machine_manifest import MANIFEST_BYTES
+
+    answer = await ask(address, f"/machines/{to_hex(measurement)}", MANIFEST_BYTES)
+    if isinstance(answer, str):
+        raise DataWithheld(f"{address} {answer}")
+    try:
+        manifest = decode_derived_manifest(answer)
+    except InvalidRequest as error:
+        raise DataFalsified(f"{address}: {error.message}") from error
+    if manifest.measurement != measurement:
+        raise DataFalsified(f"{address} has another machine's manifest for it")
+    return manifest
+
+
+async def _put_derived_together(
+    endpoints: Endpoints, manifest: DerivedManifest, base: Snapshot, progress: Note
+) -> Snapshot:
+    from faas_microvm.fetched_machine import fetch_derived
+
+    read = _reader(endpoints, len(manifest.pieces()), progress)
+    try:
+        return await fetch_derived(base, manifest, read)
+    except FatalError as error:
+        raise DataFalsified(f"its manifest's pieces do not make it up: {error.message}") from error
+
+
+def _reader(endpoints: Endpoints, parts: int, progress: Note) -> ReadPiece:
+    number = 0
+
+    async def read(piece: Piece) -> bytes:
+        nonlocal number
+        number += 1
+        progress(f"fetching the machine: piece {number} of {parts}")
+        return await endpoints.blob(Blob(piece.size, piece.sha256), "the machine")
+
+    return read
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +201,7 @@ class MachineSource:
     async def _put_together(self, manifest: MachineManifest) -> Snapshot:
         from faas_microvm.fetched_machine import fetch_machine
 
-        parts = len(manifest.memory) + 1
-        number = 0
-
-        async def read(piece: Piece) -> bytes:
-            nonlocal number
-            number += 1
-            self.progress(f"fetching the machine: piece {number} of {parts}")
-            return await self.endpoints.blob(Blob(piece.size, piece.sha256), "the machine")
-
+        read = _reader(self.endpoints, len(manifest.memory) + 1, self.progress)
         try:
             return await fetch_machine(self.home, manifest, read)
         except FatalError as error:
