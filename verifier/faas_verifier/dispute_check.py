@@ -107,9 +107,7 @@ async def check_evidence(
     if judgements[-1].status is not Status.PASSED:
         return concluded(evidence, judgements)
     if evidence.claimed is None:
-        return concluded(
-            evidence, [*judgements, skipped("the operator does not show it")]
-        )
+        return concluded(evidence, [*judgements, skipped("the operator does not show it")])
     wrong = evidence.report.wrong.root
     try:
         claimed = unpack_machine(evidence.claimed, engine.library.base, wrong, "the claimed machine")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -46,14 +47,14 @@ def word_of(conclusion: Conclusion) -> str:
     return _CONCLUSIONS.get(conclusion, str(conclusion))
 
 
-def dispute_to_json(dispute: Dispute, files: Sequence[str]) -> dict[str, object]:
+def dispute_to_json(dispute: Dispute, files: Sequence[Path]) -> dict[str, object]:
     """The object that `--json` prints; `files` are the evidence bundles, one for each refutation."""
     return {
         "verdict": word_of(conclusion_of(dispute)),
         **_call_to_json(dispute.contested),
         "sides": [_judged_to_json(judged) for judged in dispute.judged],
         "refutations": [
-            {**_refutation_to_json(refutation), "evidence": file}
+            {**_refutation_to_json(refutation), "evidence": str(file)}
             for refutation, file in zip(dispute.refutations, files, strict=True)
         ],
     }
@@ -90,7 +91,8 @@ def print_dispute(dispute: Dispute, console: Console) -> None:
         side = judged.side
         trace = "trace withheld" if side.trace is None else f"{len(side.trace)} milestones"
         console.print(
-            f"{_MARKS[judged.standing]} {', '.join(side.operators)}: {judged.standing}: {plain(judged.reason)}",
+            f"{_MARKS[judged.standing]} {', '.join(side.operators)}: {judged.standing}, "
+            f"{plain(judged.reason)}",
             soft_wrap=True,
         )
         console.print(f"  {plain(to_hex(side.agreement))}, {trace}", soft_wrap=True)
@@ -170,7 +172,8 @@ def _print_refutation(refutation: Refutation, console: Console) -> None:
         console.print("  its trace is withheld: the leg is the whole run")
     seconds = refutation.virtual_ns / 1e9
     console.print(
-        f"  leg     after milestone {report.milestone}, {seconds:.3f} virtual seconds into the run", soft_wrap=True
+        f"  leg     after milestone {report.milestone}, {seconds:.3f} virtual seconds into the run",
+        soft_wrap=True,
     )
     console.print(f"  start   {to_hex(report.start)} ({plain(refutation.start_place)})", soft_wrap=True)
     for name, point in (("ends at", report.right), ("claimed", report.wrong)):
@@ -212,8 +215,3 @@ def _print_end(dispute: Dispute, console: Console) -> None:
         console.print("[bold green]AGREED[/]: no two answers contradict each other; nothing was run again")
     else:
         console.print("[bold yellow]COULD NOT BE JUDGED[/]")
-
-
-def with_proposals(report: Mapping[str, object], proposals: Sequence[object]) -> dict[str, object]:
-    """The JSON with what became of each refutation's slash."""
-    return {**report, "proposals": list(proposals)}

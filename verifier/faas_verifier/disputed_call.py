@@ -28,7 +28,7 @@ from faas_verifier.chain import manager_of, read_call, registered
 from faas_verifier.dispute import Judged, Standing, judge_sides
 from faas_verifier.evidence import PostedResult
 from faas_verifier.evidence_bundle import EvidenceBundle
-from faas_verifier.legs import Note, TracedRun, job_and_start, own_machines, parent_machine
+from faas_verifier.legs import Note, TracedRun, found_machines, job_and_start, own_machines, parent_machine
 from faas_verifier.machine_difference import MachineDifference, compare_machines
 from faas_verifier.packed_machine import pack_machine
 from faas_verifier.published_machine import MachineSource
@@ -115,8 +115,8 @@ async def dispute_call(
         contents = {blob.sha256: await blob_source(endpoints.addresses)(blob) for blob in blobs_of(operation)}
         opening = await _opening(contested, group[0], operation, endpoints, home, progress)
         async with opening() as engine:
-            find = own_machines(engine)
-            parent = await parent_machine(find, group[0].bundle.receipt.snapshot)
+            find = found_machines(engine, endpoints, progress)
+            parent = await parent_machine(own_machines(engine), group[0].bundle.receipt.snapshot)
             job, start = job_and_start(operation, contents, parent)
             await _require_toolchain(engine, job, group[0])
             run = TracedRun(engine, job, start, find, progress)
@@ -142,7 +142,7 @@ async def _refutation(
     other = pair.other(side)
     established = None if pair.is_refuted(other) else other.bundle
     base, receipt = run.engine.library.base, bundle.receipt
-    origin = await parent_machine(run.find, receipt.snapshot)
+    origin = await parent_machine(own_machines(run.engine), receipt.snapshot)
     claimed = await run.find(report.wrong.root)
     difference = None
     if claimed is not None:

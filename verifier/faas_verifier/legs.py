@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from faas_blueprint.bisection import Point
 from faas_blueprint.digests import Digest, to_hex
-from faas_blueprint.errors import FatalError, InvalidRequest, NotFound
+from faas_blueprint.errors import BlobUnavailable, FatalError, InvalidRequest, NotFound
 from faas_blueprint.job import Job, Language, make_job
 from faas_blueprint.operation import ForkRecord, Operation, RestoreSnapshot, Run
+from faas_verifier.blobs import Endpoints
+from faas_verifier.published_machine import fetch_derived_machine
 
 if TYPE_CHECKING:
     from faas_microvm.engine import Engine
@@ -126,6 +128,25 @@ def own_machines(engine: Engine) -> FindMachine:
             return FoundMachine(await engine.library.get(measurement), "kept here")
         except (NotFound, InvalidRequest, FatalError):
             return None
+
+    return find
+
+
+def found_machines(engine: Engine, endpoints: Endpoints, progress: Note) -> FindMachine:
+    """Those, and else what an operator serves, measured; it is in memory only."""
+    own = own_machines(engine)
+
+    async def find(measurement: Digest) -> FoundMachine | None:
+        kept = await own(measurement)
+        if kept is not None or not endpoints.addresses:
+            return kept
+        try:
+            fetched = await fetch_derived_machine(
+                endpoints, measurement, engine.library.base, progress=progress
+            )
+        except BlobUnavailable:
+            return None
+        return FoundMachine(fetched, "fetched by its hash and measured")
 
     return find
 
