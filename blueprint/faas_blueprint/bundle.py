@@ -37,7 +37,7 @@ from faas_blueprint.outcome import (
     TraceDigest,
     check_manifest,
 )
-from faas_blueprint.receipt import CallReference, Receipt, receipt_from_json, receipt_to_json
+from faas_blueprint.receipt import CallReference, Receipt, check_version, receipt_from_json, receipt_to_json
 from faas_blueprint.result import InlineOutput
 
 BUNDLED_FILE_BYTES = 1 << 20
@@ -102,6 +102,7 @@ def bundle_from_json(data: object) -> Bundle:
     parts = _object(data, "the file", ("receipt", "signature", "job", "outcome"))
     names = tuple(Receipt.__dataclass_fields__)
     receipt = receipt_from_json(_object(parts["receipt"], "receipt", names))
+    check_version(receipt.version)
     names = ("status", "exit_code", "signal", "virtual_ns", "stdout", "stderr", "files", "trace")
     outcome = _object(parts["outcome"], "outcome", names)
     stdout, stderr, output = _streams_from_json(outcome)

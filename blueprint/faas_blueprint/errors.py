@@ -55,6 +55,10 @@ class InvalidRequest(RequestError):
     """A field is missing, malformed or out of range; `details` names it."""
 
 
+class UnknownVersion(InvalidRequest):
+    """A receipt of a version that cannot be read here: it says nothing, right or wrong."""
+
+
 class Unauthorized(RequestError):
     """No API key, or one that is not valid."""
 

@@ -17,7 +17,7 @@ from eth_keys.main import KeyAPI
 from eth_utils.exceptions import ValidationError
 
 from faas_blueprint.digests import ZERO_DIGEST, Digest, digest_from_hex, keccak256, to_hex
-from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.errors import InvalidRequest, UnknownVersion
 from faas_blueprint.outcome import Outcome
 
 RECEIPT_VERSION = 3
@@ -128,6 +128,12 @@ def make_receipt(
         call.call_id,
         operator,
     )
+
+
+def check_version(version: int) -> None:
+    """Raises UnknownVersion for receipts from before: their outcomes had another form."""
+    if version < RECEIPT_VERSION:
+        raise UnknownVersion(f"receipt version {version} is not known here, {RECEIPT_VERSION} is")
 
 
 def signing_digest(receipt: Receipt) -> Digest:

@@ -19,7 +19,7 @@ from faas_blueprint.outcome import (
     outcome_from_values,
     outcome_values,
 )
-from faas_blueprint.receipt import Address, CallReference, Receipt
+from faas_blueprint.receipt import Address, CallReference, Receipt, check_version
 
 INLINE_BYTES = 4096
 """Output up to this size (both streams together) is posted whole, larger output by hash."""
@@ -128,7 +128,9 @@ def encode_result(result: Result) -> bytes:
 
 
 def decode_result(payload: bytes) -> Result:
-    """The inverse of `encode_result`. Raises InvalidRequest."""
+    """The inverse of `encode_result`. Raises InvalidRequest, UnknownVersion for a result from before."""
+    if len(payload) >= 2:
+        check_version(int.from_bytes(payload[:2], "big"))
     values = tlv.decode(EXECUTE_RESULT, payload)
     output = cast("dict[str, bytes] | None", values["output"])
     return Result(

@@ -30,7 +30,7 @@ abstract contract Calls is Callbacks {
 
     /// @notice Brings an operator's signed receipt as its answer: how operators challenge a proposed result
     /// and settle the dispute, and how an answer counts whose posting failed. Its place is the call's, its
-    /// version 2. Only operators of the service have an answer, so a stranger can carry but not speak.
+    /// version 3. Only operators of the service have an answer, so a stranger can carry but not speak.
     function bringReceipt(Place calldata place, Claim calldata claim, bytes calldata signature) external {
         Call storage entry = _calls[place.serviceId][place.callId];
         _checkTakesReceipts(entry);

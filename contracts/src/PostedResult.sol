@@ -8,13 +8,13 @@ import {Claim} from "./Receipts.sol";
 /// that may stand inline before the signature is bound by its hashes inside the outcome and is not read.
 library PostedResult {
     uint256 private constant OUTCOME = 163;
-    uint256 private constant OUTCOME_END = 307;
+    uint256 private constant OUTCOME_END = 344;
     uint256 private constant SIGNATURE_SIZE = 65;
     /// @dev The fixed part, an absent output, the signature's length and the signature.
     uint256 private constant LEAST_SIZE = OUTCOME_END + 1 + 1 + SIGNATURE_SIZE;
 
     /// @notice The claim and its signature. It never reverts.
-    /// @return fits False when the bytes are no result of receipt version 2; the rest is then zero.
+    /// @return fits False when the bytes are no result of receipt version 3; the rest is then zero.
     function read(bytes calldata result)
         internal
         pure
@@ -32,10 +32,10 @@ library PostedResult {
         return (true, claim, result[result.length - SIGNATURE_SIZE:]);
     }
 
-    /// @dev Version, field counts of the four structures, and the signature's length.
+    /// @dev Version, field counts of the five structures, and the signature's length.
     function _fits(bytes calldata result) private pure returns (bool) {
-        return result.length >= LEAST_SIZE && bytes2(result[0:2]) == 0x0002 && result[162] == 0x07
-            && result[177] == 0x03 && result[219] == 0x03 && result[261] == 0x04
+        return result.length >= LEAST_SIZE && bytes2(result[0:2]) == 0x0003 && result[162] == 0x08
+            && result[177] == 0x03 && result[219] == 0x03 && result[261] == 0x04 && result[307] == 0x02
             && result[result.length - SIGNATURE_SIZE - 1] == 0x41;
     }
 }

@@ -22,17 +22,17 @@ struct Place {
     address operator;
 }
 
-/// @title Receipts of version 2 as EIP-712 typed data
+/// @title Receipts of version 3 as EIP-712 typed data
 /// @dev The domain is Tangle's place, not a contract of ours: a receipt is signed once, whoever reads it.
 library Receipts {
-    uint256 internal constant VERSION = 2;
+    uint256 internal constant VERSION = 3;
     bytes32 internal constant TYPE_HASH = keccak256(
         "Receipt(uint16 version,bytes32 profileId,bytes32 snapshot,bytes32 toolchain,bytes32 jobDigest,bytes32 outcomeDigest,bytes32 stateRoot,uint64 virtualNs,uint256 chainId,address tangle,uint64 serviceId,uint64 callId,address operator)"
     );
     bytes32 private constant DOMAIN_TYPE_HASH =
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant NAME_HASH = keccak256("FaaS Receipt");
-    bytes32 private constant VERSION_HASH = keccak256("2");
+    bytes32 private constant VERSION_HASH = keccak256("3");
 
     /// @notice The agreement digest: Keccak-256 of the claim's seven words.
     function agreementOf(Claim memory claim) internal pure returns (bytes32) {

@@ -27,18 +27,18 @@ contract AgreementTest is Answering {
             bytes32(hex"0101010101010101010101010101010101010101010101010101010101010101"),
             bytes32(hex"0202020202020202020202020202020202020202020202020202020202020202"),
             0,
-            0x9755ea53d19c0fa92d8d3cd37d1fcbd43930fe0a846f24d7fff4d41695e113b2,
-            0xc76effa5d80ecbbbd1f7fcc659ec8b38ad7e8d3eeefeb3a098185c7a0698fdbd,
+            0x178d6b7b353477e8198bdfe0ba02d4c2157ce69dd8438cc866f6b0dcfc7ad890,
+            0xfa509af297db8650a21abf43f176d0a6226cdfb2a2664e42bb37d1ebbb26a2e9,
             bytes32(hex"0303030303030303030303030303030303030303030303030303030303030303"),
             1_000_000
         );
         Place memory place = Place(1, 7, address(0x5555555555555555555555555555555555555555));
         vm.assertEq(
             Receipts.signingDigest(claim, place, address(0x4444444444444444444444444444444444444444)),
-            0x9b945936c7dd1739796c1c186b617ad1e0dfedf75a1c634ccc320b42c1cd9d3a
+            0xc8ef3177c178e154ee74f42185a11c99975479c5c2f930e5bd5cb65a8de8bc7f
         );
         vm.assertEq(
-            Receipts.agreementOf(claim), 0x84f05294ca84dd38f3df8cc8529268e1035bb355f814184d56e72c551b426d81
+            Receipts.agreementOf(claim), 0x9c8d25e1bfec36812950fe8f42c2914c5cb7499ec06cfc2fa278c31e7b011ae3
         );
         vm.assertEq(Receipts.TYPE_HASH, 0x53d505f7b1b352bb6fea17e03baf83e31bf658e91077b2323171e43fa1ae7f44);
     }

@@ -50,12 +50,13 @@ abstract contract Answering is Checks {
             );
     }
 
-    /// @dev 144 bytes as the outcome's fields are laid out.
+    /// @dev 181 bytes as the outcome's fields are laid out.
     function _outcome(uint256 outcome) internal pure returns (bytes memory) {
         bytes memory stream = abi.encodePacked(uint8(3), uint64(2), bytes32(outcome), false);
         bytes memory files = abi.encodePacked(uint8(4), uint32(0), uint64(0), bytes32(outcome), false);
+        bytes memory trace = abi.encodePacked(uint8(2), uint32(0), bytes32(outcome));
         bytes memory head = abi.encodePacked(uint8(0), int32(0), uint8(0), uint64(outcome));
-        return bytes.concat(head, stream, stream, files);
+        return bytes.concat(head, stream, stream, files, trace);
     }
 
     function _sign(uint256 key, uint64 service, uint64 call, Claim memory claim)
@@ -78,10 +79,10 @@ abstract contract Answering is Checks {
         returns (bytes memory)
     {
         bytes memory head = abi.encodePacked(
-            uint16(2), claim.profileId, claim.snapshot, claim.toolchain, claim.jobDigest, claim.stateRoot
+            uint16(3), claim.profileId, claim.snapshot, claim.toolchain, claim.jobDigest, claim.stateRoot
         );
         bytes memory output = hex"05020168690100"; // some inline output; not part of the claim
-        return bytes.concat(head, hex"07", _outcome(outcome), output, hex"41", signature);
+        return bytes.concat(head, hex"08", _outcome(outcome), output, hex"41", signature);
     }
 
     function _post(uint256 key, uint64 service, uint64 call, uint256 outcome) internal {

@@ -84,10 +84,11 @@ def test_job_0_is_as_it_was():
 
 
 def test_a_result_has_one_layout_by_either_schema():
-    fixed = bytes(range(256)) + bytes(51)
-    head = fixed[:162] + b"\7" + fixed[163:177] + b"\3" + fixed[178:219] + b"\3" + fixed[220:261] + b"\4"
-    head += fixed[262:307]
-    payload = head[:218] + b"\1" + head[219:260] + b"\0" + head[261:306] + b"\1" + b"\0" + b"\2ab"
+    fixed = bytes(range(256)) + bytes(88)
+    head = fixed[:162] + b"\x08" + fixed[163:177] + b"\3" + fixed[178:219] + b"\3" + fixed[220:261] + b"\4"
+    head += fixed[262:307] + b"\2" + fixed[308:344]
+    head = head[:218] + b"\1" + head[219:260] + b"\0" + head[261:306] + b"\1" + head[307:]
+    payload = head + b"\0" + b"\2ab"
     assert tlv.encode(COMPACT_RESULT, tlv.decode(COMPACT_RESULT, payload)) == payload
     assert tlv.encode(EXECUTE_RESULT, tlv.decode(EXECUTE_RESULT, payload)) == payload
 

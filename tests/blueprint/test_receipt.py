@@ -61,7 +61,7 @@ def test_the_signing_digest_is_eip_712():
     message = encode_typed_data(
         domain_data={
             "name": "FaaS Receipt",
-            "version": "2",
+            "version": "3",
             "chainId": CALL.chain_id,
             "verifyingContract": CALL.tangle,
         },

@@ -18,8 +18,10 @@ from sqlalchemy import inspect, text
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import SQLModel
 
+from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import DatabaseUnavailable, FatalError, MissingPrerequisite
 from faas_blueprint.job import make_job
+from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_operator import migrations, schema
 from faas_operator.database import connect, let_go, open_database
 from faas_operator.execution_record import ExecutionStatus
@@ -28,6 +30,7 @@ from faas_operator.ledger import GRANTS, LARGEST, Cause, Posting
 from faas_operator.schema import Standing
 from faas_operator.statement import Statement
 from faas_operator.store import Store
+from faas_operator.stored_outcomes import decode_outcome, encode_outcome
 from faas_operator.transactions import on_disk_later, reading
 
 
@@ -111,6 +114,30 @@ def test_a_database_from_before_revisions_is_taken_over_with_what_it_holds(datab
         connection.execute(text("DELETE FROM audit_log"))
 
 
+def test_an_outcome_from_before_traces_says_that_it_has_none(database, engine_of):
+    outcome = Outcome(Status.EXITED, 3, 0, 9, Stream(b"out"), Stream(), Digest(bytes([7] * 32)))
+    engine = engine_of(database)
+    make_first(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO execution (id, account, status, mode, cached, created_at, updated_at, outcome) "
+                "VALUES ('exec_1', 'a', 'completed', 'ephemeral', false, 1, 1, :outcome), "
+                "('exec_2', 'a', 'running', 'ephemeral', false, 1, 1, NULL)"
+            ),
+            {"outcome": encode_outcome(outcome)[: -4 - 32 - 1]},
+        )
+    schema.bring_up_to_date(engine)
+    with engine.connect() as connection:
+        stored = connection.execute(text("SELECT outcome FROM execution ORDER BY id")).scalars().all()
+        empty = connection.execute(
+            text("SELECT content FROM blob WHERE sha256 = :key"), {"key": sha256(b"").hex()}
+        )
+        assert bytes(empty.scalar_one()) == b""
+    assert stored[1] is None
+    assert decode_outcome(bytes(stored[0])) == outcome.summary()
+
+
 @pytest.mark.parametrize(
     ("change", "sign"),
     [
@@ -176,6 +203,7 @@ def test_a_store_of_this_version_opens_without_the_migrations_library(tmp_path):
     program = f"""
 import sys
 from faas_operator.store import Store
+from faas_operator.stored_outcomes import decode_outcome, encode_outcome
 for _ in range(2):
     Store.open({url!r}).close()
 assert "alembic" not in sys.modules

@@ -59,7 +59,7 @@ def test_wallets_agree_on_the_typed_data():
              "call_id": "uint64", "tangle": "address", "operator": "address"}  # fmt: skip
     signed = Account.sign_typed_data(
         KEY,
-        {"name": "FaaS Receipt", "version": "2", "chainId": 31337, "verifyingContract": ZERO_ADDRESS},
+        {"name": "FaaS Receipt", "version": "3", "chainId": 31337, "verifyingContract": ZERO_ADDRESS},
         {"Receipt": [{"name": camel[name], "type": kinds.get(name, "bytes32")} for name in camel]},
         {camel[name]: value for name, value in receipt_to_json(receipt).items()},
     )

@@ -39,7 +39,8 @@ def _result(output: dict[str, tlv.Value] | None) -> bytes:
     files = {"count": 0} | _stream(0)
     outcome = {"status": 0, "exit_code": -1, "signal": 9, "virtual_ns": 2**40}
     outcome |= {"stdout": _stream(3), "stderr": _stream(10), "files": files}
-    values |= {"version": 2, "outcome": outcome, "output": output, "signature": bytes(65)}
+    outcome["trace"] = {"count": 1, "sha256": bytes([9]) * 32}
+    values |= {"version": 3, "outcome": outcome, "output": output, "signature": bytes(65)}
     return tlv.encode(EXECUTE_RESULT, values)
 
 

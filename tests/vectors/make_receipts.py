@@ -50,7 +50,10 @@ CALL = CallReference(31337, address("0xcf7ed3acca5a467e9e704c703e8d87f634fb0fc9"
 
 JOB = make_job("python", 'print("hello")', stdin=b"in", seed=5, environment={"A": "1"})
 FILES = (OutputFile("plots/a.svg", b"<svg/>"), OutputFile("table.csv", b"x,y\n1,2\n"))
-OUTCOME = Outcome(Status.EXITED, 0, 0, 12_345_678, Stream(b"hello\n"), Stream(), STATE_ROOT, FILES)
+TRACE = (keccak256(b"milestone 1 of the samples"), keccak256(b"milestone 2 of the samples"))
+OUTCOME = Outcome(
+    Status.EXITED, 0, 0, 12_345_678, Stream(b"hello\n"), Stream(), STATE_ROOT, FILES, trace=TRACE
+)
 OTHER_FILES = (FILES[0], OutputFile("table.csv", b"x,y\n1,3\n"))
 OTHER_JOB = make_job("python", 'print("other")', seed=5)
 COMPILED_JOB = make_job("rust", 'fn main() { println!("hello"); }', seed=5)
@@ -165,6 +168,8 @@ def good_samples() -> Iterator[tuple[str, dict[str, object]]]:
     listed = replace(good, files=None)
     yield "good-files-by-hash", sample("Nothing; of the files only a list.", "verified", file=listed)
     unlisted = replace(listed, manifest=None)
+    untraced = replace(good, trace=None)
+    yield "good-without-trace", sample("Nothing; of the trace only its hash.", "verified", file=untraced)
     compiled = bundle(job=encode_job(COMPILED_JOB), toolchain=TOOLCHAIN)
     yield "good-compiled", sample("Nothing; the program was compiled.", "verified", file=compiled)
     yield "good-without-manifest", sample("Nothing; of the files not even a list.", "verified", file=unlisted)
@@ -217,6 +222,8 @@ def forged_samples() -> Iterator[tuple[str, dict[str, object]]]:
     yield "wrong-manifest", sample("The list of files, and a file to match.", "refuted", 6, file=relisted)
     fewer = replace(good, manifest=(FileDigest.of(FILES[0]),), files=FILES[:1])
     yield "missing-file", sample("A file is left out.", "refuted", 6, file=fewer)
+    rerooted = replace(good, trace=(TRACE[0], STATE_ROOT))
+    yield "wrong-milestone", sample("A root of the trace.", "refuted", 6, file=rerooted)
     compiler = posted(encode_result(replace(decode_result(payload_of(good)), toolchain=SNAPSHOT)))
     yield "wrong-toolchain", sample("The toolchain, after signing.", "refuted", 2, chain=compiler)
     exit_code = replace(good, outcome=replace(good.outcome, exit_code=1))
@@ -227,7 +234,7 @@ def forged_samples() -> Iterator[tuple[str, dict[str, object]]]:
     yield "high-s-signature", sample("The signature's s is in the upper half.", "refuted", 2, file=upper)
     short = replace(good, signature=good.signature[:64])
     yield "short-signature", sample("The signature has 64 bytes.", "refuted", 2, file=short)
-    garbage = posted(b"\x00\x01garbage")
+    garbage = posted(b"\x00\x03garbage")
     yield "garbage-posted", sample("What was posted is no result.", "refuted", 1, chain=garbage)
 
 
@@ -244,6 +251,8 @@ def lying_samples() -> Iterator[tuple[str, dict[str, object]]]:
     ):
         lie = payload_of(bundle(outcome), outcome)
         yield name, sample(f"{what} Signed so by the operator.", "refuted", 8, chain=posted(lie))
+    traced = replace(OUTCOME, trace=(TRACE[0], STATE_ROOT))
+    yield "lie-milestone", sample("A milestone. Signed so.", "refuted", 8, file=bundle(traced))
     compiled = payload_of(bundle(toolchain=SNAPSHOT))
     yield (
         "lie-toolchain",
@@ -286,7 +295,9 @@ def uncheckable_samples() -> Iterator[tuple[str, dict[str, object]]]:
     other = Digest(keccak256(b"another"))
     yield "other-profile", sample("Another machine.", "unchecked", 7, file=bundle(profile_id=other))
     yield "other-snapshot", sample("Another snapshot.", "unchecked", 7, file=bundle(snapshot=other))
-    yield "other-version", sample("A version yet to come.", "unchecked", 1, file=bundle(version=3))
+    before = posted(b"\x00\x02" + payload_of(bundle())[2:])
+    yield "earlier-version", sample("A version from before.", "unchecked", 1, chain=before)
+    yield "other-version", sample("A version yet to come.", "unchecked", 1, file=bundle(version=4))
     payload = encode_job(COMPILED_JOB)
     theirs = bundle(job=payload, toolchain=other)
     yield "other-toolchain", sample("Another compiler.", "unchecked", 8, file=theirs)

@@ -86,6 +86,8 @@ async def test_a_verified_one_went_through_all_eight_checks(name, machine):
         ("no-toolchain", {"toolchain"}),
         ("wrong-file-byte", {"file 'table.csv'"}),
         ("wrong-manifest", {"files.sha256"}),
+        ("wrong-milestone", {"trace.sha256"}),
+        ("lie-milestone", {"outcome_digest", "trace.sha256", "milestone 2"}),
         ("missing-file", {"files.count", "files.size", "files.sha256"}),
     ],
 )

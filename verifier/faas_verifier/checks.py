@@ -9,7 +9,7 @@
 5. *place*: the receipt is for this chain, contract, service and call.
 6. *outcome*: the outcome at hand hashes to the receipt's outcome digest, outcome, state root,
    snapshot and toolchain are the posted ones, and the output at hand (streams, files and their
-   manifest) hashes to what the outcome says of it.
+   manifest) and the trace hash to what the outcome says of them.
 7. *snapshot*: profile and snapshot are our own; another one we cannot check.
 8. *re-execution*: our own run gives the same outcome and state root, from the same compiler (7 and
    8: see `rerun`).
@@ -28,10 +28,11 @@ from dataclasses import dataclass
 
 from faas_blueprint.digests import keccak256, to_hex
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.outcome import Stream, StreamDigest, outcome_digest
+from faas_blueprint.outcome import Stream, StreamDigest, TraceDigest, outcome_digest
 from faas_blueprint.receipt import RECEIPT_VERSION, recover_signer
 from faas_verifier.evidence import Evidence
 from faas_verifier.output_files import Pair, bundled_pairs
+from faas_verifier.traces import trace_pairs
 from faas_verifier.verdict import Difference, Finding, Status
 
 
@@ -163,6 +164,8 @@ def outcome(evidence: Evidence) -> Judgement:
         pairs += _stream_pairs("stdout", bundle.outcome.stdout, bundle.output.stdout)
         pairs += _stream_pairs("stderr", bundle.outcome.stderr, bundle.output.stderr)
     pairs += bundled_pairs(bundle)
+    if bundle.trace is not None:
+        pairs += trace_pairs(bundle.outcome.trace, TraceDigest.of(bundle.trace))
     how = "output by hash" if bundle.output is None else "output at hand"
     return compared(f"{bundle.outcome.status.name.lower()}, {how}", *pairs)
 

@@ -45,6 +45,7 @@ from faas_verifier.blobs import BlobSource, DataFalsified, DataWithheld, blob_so
 from faas_verifier.checks import Judgement, compared, passed, skipped, unchecked
 from faas_verifier.output_files import Pair, digest_pairs, first_difference
 from faas_verifier.published_machine import MachineSource
+from faas_verifier.traces import first_milestone, trace_pairs
 from faas_verifier.verdict import Finding, Status
 
 
@@ -244,7 +245,7 @@ def _compare_not_served(bundle: Bundle) -> Judgement:
 
 def compare_outcome(bundle: Bundle, own: Outcome, detail: str, toolchain: Digest = ZERO_DIGEST) -> Judgement:
     """Passed with `detail` when outcome, state root and toolchain agree; else all that differ, of the
-    output files the first."""
+    output files and of the milestones the first."""
     receipt = bundle.receipt
     pairs: list[Pair] = [
         ("outcome_digest", to_hex(receipt.outcome_digest), to_hex(own.digest())),
@@ -257,6 +258,8 @@ def compare_outcome(bundle: Bundle, own: Outcome, detail: str, toolchain: Digest
         pairs.append(("stderr", _shown(bundle.output.stderr), _shown(own.stderr.content)))
     if bundle.manifest is not None:
         pairs += first_difference(bundle.manifest, own.manifest())
+    if bundle.trace is not None:
+        pairs += first_milestone(bundle.trace, own.trace)
     return compared(detail, *pairs)
 
 
@@ -269,6 +272,7 @@ def _outcome_pairs(claimed: OutcomeDigest, own: OutcomeDigest) -> list[Pair]:
         *_stream_pairs("stdout", claimed.stdout, own.stdout),
         *_stream_pairs("stderr", claimed.stderr, own.stderr),
         *digest_pairs(claimed.files, own.files),
+        *trace_pairs(claimed.trace, own.trace),
     ]
 
 

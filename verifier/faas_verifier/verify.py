@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faas_blueprint.bundle import Bundle
-from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.errors import InvalidRequest, UnknownVersion
 from faas_blueprint.receipt import Address
 from faas_verifier.blobs import BlobSource
 from faas_verifier.checks import CHECKS
@@ -54,6 +54,8 @@ async def verify_posted(
     """Judge a result on-chain; one that cannot even be read is its operator's failure: refuted."""
     try:
         evidence = evidence_from_chain(posted, expected_operator)
+    except UnknownVersion as error:
+        return unreadable(error.message)
     except InvalidRequest as error:
         return unreadable(f"what {posted.operator} posted is not a result: {error.message}", Status.FAILED)
     return await verify(evidence, open_machine, blobs, source)
@@ -70,6 +72,8 @@ async def verify_bundle(
     """Judge a receipt file, held against the chain where `posted` is given."""
     try:
         evidence = evidence_from_bundle(bundle, posted, expected_operator)
+    except UnknownVersion as error:
+        return unreadable(error.message)
     except InvalidRequest as error:
         return unreadable(f"what stands on-chain is not a result: {error.message}", Status.FAILED)
     return await verify(evidence, open_machine, blobs, source)

@@ -5,7 +5,7 @@
 
 import { keccak_256 as keccak256, secp256k1, sha256 } from "./vendor/noble.js";
 
-const VERSION = 2;
+const VERSION = 3;
 
 /** Fields of the signed type in order; in the EIP-712 type their names are in camel case. */
 const TYPES = {
@@ -63,7 +63,7 @@ function job({ receipt, job }) {
   return compared(4, "job", `the job hashes to ${receipt.job_digest}`, [["job_digest", receipt.job_digest, hex(keccak256(job))]]);
 }
 
-function outcome({ receipt, outcome, manifest }) {
+function outcome({ receipt, outcome, manifest, roots }) {
   const pairs = [
     ["outcome_digest", receipt.outcome_digest, hex(keccak256(encodeOutcome(outcome)))],
     ["virtual_ns", receipt.virtual_ns, outcome.virtual_ns],
@@ -74,6 +74,9 @@ function outcome({ receipt, outcome, manifest }) {
     pairs.push(["files.count", outcome.files.count, manifest.length], ["files.size", outcome.files.size, size]);
     pairs.push(["files.sha256", outcome.files.sha256, hex(sha256(encodeManifest(manifest)))]);
     for (const line of manifest) pairs.push(...contentPairs(`file '${line.path}'`, line));
+  }
+  if (roots !== undefined) {
+    pairs.push(["trace.count", outcome.trace.count, roots.length], ["trace.sha256", outcome.trace.sha256, hex(sha256(joined(...roots)))]);
   }
   const hashed = [outcome.stdout, outcome.stderr, ...(manifest ?? [])].filter(({ bytes }) => bytes !== undefined).length;
   return compared(6, "outcome", `outcome and ${hashed} hashes of output are those that were signed`, pairs);
@@ -121,7 +124,7 @@ export function recoverSigner(receipt, signature) {
 function signingDigest(receipt) {
   const names = Object.entries(TYPES).map(([name, type]) => `${type} ${camel(name)}`);
   const domain = keccak256(joined(
-    textHash(DOMAIN_TYPE), textHash("FaaS Receipt"), textHash("2"), word(receipt.chain_id), word(receipt.tangle),
+    textHash(DOMAIN_TYPE), textHash("FaaS Receipt"), textHash("3"), word(receipt.chain_id), word(receipt.tangle),
   ));
   const struct = keccak256(joined(textHash(`Receipt(${names.join(",")})`), ...Object.keys(TYPES).map((name) => word(receipt[name]))));
   return keccak256(joined(Uint8Array.of(0x19, 0x01), domain, struct));
@@ -141,11 +144,12 @@ function word(value) {
 
 // -- the canonical encodings: values one after the other, structs and lists with their number of items
 
-function encodeOutcome({ status, exit_code: exitCode, signal, virtual_ns: virtualNs, stdout, stderr, files }) {
+function encodeOutcome({ status, exit_code: exitCode, signal, virtual_ns: virtualNs, stdout, stderr, files, trace }) {
   return joined(
     Uint8Array.of(STATUSES.indexOf(status)), bigEndian(exitCode, 4), Uint8Array.of(signal), bigEndian(virtualNs, 8),
     Uint8Array.of(3), streamBytes(stdout), Uint8Array.of(3), streamBytes(stderr),
     Uint8Array.of(4), bigEndian(files.count, 4), streamBytes(files),
+    Uint8Array.of(2), bigEndian(trace.count, 4), bytesOf(trace.sha256),
   );
 }
 
@@ -188,7 +192,9 @@ function joined(...parts) {
 
 function readFile(data) {
   const file = fields(data, "the file", ["receipt", "signature", "job", "outcome"]);
-  const outcome = fields(file.outcome, "outcome", ["status", "exit_code", "signal", "virtual_ns", "stdout", "stderr", "files"]);
+  const receipt = readReceipt(file.receipt);
+  if (receipt.version < VERSION) throw new TypeError(`version ${receipt.version} is not known here`);
+  const outcome = fields(file.outcome, "outcome", ["status", "exit_code", "signal", "virtual_ns", "stdout", "stderr", "files", "trace"]);
   if (!STATUSES.includes(outcome.status)) throw new TypeError(`outcome.status is none of ${STATUSES.join(", ")}`);
   whole(outcome.exit_code, "outcome.exit_code", -(2 ** 31), 2 ** 31 - 1);
   whole(outcome.signal, "outcome.signal", 0, 255);
@@ -201,12 +207,16 @@ function readFile(data) {
   const files = fields(outcome.files, "outcome.files", ["count", "size", "sha256", "truncated"], ["manifest"]);
   whole(files.count, "outcome.files.count", 0, 2 ** 32 - 1);
   hashed(files, "outcome.files");
+  const trace = fields(outcome.trace, "outcome.trace", ["count", "sha256"], ["roots"]);
+  whole(trace.count, "outcome.trace.count", 0, 2 ** 32 - 1);
+  bytesOf(trace.sha256, "outcome.trace.sha256", 32);
   return {
-    receipt: readReceipt(file.receipt),
+    receipt,
     signature: bytesOf(file.signature, "signature"),
     job: bytesOf(file.job, "job"),
     outcome: { ...outcome, stdout, stderr, files },
     manifest: files.manifest === undefined ? undefined : readManifest(files.manifest),
+    roots: trace.roots === undefined ? undefined : readRoots(trace.roots),
   };
 }
 
@@ -232,6 +242,11 @@ function readManifest(data) {
     if (index > 0 && !before(lines[index - 1].path, path)) throw new TypeError("the manifest is not in order");
   });
   return lines;
+}
+
+function readRoots(data) {
+  if (!Array.isArray(data)) throw new TypeError("outcome.trace.roots is not a list");
+  return data.map((root, index) => bytesOf(root, `outcome.trace.roots[${index}]`, 32));
 }
 
 /** By code point, as by the bytes of UTF-8. */

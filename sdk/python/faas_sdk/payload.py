@@ -12,6 +12,9 @@ from faas_sdk.tlv import Field, Kind, Value, decode, encode
 EXECUTE_JOB = 0
 """Its index in the blueprint."""
 
+RECEIPT_VERSION = 3
+"""Of results and receipts."""
+
 
 def _string(name: str) -> Field:
     return Field(Kind.STRING, name)
@@ -62,6 +65,7 @@ OUTCOME: tuple[Field, ...] = (
     _struct("stdout", *_STREAM),
     _struct("stderr", *_STREAM),
     _struct("files", Field(Kind.UINT32, "count"), *_STREAM),
+    _struct("trace", Field(Kind.UINT32, "count"), Field(Kind.BYTES32, "sha256")),
 )
 
 RESULT: tuple[Field, ...] = (
@@ -77,8 +81,8 @@ RESULT: tuple[Field, ...] = (
 )
 
 COMPACT_RESULT: tuple[Field, ...] = (
-    Field(Kind.ARRAY, "words", (Field(Kind.BYTES32, "word"),), 9),
-    Field(Kind.FIXED_BYTES, "rest", (), 19),
+    Field(Kind.ARRAY, "words", (Field(Kind.BYTES32, "word"),), 10),
+    Field(Kind.FIXED_BYTES, "rest", (), 24),
     *RESULT[-2:],
 )
 """The same layout in fewer fields: the schema of the other jobs' results."""
@@ -134,6 +138,14 @@ class StreamHash:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceHash:
+    """What a result says of the state roots on the run's way: how many, SHA-256 of all in a row."""
+
+    count: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PostedOutcome:
     """A result's payload, decoded."""
 
@@ -151,6 +163,7 @@ class PostedOutcome:
     stdout: StreamHash
     stderr: StreamHash
     files: FilesHash
+    trace: TraceHash
     output: tuple[bytes, bytes] | None
     """Both streams, where they were posted whole."""
     signature: bytes
@@ -159,7 +172,10 @@ class PostedOutcome:
 
 
 def decode_posted(payload: bytes) -> PostedOutcome:
-    """Raises ValueError when the payload is no result of job 0."""
+    """Raises ValueError when the payload is no result of job 0, or of an earlier version."""
+    version = int.from_bytes(payload[:2], "big")
+    if len(payload) >= 2 and version < RECEIPT_VERSION:
+        raise ValueError(f"receipt version {version} is not known here, {RECEIPT_VERSION} is")
     values = decode(RESULT, payload)
     outcome = cast("Mapping[str, Value]", values["outcome"])
     status = cast(int, outcome["status"])
@@ -180,6 +196,7 @@ def decode_posted(payload: bytes) -> PostedOutcome:
         _stream(outcome["stdout"]),
         _stream(outcome["stderr"]),
         _files(outcome["files"]),
+        _trace(outcome["trace"]),
         None if output is None else (output["stdout"], output["stderr"]),
         cast(bytes, values["signature"]),
         encode(OUTCOME, outcome),
@@ -201,3 +218,8 @@ def _files(value: Value) -> FilesHash:
         cast(bytes, values["sha256"]),
         cast(bool, values["truncated"]),
     )
+
+
+def _trace(value: Value) -> TraceHash:
+    values = cast("Mapping[str, Value]", value)
+    return TraceHash(cast(int, values["count"]), cast(bytes, values["sha256"]))

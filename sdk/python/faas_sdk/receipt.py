@@ -43,7 +43,7 @@ def recover_signer(receipt: Receipt, signature: bytes) -> str | None:
     typed = encode_typed_data(
         domain_data={
             "name": "FaaS Receipt",
-            "version": "2",
+            "version": "3",
             "chainId": receipt["chain_id"],
             "verifyingContract": receipt["tangle"],
         },

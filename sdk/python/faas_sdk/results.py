@@ -96,6 +96,10 @@ class TangleResult:
                 "stdout": _stream_to_json(self.posted.stdout, self.stdout_bytes if whole else None),
                 "stderr": _stream_to_json(self.posted.stderr, self.stderr_bytes if whole else None),
                 "files": _files_to_json(self.files_hash, self.files),
+                "trace": {
+                    "count": self.posted.trace.count,
+                    "sha256": "0x" + self.posted.trace.sha256.hex(),
+                },
             },
         }
 

@@ -16,12 +16,10 @@ from faas_sdk.abi import read
 from faas_sdk.effects import Plan
 from faas_sdk.errors import ConnectionFailed, ResultTimeout
 from faas_sdk.guard import Deployment
-from faas_sdk.payload import StreamHash
+from faas_sdk.payload import RECEIPT_VERSION, StreamHash
 from faas_sdk.receipt import recover_signer
 from faas_sdk.results import Submitted, TangleResult, read_result, result_logs
 from faas_sdk.rpc import Log, RpcError
-
-RECEIPT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

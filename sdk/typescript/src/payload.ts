@@ -2,6 +2,7 @@
 
 import { bytesOf, compareBytes } from "./bytes.js";
 import type { FilesHash } from "./output-files.js";
+import { checkVersion } from "./receipt.js";
 import { decode, encode, field, type Field } from "./tlv.js";
 
 /** Its index in the blueprint. */
@@ -46,6 +47,7 @@ const OUTCOME: readonly Field[] = [
   struct("stdout", ...STREAM),
   struct("stderr", ...STREAM),
   struct("files", field("UINT32", "count"), ...STREAM),
+  struct("trace", field("UINT32", "count"), field("BYTES32", "sha256")),
 ];
 
 export const RESULT: readonly Field[] = [
@@ -62,8 +64,8 @@ export const RESULT: readonly Field[] = [
 
 /** The same layout in fewer fields: the schema of the other jobs' results. */
 export const COMPACT_RESULT: readonly Field[] = [
-  field("ARRAY", "words", [field("BYTES32", "word")], 9),
-  field("FIXED_BYTES", "rest", [], 19),
+  field("ARRAY", "words", [field("BYTES32", "word")], 10),
+  field("FIXED_BYTES", "rest", [], 24),
   ...RESULT.slice(-2),
 ];
 
@@ -118,6 +120,12 @@ export interface StreamHash {
   truncated: boolean;
 }
 
+/** What a result says of the state roots on the run's way: how many, and the SHA-256 of all in a row. */
+export interface TraceHash {
+  count: number;
+  sha256: Uint8Array;
+}
+
 /** What a receipt's outcome digest is made of. */
 export interface Outcome {
   status: RunStatus;
@@ -127,6 +135,7 @@ export interface Outcome {
   stdout: StreamHash;
   stderr: StreamHash;
   files: FilesHash;
+  trace: TraceHash;
 }
 
 /** A result's payload, decoded. */
@@ -154,11 +163,14 @@ export function encodeOutcome(outcome: Outcome): Uint8Array {
     stdout: { ...outcome.stdout },
     stderr: { ...outcome.stderr },
     files: { ...outcome.files },
+    trace: { ...outcome.trace },
   });
 }
 
-/** Throws TypeError when the payload is no result of job 0. */
+/** Throws TypeError when the payload is no result of job 0, UnknownVersion for one from before. */
 export function decodePosted(payload: Uint8Array): PostedResult {
+  const [high, low] = payload;
+  if (high !== undefined && low !== undefined) checkVersion(high * 256 + low);
   // The schema says what is where.
   const { profile_id, job_digest, state_root, ...rest } = decode(RESULT, payload) as unknown as WireResult;
   const { status, exit_code, virtual_ns, ...outcome } = rest.outcome;
@@ -177,7 +189,7 @@ interface WireResult extends Pick<PostedResult, "version" | "snapshot" | "toolch
   profile_id: Uint8Array;
   job_digest: Uint8Array;
   state_root: Uint8Array;
-  outcome: Pick<Outcome, "signal" | "stdout" | "stderr" | "files"> & {
+  outcome: Pick<Outcome, "signal" | "stdout" | "stderr" | "files" | "trace"> & {
     status: number;
     exit_code: number;
     virtual_ns: bigint;

@@ -9,8 +9,8 @@ import { bytesToHex } from "viem";
 
 import { exactNumber } from "./json.js";
 import { checkManifest, type FilesHash, type OutputFile } from "./output-files.js";
-import { STATUSES, type Outcome, type RunStatus, type StreamHash } from "./payload.js";
-import { bytesOfHex, RECEIPT_TYPES, type Receipt } from "./receipt.js";
+import { STATUSES, type Outcome, type RunStatus, type StreamHash, type TraceHash } from "./payload.js";
+import { bytesOfHex, checkVersion, RECEIPT_TYPES, type Receipt } from "./receipt.js";
 
 interface StreamJson {
   size: number | bigint;
@@ -27,6 +27,12 @@ interface FilesJson {
   manifest?: (OutputFile & { content?: string })[];
 }
 
+interface TraceJson {
+  count: number;
+  sha256: string;
+  roots?: string[];
+}
+
 /** As JSON has it; bytes are `0x…`. */
 export interface ReceiptFile {
   receipt: Receipt;
@@ -41,6 +47,7 @@ export interface ReceiptFile {
     stdout: StreamJson;
     stderr: StreamJson;
     files: FilesJson;
+    trace: TraceJson;
   };
 }
 
@@ -56,13 +63,17 @@ export interface Bundle {
   manifest: OutputFile[] | undefined;
   /** The files' contents, in the manifest's order, where they are at hand. */
   files: Uint8Array[] | undefined;
+  /** The state roots on the run's way, where they are known. */
+  trace: Uint8Array[] | undefined;
 }
 
 /** Throws TypeError naming what is wrong. */
 export function readReceiptFile(data: unknown): Bundle {
   const file = fields(data, "the file", ["receipt", "signature", "job", "outcome"]);
+  const receipt = readReceipt(file["receipt"]);
+  checkVersion(receipt.version);
   const outcome = fields(file["outcome"], "outcome", [
-    ...["status", "exit_code", "signal", "virtual_ns", "stdout", "stderr", "files"],
+    ...["status", "exit_code", "signal", "virtual_ns", "stdout", "stderr", "files", "trace"],
   ]);
   const stdout = readStream(outcome["stdout"], "outcome.stdout");
   const stderr = readStream(outcome["stderr"], "outcome.stderr");
@@ -72,8 +83,9 @@ export function readReceiptFile(data: unknown): Bundle {
   const status = STATUSES.find((name) => name === outcome["status"]);
   if (status === undefined) throw new TypeError("outcome.status is none of " + STATUSES.join(", "));
   const { hash, manifest, files } = readFiles(outcome["files"]);
+  const trace = readTrace(outcome["trace"]);
   return {
-    receipt: readReceipt(file["receipt"]),
+    receipt,
     signature: bytes(file["signature"], "signature"),
     job: bytes(file["job"], "job"),
     outcome: {
@@ -84,10 +96,12 @@ export function readReceiptFile(data: unknown): Bundle {
       stdout: stdout.hash,
       stderr: stderr.hash,
       files: hash,
+      trace: trace.hash,
     },
     output: stdout.content && stderr.content && { stdout: stdout.content, stderr: stderr.content },
     manifest,
     files,
+    trace: trace.roots,
   };
 }
 
@@ -106,6 +120,11 @@ export function writeReceiptFile(bundle: Bundle): ReceiptFile {
       stdout: { ...hashJson(outcome.stdout), ...(output && { content: bytesToHex(output.stdout) }) },
       stderr: { ...hashJson(outcome.stderr), ...(output && { content: bytesToHex(output.stderr) }) },
       files: { count: outcome.files.count, ...hashJson(outcome.files), ...(manifest && { manifest }) },
+      trace: {
+        count: outcome.trace.count,
+        sha256: bytesToHex(outcome.trace.sha256),
+        ...(bundle.trace && { roots: bundle.trace.map((root) => bytesToHex(root)) }),
+      },
     },
   };
 }
@@ -161,6 +180,19 @@ function readLine(data: unknown, path: string): { file: OutputFile; content: Uin
   const sha256 = bytesToHex(bytes(values["sha256"], `${path}.sha256`, 32));
   const content = values["content"] === undefined ? undefined : bytes(values["content"], `${path}.content`);
   return { file: { path: name, size: Number(integer(values["size"], `${path}.size`)), sha256 }, content };
+}
+
+function readTrace(data: unknown): { hash: TraceHash; roots: Uint8Array[] | undefined } {
+  const path = "outcome.trace";
+  const values = fields(data, path, ["count", "sha256"], ["roots"]);
+  const hash = {
+    count: Number(integer(values["count"], `${path}.count`)),
+    sha256: bytes(values["sha256"], `${path}.sha256`, 32),
+  };
+  const roots = values["roots"];
+  if (roots === undefined) return { hash, roots };
+  if (!Array.isArray(roots)) throw new TypeError(`${path}.roots is not a list`);
+  return { hash, roots: roots.map((root: unknown, index) => bytes(root, `${path}.roots[${index}]`, 32)) };
 }
 
 type Fields = Record<string, unknown>;

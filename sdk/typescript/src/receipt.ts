@@ -4,7 +4,16 @@ import { bytesToHex, hexToBytes, recoverTypedDataAddress, type Hex } from "viem"
 
 import { camel } from "./wire.js";
 
-export const RECEIPT_VERSION = 2;
+export const RECEIPT_VERSION = 3;
+
+/** A receipt of a version that cannot be read here: it says nothing, right or wrong. */
+export class UnknownVersion extends TypeError {}
+
+/** Throws UnknownVersion for receipts from before: their outcomes had another form. */
+export function checkVersion(version: number): void {
+  if (version >= RECEIPT_VERSION) return;
+  throw new UnknownVersion(`receipt version ${version} is not known here, ${RECEIPT_VERSION} is`);
+}
 
 /** A receipt as JSON has it: hashes and addresses as `0x…`. */
 export interface Receipt {
@@ -54,7 +63,7 @@ export async function recoverSigner(receipt: Receipt, signature: Uint8Array): Pr
     const signer = await recoverTypedDataAddress({
       domain: {
         name: "FaaS Receipt",
-        version: "2",
+        version: "3",
         chainId: BigInt(receipt.chain_id),
         verifyingContract: tangle,
       },

@@ -7,18 +7,19 @@
  * 3. *standing*: that operator is one of the service's.
  * 4. *job*: the receipt's job digest is the Keccak-256 of the job's inputs, as the chain holds them.
  * 5. *place*: the receipt is for this chain, contract, service and call.
- * 6. *outcome*: the outcome at hand hashes to the receipt's outcome digest, and the output to the outcome's.
+ * 6. *outcome*: the outcome at hand hashes to the receipt's outcome digest, and the output and the
+ *    trace to the outcome's.
  *
  * The numbers are those of `faas verify`, which also runs the job again (7 and 8). Without that, a pass says who
  * answers for the result, not that the result is right. What only a chain can say (3, 5) is skipped for a file.
  */
 
-import { bytesToHex as hex, keccak256, sha256 } from "viem";
+import { bytesToHex as hex, concat, keccak256, sha256 } from "viem";
 
 import { exactNumber } from "./json.js";
 import { encodeManifest } from "./output-files.js";
 import { decodePosted, encodeOutcome, type PostedResult, type StreamHash } from "./payload.js";
-import { RECEIPT_VERSION, recoverSigner, type Receipt } from "./receipt.js";
+import { RECEIPT_VERSION, recoverSigner, UnknownVersion, type Receipt } from "./receipt.js";
 import { readReceiptFile, type Bundle } from "./receipt-file.js";
 
 export interface Finding {
@@ -90,6 +91,7 @@ export function bundleOf(chain: Omit<ChainEvidence, "serves" | "payload">, poste
     output: posted.output ?? undefined,
     manifest: undefined,
     files: undefined,
+    trace: undefined,
   };
 }
 
@@ -126,7 +128,8 @@ async function verified(evidence: Evidence): Promise<Verification> {
 
 function unreadable(error: unknown, status: Finding["status"]): Verification {
   if (!(error instanceof TypeError)) throw error;
-  return { passed: false, findings: [{ number: 1, name: "found", status, detail: error.message }] };
+  const known = !(error instanceof UnknownVersion);
+  return { passed: false, findings: [{ number: 1, name: "found", status: known ? status : "unchecked", detail: error.message }] };
 }
 
 function found({ bundle }: Evidence): Finding {
@@ -174,7 +177,7 @@ function place({ bundle, chain }: Evidence): Finding {
 }
 
 function outcome({ bundle, posted }: Evidence): Finding {
-  const { receipt, output, manifest, files } = bundle;
+  const { receipt, output, manifest, files, trace } = bundle;
   const claimed = bundle.outcome;
   const pairs: Pair[] = [
     ["outcome_digest", receipt.outcome_digest, keccak256(encodeOutcome(claimed))],
@@ -202,6 +205,10 @@ function outcome({ bundle, posted }: Evidence): Finding {
       pairs.push([`file '${line?.path}' size`, line?.size ?? 0, content.length]);
       pairs.push([`file '${line?.path}'`, line?.sha256 ?? "", sha256(content)]);
     });
+  }
+  if (trace !== undefined) {
+    pairs.push(["trace.count", claimed.trace.count, trace.length]);
+    pairs.push(["trace.sha256", hex(claimed.trace.sha256), sha256(concat(trace))]);
   }
   const how = output === undefined ? "output by hash" : "output at hand";
   return compared(6, "outcome", `${claimed.status}, ${how}`, pairs);
