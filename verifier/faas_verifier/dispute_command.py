@@ -28,15 +28,14 @@ from faas_verifier.dispute_report import (
 from faas_verifier.disputed_call import (
     Contested,
     Dispute,
-    OpenEngine,
     dispute_call,
-    own_engine,
     read_contested,
 )
 from faas_verifier.evidence_bundle import EvidenceBundle, read_evidence, write_evidence
 from faas_verifier.legs import Note
 from faas_verifier.published_machine import MachineSource
 from faas_verifier.report import plain
+from faas_verifier.traced_runs import OpenEngine, own_engine
 from faas_verifier.verdict import Conclusion, Status
 
 

@@ -48,6 +48,8 @@ _DECISIVE = (
 )
 """The worst first; without any of them a result is verified."""
 
+_ORDER = (*(conclusion for conclusion, _ in _DECISIVE), Conclusion.VERIFIED)
+
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -129,8 +131,12 @@ def verdict_to_json(verdict: Verdict) -> dict[str, object]:
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict that decides among several results of one call: the worst, the first of equals."""
-    order = (*(conclusion for conclusion, _ in _DECISIVE), Conclusion.VERIFIED)
-    return min(verdicts, key=lambda verdict: order.index(verdict.conclusion))
+    return min(verdicts, key=lambda verdict: _ORDER.index(verdict.conclusion))
+
+
+def worst(conclusions: Sequence[Conclusion]) -> Conclusion:
+    """The one that decides; unchecked when there is none."""
+    return min(conclusions, key=_ORDER.index, default=Conclusion.UNCHECKED)
 
 
 def _call_to_json(evidence: Evidence) -> dict[str, str | int | None]:
