@@ -17,7 +17,9 @@ from faas_blueprint.digests import Digest, keccak256, sha256
 from faas_blueprint.operation import Operation
 from faas_blueprint.outcome import Outcome, Stream
 from faas_blueprint.receipt import CallReference
+from faas_microvm.derived_manifest import DerivedManifest
 from faas_microvm.execution import Execution
+from faas_microvm.fetched_machine import ReadPiece
 from faas_operator.engine import JobEngine
 from faas_operator.job_record import JobRecord
 from faas_operator.node import Node
@@ -42,6 +44,14 @@ class LyingEngineDouble:
     def measurement(self) -> Digest:
         """See `JobEngine`."""
         return self._engine.measurement
+
+    async def missing(self, operation: Operation) -> tuple[Digest, ...]:
+        """See `JobEngine`."""
+        return await self._engine.missing(operation)
+
+    async def adopt(self, manifest: DerivedManifest, read: ReadPiece) -> None:
+        """See `JobEngine`."""
+        await self._engine.adopt(manifest, read)
 
     async def perform(
         self, operation: Operation, contents: Mapping[Digest, bytes], keeper: str | None = None

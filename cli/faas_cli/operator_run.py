@@ -46,7 +46,11 @@ async def _run(settings: Settings, secrets: Secrets, dry: bool) -> None:
     from faas_microvm.engine import Engine, EngineSettings
     from faas_operator.node import open_dry_node, open_node
 
-    engine_settings = EngineSettings(waiting=settings.waiting_machines)
+    engine_settings = EngineSettings(
+        waiting=settings.waiting_machines,
+        trace_bytes=settings.trace_bytes,
+        trace_seconds=settings.trace_seconds,
+    )
     opening = open_dry_node if dry else open_node
     with listen(settings.api_host, settings.api_port) as listener:
         async with (

@@ -162,7 +162,8 @@ async def merge_snapshots(
     if result.conflicts:
         return Merged(ancestor, None, result.conflicts)
     merged = await change_files(engine, sides[1], _steps(result))
-    origin = {"ours": to_hex(ours), "theirs": to_hex(theirs), "strategy": str(strategy)}
+    sides_of = {"ours": to_hex(ours), "theirs": to_hex(theirs), "ancestor": to_hex(ancestor)}
+    origin = {**sides_of, "strategy": str(strategy)}
     record = await engine.library.keep(merged, sides[1], "merge", label=label, origin=origin)
     return Merged(ancestor, record, ())
 

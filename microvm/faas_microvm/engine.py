@@ -24,14 +24,16 @@ from pathlib import Path
 from types import TracebackType
 
 from faas_blueprint.digests import ZERO_DIGEST, Digest, sha256, to_hex
-from faas_blueprint.errors import InvalidRequest, MachineFailure, NotFound
+from faas_blueprint.errors import FatalError, InvalidRequest, MachineFailure, NotFound
 from faas_blueprint.job import COMPILED_LANGUAGES, MAX_EPOCH, U64_MAX, Job, Language, job_digest
 from faas_blueprint.operation import Operation
 from faas_blueprint.outcome import Outcome
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.byte_cache import DEFAULT_BYTES
+from faas_microvm.derived_manifest import DerivedManifest
 from faas_microvm.emulator import Emulator, EmulatorChoice, choose_emulator
 from faas_microvm.execution import Execution, Output, Progress
+from faas_microvm.fetched_machine import ReadPiece, fetch_derived
 from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home, default_store
 from faas_microvm.library import SnapshotLibrary
@@ -45,12 +47,15 @@ from faas_microvm.mailbox import (
     encode_fork,
     encode_request,
 )
+from faas_microvm.milestones import Milestones
 from faas_microvm.outcome_cache import OutcomeCache, cache_key
 from faas_microvm.paused_machine import PausedMachine
-from faas_microvm.performing import perform
+from faas_microvm.performing import missing, perform
 from faas_microvm.pool import MachinePool
 from faas_microvm.program_cache import ProgramCache
+from faas_microvm.published_snapshots import publish
 from faas_microvm.running import (
+    MilestoneKeeper,
     Stopped,
     is_under_way,
     origin_of,
@@ -106,6 +111,10 @@ class EngineSettings:
     """After which such a machine is checkpointed and freed."""
     memory_bytes: int = 3 << 30
     """Host memory of one machine: guest RAM, translated code, overhead."""
+    trace_bytes: int = 0
+    """Room on the disk for machines at the milestones of runs that are everyone's; 0 keeps none."""
+    trace_seconds: float = 86_400.0
+    """How long they are kept at the most."""
     emulator: EmulatorChoice = field(default_factory=EmulatorChoice.default)
     """What machines run on; the outcome is the same on either."""
 
@@ -145,6 +154,7 @@ class Engine:
         settings: EngineSettings,
         cache: OutcomeCache,
         emulator: Emulator,
+        milestones: Milestones | None = None,
     ) -> None:
         self.emulator = emulator
         self._cache = cache
@@ -154,6 +164,8 @@ class Engine:
         self.library = SnapshotLibrary(base, store, settings.snapshot_bytes)
         self.pool = _pool(base, settings, emulator)
         self.pool.fill()
+        self.milestones = milestones
+        """Of what on-chain calls have run."""
         self.sessions = Sessions(self, settings.sessions, settings.idle_seconds)
 
     @classmethod
@@ -184,7 +196,12 @@ class Engine:
         programs = ProgramCache(home / "programs.sqlite", settings.program_bytes)
         compilers = Toolchains(home, programs, note, toolchains)
         cache = OutcomeCache(home / "outcomes.sqlite", settings.cache_bytes)
-        return cls(base, store, compilers, settings, cache, emulator)
+        milestones = None
+        if settings.trace_bytes:
+            milestones = await Milestones.open(
+                home / "milestones", settings.trace_bytes, settings.trace_seconds
+            )
+        return cls(base, store, compilers, settings, cache, emulator, milestones)
 
     @property
     def profile_id(self) -> Digest:
@@ -205,25 +222,27 @@ class Engine:
         """Wall-clock time after which a job has no result here."""
         return self._settings.watchdog_seconds(job)
 
-    async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
-        """Run one job, on the base snapshot or on another.
+    async def run(self, job: Job, snapshot: Digest | None = None, *, everyones: bool = False) -> Execution:
+        """Run one job, on the base snapshot or on another. The machines that a run which is `everyones` comes
+        by may be kept for all to have, see `milestones`.
 
         Raises MachineFailure when there is no outcome; then it may be tried again.
         """
-        async with aclosing(self.stream(job, snapshot)) as events:
+        async with aclosing(self.stream(job, snapshot, everyones=everyones)) as events:
             async for event in events:
                 if isinstance(event, Execution):
                     return event
         raise MachineFailure("the machine gave no outcome")
 
     async def stream(
-        self, job: Job, snapshot: Digest | None = None
+        self, job: Job, snapshot: Digest | None = None, *, everyones: bool = False
     ) -> AsyncGenerator[Output | Progress | Execution]:
         """Output and progress as they come, then the execution. Reading does not change the run.
 
         Where the job says `keep`, the machine is stored as a child of the snapshot it started on.
         """
         started = time.perf_counter()
+        keeper = self.milestones if everyones else None
         start = await self.idle(snapshot)
         prepared = await self.prepare(job)
         if prepared.program is None:
@@ -232,7 +251,7 @@ class Engine:
             return
         async with (
             self.machine(start) as machine,
-            aclosing(self.run_in(machine, job, prepared.program, pages=job.keep)) as events,
+            aclosing(self.run_in(machine, job, prepared.program, job.keep, keeper)) as events,
         ):
             async for event in events:
                 if isinstance(event, Stopped):
@@ -267,7 +286,9 @@ class Engine:
             return None, await asyncio.to_thread(stopped.state_root, start)
         return None, stopped.state_root(start)
 
-    async def run_cached(self, job: Job, snapshot: Digest | None = None, owner: bytes = b"") -> Execution:
+    async def run_cached(
+        self, job: Job, snapshot: Digest | None = None, owner: bytes = b"", *, everyones: bool = False
+    ) -> Execution:
         """Like `run`, but an outcome that is known already is answered at once and marked `cached`.
 
         Known to `owner`: nobody learns from an answer what others have run.
@@ -278,7 +299,7 @@ class Engine:
         key = cache_key(self.profile_id, measurement, toolchain, job_digest(job), owner)
         outcome = await asyncio.to_thread(self._cache.get, key)
         if outcome is None or (job.keep and not await self.has(outcome.state_root)):
-            execution = await self.run(job, snapshot)
+            execution = await self.run(job, snapshot, everyones=everyones)
             await asyncio.to_thread(self._cache.put, key, execution.outcome)
             return execution
         wall_ms = (time.perf_counter() - started) * 1000
@@ -290,6 +311,26 @@ class Engine:
     ) -> Execution:
         """Do what a call on-chain asks for; see `performing.perform`."""
         return await perform(self, operation, contents, keeper)
+
+    async def missing(self, operation: Operation) -> tuple[Digest, ...]:
+        """The snapshots that a call works on, and cannot have here; see `performing.missing`."""
+        return await missing(self, operation)
+
+    async def adopt(self, manifest: DerivedManifest, read: ReadPiece) -> None:
+        """Keep a machine that another operator has published, for calls to start on, and publish it too.
+
+        Raises InvalidRequest when it is on another base, or its pieces do not measure as they must; and
+        InsufficientResources.
+        """
+        base = self.library.base
+        if manifest.base != base.measurement:
+            raise InvalidRequest(f"machine {to_hex(manifest.measurement)} is on another base than ours")
+        try:
+            snapshot = await fetch_derived(base, manifest, read)
+        except FatalError as error:  # of theirs, not ours
+            raise InvalidRequest(error.message) from error
+        await self.library.keep(snapshot, base, "fetched")
+        await publish(self.library.store, snapshot.measurement)
 
     async def _toolchain(self, job: Job) -> Digest:
         if job.language not in COMPILED_LANGUAGES:
@@ -310,6 +351,13 @@ class Engine:
         """Whether jobs can be run on a snapshot: the base, or one of the store."""
         try:
             return snapshot == self.measurement or bool(await self.library.store.get(snapshot))
+        except NotFound:
+            return False
+
+    async def made_here(self, snapshot: Digest) -> bool:
+        """Whether a snapshot is the base, or was left by jobs of our own from there on."""
+        try:
+            return snapshot == self.measurement or await self.library.store.is_made_here(snapshot)
         except NotFound:
             return False
 
@@ -397,12 +445,13 @@ class Engine:
         job: Job,
         program: Program,
         pages: bool = True,
+        keeper: MilestoneKeeper | None = None,
     ) -> AsyncGenerator[Output | Progress | Stopped]:
         """Hand a job to a paused machine and watch it until the job's end."""
         base = self.library.base
         request = encode_request(job, program, base.profile.trace_interval_ms)
         seconds = self.watchdog_seconds(job)
-        async with aclosing(run_to_stop(machine, base, request, seconds, pages)) as events:
+        async with aclosing(run_to_stop(machine, base, request, seconds, pages, keeper=keeper)) as events:
             async for event in events:
                 yield event
 
@@ -420,6 +469,8 @@ class Engine:
         """Checkpoint the sessions, end all machines and free the snapshot."""
         await self.sessions.close()
         await self.pool.close()
+        if self.milestones is not None:
+            await self.milestones.close()
         self._toolchains.close()
         self.library.base.close()
         self.library.store.close()

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from faas_blueprint.digests import Digest, to_hex
+from faas_blueprint.errors import NotFound
 from faas_blueprint.file_manifest import FileEntry
 from faas_blueprint.job import Job, Language, Mode, make_job
 from faas_blueprint.operation import (
@@ -26,11 +27,13 @@ from faas_blueprint.operation import (
     RestoreSnapshot,
     Run,
     not_served,
+    snapshots_of,
 )
 from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_microvm.comparing import merge_snapshots
 from faas_microvm.execution import Execution
 from faas_microvm.merge import Conflict
+from faas_microvm.published_snapshots import is_published, publish
 
 if TYPE_CHECKING:
     from faas_microvm.engine import Engine
@@ -43,22 +46,38 @@ async def perform(
     engine: Engine, operation: Operation, contents: Mapping[Digest, bytes], keeper: str | None = None
 ) -> Execution:
     """Do it. `contents` holds the operation's blobs by SHA-256, checked; what is kept is held in the store
-    under the name `keeper`, so that nobody else's deletion takes it.
+    under the name `keeper`, so that nobody else's deletion takes it, and published to all: for a keeper it is
+    a call on-chain, which is everyone's.
 
     Raises InvalidRequest, NotFound for a snapshot that is not here, NotServed, and as `Engine.run` does.
     """
-    execution = await _perform(engine, operation, contents)
+    if keeper is not None:
+        for snapshot in await missing(engine, operation):
+            raise NotFound(f"there is no snapshot {to_hex(snapshot)} here that calls may start on")
+    execution = await _perform(engine, operation, contents, keeper is not None)
     if keeper is not None and execution.snapshot is not None:
         await engine.library.store.set_branch(f"{keeper}.{execution.snapshot.hex()}", execution.snapshot)
+        await publish(engine.library.store, execution.snapshot)
     return execution
 
 
-async def _perform(engine: Engine, operation: Operation, contents: Mapping[Digest, bytes]) -> Execution:
+async def missing(engine: Engine, operation: Operation) -> tuple[Digest, ...]:
+    """The snapshots that a call works on, and cannot have here. What an account has kept over HTTP is unknown
+    to calls: anyone could name it, and have it read out."""
+    named = {snapshot for snapshot in snapshots_of(operation) if snapshot not in (None, engine.measurement)}
+    store = engine.library.store
+    return tuple([one for one in sorted(filter(None, named)) if not await is_published(store, one)])
+
+
+async def _perform(
+    engine: Engine, operation: Operation, contents: Mapping[Digest, bytes], everyones: bool
+) -> Execution:
     match operation:
         case Run():
-            return await _run(engine, operation, *await start_of_run(engine, operation, contents))
+            return await _run(engine, operation, *await start_of_run(engine, operation, contents), everyones)
         case RestoreSnapshot():
-            return await engine.run(*await start_of_run(engine, operation, contents))
+            job, start = await start_of_run(engine, operation, contents)
+            return await engine.run(job, start, everyones=everyones)
         case CreateBranch():
             return await _create_branch(engine, operation)
         case MergeBranches():
@@ -67,12 +86,13 @@ async def _perform(engine: Engine, operation: Operation, contents: Mapping[Diges
             raise not_served()
 
 
-async def _run(engine: Engine, run: Run, job: Job, start: Digest) -> Execution:
+async def _run(engine: Engine, run: Run, job: Job, start: Digest, everyones: bool) -> Execution:
     if run.fork is not None:
-        return replace(await engine.run(job, start), measurement=run.snapshot or engine.measurement)
+        execution = await engine.run(job, start, everyones=everyones)
+        return replace(execution, measurement=run.snapshot or engine.measurement)
     if run.mode is Mode.CACHED:
-        return await engine.run_cached(job, start, _ON_CHAIN)
-    return await engine.run(job, start)
+        return await engine.run_cached(job, start, _ON_CHAIN, everyones=everyones)
+    return await engine.run(job, start, everyones=everyones)
 
 
 async def start_of_run(

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import InvalidRequest, MachineFailure
@@ -85,6 +86,18 @@ class Stopped:
         )
 
 
+class MilestoneKeeper(Protocol):
+    """Whoever wants the machines at milestones; `milestones.Milestones` is one."""
+
+    def has_room(self) -> bool:
+        """Whether the next machine's pages are to be copied."""
+        ...
+
+    def offer(self, stopped: Stopped, base: Snapshot) -> None:
+        """Take a machine, without its pages where there was no room for them. Must not block."""
+        ...
+
+
 async def run_to_stop(
     machine: PausedMachine,
     base: Snapshot,
@@ -92,13 +105,14 @@ async def run_to_stop(
     seconds: float,
     pages: bool = True,
     milestones: int | None = None,
+    keeper: MilestoneKeeper | None = None,
 ) -> AsyncGenerator[Output | Progress | Stopped]:
     """Output and progress on the way, then the stopped machine; reading does not change the run.
 
     `base` is that of the machine's snapshot. An empty request lets a paused job go on. Without `pages`
     a machine that computed the root of its RAM keeps its pages to itself. `seconds` of wall clock are the
-    host's protection. At a milestone the machine is measured and goes on; with `milestones` it stays at that
-    one, if the job comes so far. Raises MachineFailure when there is no result.
+    host's protection. At a milestone the machine is measured and goes on, and `keeper` is offered it; with
+    `milestones` it stays at that one, if the job comes so far. Raises MachineFailure when there is no result.
     """
     if request:
         machine.memory.write(mailbox.PHYSICAL, request)
@@ -116,11 +130,13 @@ async def run_to_stop(
         finally:
             stop.cancel()
         last = milestones is not None and len(trace) + 1 >= milestones
-        stopped = await _take(machine, pages, last)
+        stopped = await _take(machine, pages, last, keeper)
         for event in reader.fresh():
             yield event
         if not stopped.is_milestone:
             break
+        if keeper is not None:
+            keeper.offer(stopped, base)
         trace = (*trace, await asyncio.to_thread(stopped.state_root, base))
         if last:
             break
@@ -157,8 +173,8 @@ def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:
     return origin if virtual_ms is None else {**origin, "virtual_ms": str(virtual_ms)}
 
 
-async def _take(machine: PausedMachine, pages: bool, last: bool) -> Stopped:
-    """`pages`: of the end; of a milestone only if it is the last."""
+async def _take(machine: PausedMachine, pages: bool, last: bool, keeper: MilestoneKeeper | None) -> Stopped:
+    """`pages`: of the end; of a milestone only if it is the last, or `keeper` has room for them."""
     memory = machine.memory
     try:
         result = mailbox.decode_result(
@@ -170,7 +186,8 @@ async def _take(machine: PausedMachine, pages: bool, last: bool) -> Stopped:
         raise MachineFailure(f"the guest gave up: {result.message or result.state.name}")
     root = await machine.ram_root()
     goes_on = result.state is mailbox.State.MILESTONE and not last
-    wanted = root is None or (pages and not goes_on)
+    keeps = goes_on and keeper is not None and keeper.has_room()
+    wanted = root is None or keeps or (pages and not goes_on)
     # the emulator tells the device state while the pages are read
     reading = asyncio.create_task(asyncio.to_thread(_changed_pages, memory)) if wanted else None
     try:

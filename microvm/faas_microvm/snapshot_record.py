@@ -15,7 +15,8 @@ from faas_blueprint.digests import Digest, digest_from_hex, sha256, to_hex
 from faas_blueprint.errors import FatalError
 from faas_blueprint.measurement import MachineState
 
-SnapshotKind = Literal["checkpoint", "fork", "merge"]
+SnapshotKind = Literal["checkpoint", "fork", "merge", "milestone", "fetched"]
+"""Made here by the end of a job, by the engine or amid a job; or had from somebody else, and measured."""
 
 _FORMAT = 1
 _DIGESTS = ("measurement", "parent", "base", "profile_id", "ram_root", "device_hash", "table")

@@ -33,6 +33,7 @@ from faas_microvm.snapshot_tree import (
     Records,
     children_of,
     descendants_of,
+    made_from,
     record_name,
     tree_order,
 )
@@ -100,12 +101,14 @@ class SnapshotStore:
         self._index.close()
 
     async def put(self, new: NewSnapshot) -> SnapshotRecord:
-        """Store a snapshot; one of the same measurement that is there already is returned as it is.
+        """Store a snapshot; one of the same measurement that is there already is returned as it is, but for
+        one that was fetched and is made here now: then the record says so.
 
         Raises NotFound for a parent that is not there, InsufficientResources beyond the quota.
         """
         measurement = new.state.measurement()
-        if known := await self._records.find(measurement):
+        known = await self._records.find(measurement)
+        if known is not None and (known.kind != "fetched" or new.kind == "fetched"):
             return known
         try:
             async with asyncio.timeout(PUT_SECONDS):
@@ -172,6 +175,18 @@ class SnapshotStore:
     async def get(self, measurement: Digest) -> SnapshotRecord:
         """One record. Raises NotFound."""
         return await self._records.get(measurement)
+
+    async def is_made_here(self, measurement: Digest) -> bool:
+        """Whether a snapshot of the store, and all that it was made from, were left by jobs of our own; else
+        it stands on one that others have made. Raises NotFound, also for what it was made from."""
+        waiting, seen = {measurement}, set[Digest]()
+        while waiting:
+            record = await self._records.get(waiting.pop())
+            if record.kind == "fetched":
+                return False
+            seen.add(record.measurement)
+            waiting |= set(made_from(record)) - seen - {record.base}
+        return True
 
     async def list(self, base: Digest | None = None) -> builtins.list[SnapshotRecord]:
         """All records, each before its children, oldest first; those on one base if given."""

@@ -103,6 +103,12 @@ class Branches:
         return {name: head for name, head in zip(names, heads, strict=True) if head is not None}
 
 
+def made_from(record: SnapshotRecord) -> list[Digest]:
+    """The snapshots that one was made from: its parent, and of a merge the other side and the ancestor."""
+    names = ("theirs", "ancestor") if record.kind == "merge" else ()
+    return [record.parent, *(digest_from_hex(record.origin[name]) for name in names if name in record.origin)]
+
+
 def record_name(measurement: Digest) -> str:
     """The object that holds a snapshot's record."""
     return f"{RECORDS}/{measurement.hex()}.json"

@@ -39,6 +39,7 @@ from faas_operator.logs import about
 from faas_operator.pipeline import Event, State
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
+from faas_operator.snapshot_fetching import SnapshotFetcher
 from faas_operator.store import Store
 from faas_operator.until_stored import until_stored
 
@@ -58,6 +59,7 @@ class Answering:
         self._signer = signer
         self._store = store
         self._blobs = BlobFetcher(store, settings)
+        self._snapshots = SnapshotFetcher(engine, settings)
         self._attempts = settings.machine_attempts
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         self._slots = asyncio.Semaphore(settings.parallel_jobs)
@@ -112,7 +114,7 @@ class Answering:
             contents = await asyncio.to_thread(self._blobs.contents, blobs_of(operation))
             execution = await self._engine.perform(operation, contents, keeper_of(record.call))
         except NotFound as error:
-            return await self._miss(record, error)
+            return await self._miss(record, operation, error)
         except RequestError as error:
             return await self._fail(record, Event.REJECT, error)
         except InsufficientResources:
@@ -126,11 +128,19 @@ class Answering:
             raise
         return await self._apply(record, Event.FINISH, Change(execution=execution))
 
-    async def _miss(self, record: JobRecord, error: NotFound) -> JobRecord:
-        """A snapshot is not here. An earlier call of the service that is under way may be making it."""
+    async def _miss(self, record: JobRecord, operation: Operation, error: NotFound) -> JobRecord:
+        """A snapshot is not here. An earlier call of the service that is under way may be making it, or peers
+        have it."""
         if await asyncio.to_thread(self._store.has_earlier_unrun, record):
             self._store.apply(record, Event.INTERRUPT)
             raise InsufficientResources(f"{error.message}; earlier calls are awaited") from error
+        try:
+            fetched = await self._snapshots.bring(operation)
+        except asyncio.CancelledError:
+            self._store.apply(record, Event.INTERRUPT)
+            raise
+        if fetched:
+            return await self._apply(record, Event.INTERRUPT)
         return await self._fail(record, Event.REJECT, error)
 
     async def _pick_up(self, record: JobRecord) -> JobRecord:

@@ -7,7 +7,9 @@ from typing import Protocol
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.operation import Operation
+from faas_microvm.derived_manifest import DerivedManifest
 from faas_microvm.execution import Execution
+from faas_microvm.fetched_machine import ReadPiece
 
 
 class JobEngine(Protocol):
@@ -31,5 +33,16 @@ class JobEngine(Protocol):
 
         Raises NotFound for a snapshot that is not here, RequestError for what cannot be done, MachineFailure
         or InsufficientResources where another try may succeed, MissingPrerequisite where none can.
+        """
+        ...
+
+    async def missing(self, operation: Operation) -> tuple[Digest, ...]:
+        """The snapshots that a call works on, and cannot have here."""
+        ...
+
+    async def adopt(self, manifest: DerivedManifest, read: ReadPiece) -> None:
+        """Keep a machine that another operator has published, once it is put together and measured.
+
+        Raises InvalidRequest when it is not that machine, InsufficientResources, and what `read` raises.
         """
         ...

@@ -149,10 +149,19 @@ class Settings(_Sourced):
     """Unfinished ones of an account, likewise."""
 
     blob_peers: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = ()
-    """Origins of other operators' APIs, separated by commas, that are asked for a blob that is not here, and
-    for their receipts of a call on whose result operators differ."""
+    """Origins of other operators' APIs, separated by commas, that are asked for a blob or snapshot that is
+    not here, and for their receipts of a call on whose result operators differ."""
     blob_seconds: float = Field(10.0, ge=0)
     """How long to look for a blob before the job that names it is answered without."""
+    snapshot_fetch_bytes: int = Field(512 << 20, ge=0)
+    """The largest snapshot that is fetched from peers, as pages that differ from the base; 0 fetches none."""
+    snapshot_fetch_seconds: float = Field(120.0, gt=0)
+    """How long that may take before the call that names it is answered without."""
+    trace_bytes: int = Field(2 << 30, ge=0)
+    """Room on the disk for the machines that calls come by, second for second, so that whoever doubts a
+    result need not run all of it again; 0 keeps none."""
+    trace_seconds: float = Field(86_400.0, gt=0)
+    """How long such a machine is kept at the most."""
     blob_account_bytes: int = Field(256 << 20, ge=1)
     """What an account may have uploaded at once."""
     blob_days: float = Field(7.0, gt=0)

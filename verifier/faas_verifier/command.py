@@ -31,6 +31,7 @@ from faas_verifier.chain import read_call, registered, tangle_address
 from faas_verifier.evidence import PostedResult
 from faas_verifier.policy import RERUN, Policy, Requirement, parse_policy
 from faas_verifier.price import PriceQuestion, load_price_table, price_to_json, with_price
+from faas_verifier.provenance import provenance
 from faas_verifier.published_machine import MachineSource
 from faas_verifier.report import print_verdict
 from faas_verifier.rerun import OpenMachine, own_machine
@@ -108,7 +109,14 @@ async def _posted(
     async with Rpc(question.rpc_url) as rpc:
         found = await read_call(rpc, tangle, service_id, call_id)
         if question.blobs:
-            known = [replace(result, registered=await registered(rpc, result)) for result in found.results]
+            known = [
+                replace(
+                    result,
+                    registered=await registered(rpc, result),
+                    provenance=await provenance(rpc, result),
+                )
+                for result in found.results
+            ]
             found = replace(found, results=tuple(known))
     wanted = question.operator if question.receipt is None else None
     results = tuple(result for result in found.results if wanted in (None, result.operator))

@@ -5,8 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faas_blueprint.bundle import Bundle
+from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.result import Result, decode_result
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A machine that no call has left on which operators agree."""
+
+    measurement: Digest
+    registered: bool
+    """Whether the service manager knows it, with profile and toolchain of the receipt in question."""
+    left_by: int | None = None
+    """An earlier call of the service that has left it by too few operators' word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the machines that a call works on come from: see `provenance`."""
+
+    calls: tuple[int, ...]
+    """Earlier calls of the service that have left them, and on which its operators agree; in order."""
+    roots: tuple[Root, ...]
+    """Where that ends."""
+
+    def objection(self, own_base: Digest | None) -> str | None:
+        """Why someone with this base cannot rely on them, if so."""
+        for root in self.roots:
+            if root.registered or root.measurement == own_base:
+                continue
+            name = to_hex(root.measurement)
+            if root.left_by is not None:
+                return (
+                    f"snapshot {name} was left by call {root.left_by}, on which no two operators agree: "
+                    f"verify call {root.left_by} first"
+                )
+            return (
+                f"snapshot {name} is not registered with the service manager, and no earlier call of the "
+                "service has left it: its publisher may have made it up"
+            )
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +68,8 @@ class PostedResult:
     """Which of the blueprint's jobs was called."""
     registered: bool | None = None
     """Whether the service manager knows all that the result starts from; None when it was not asked."""
+    provenance: Provenance | None = None
+    """Where it starts from otherwise; None when it was not asked, or the chain cannot say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """Machines that this host lacks, fetched by hash from operators, measured, and held against the chain.
 
 A machine that we have not built ourselves is no better than who published it: a kernel that prints lies
-measures as well as any other. So one is used only where the service manager has registered all that the
-receipt starts from. Nothing is built from packages when machines can be fetched.
+measures as well as any other. So a whole machine is used only where the service manager has registered it,
+and one that jobs have left only where operators agree on those jobs' calls (`provenance`): whether that is so
+is for the caller to find. Nothing is built from packages when machines can be fetched.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from faas_blueprint.merkle import PAGE_SIZE
 from faas_blueprint.operation import Blob
 from faas_blueprint.receipt import Receipt
 from faas_verifier.blobs import DataFalsified, DataWithheld, Endpoints, ask
+from faas_verifier.evidence import Provenance
 
 if TYPE_CHECKING:
     from faas_microvm.derived_manifest import DerivedManifest
@@ -119,6 +121,16 @@ def _reader(endpoints: Endpoints, parts: int, progress: Note) -> ReadPiece:
     return read
 
 
+def _base_of(receipt: Receipt, provenance: Provenance | None) -> Digest:
+    """The one machine that all stand on. Raises FatalError when they stand on several."""
+    if provenance is None:
+        return receipt.snapshot
+    roots = {root.measurement for root in provenance.roots}
+    if len(roots) != 1:
+        raise FatalError(f"the call works on machines of {len(roots)} different bases")
+    return roots.pop()
+
+
 @dataclass(frozen=True, slots=True)
 class MachineSource:
     """This host's home, and the operators' APIs to fetch from what is not there."""
@@ -127,33 +139,56 @@ class MachineSource:
     endpoints: Endpoints
     progress: Note = lambda _: None
 
-    async def lacks(self, receipt: Receipt, language: Language | None) -> bool:
-        """Whether anything that a receipt starts from has to be fetched."""
-        compiled = receipt.toolchain != ZERO_DIGEST and language is not None
-        if compiled and self._known(str(language)) != receipt.toolchain:
+    async def lacks(self, receipt: Receipt, language: Language | None, starts: Sequence[Digest] = ()) -> bool:
+        """Whether anything that a receipt starts from was not made here; `starts` are all machines that its
+        call works on."""
+        if not self._has_toolchain(receipt, language):
             return True
-        return self._known("base") != receipt.snapshot and not await self._keeps(receipt.snapshot)
+        others = {receipt.snapshot, *starts} - {self._known("base")}
+        return not all([await self._keeps(other) for other in others])
+
+    def own_base(self, receipt: Receipt, language: Language | None) -> Digest | None:
+        """The base of this host, if its toolchain is that of the receipt too."""
+        return self._known("base") if self._has_toolchain(receipt, language) else None
+
+    def _has_toolchain(self, receipt: Receipt, language: Language | None) -> bool:
+        compiled = receipt.toolchain != ZERO_DIGEST and language is not None
+        return not compiled or self._known(str(language)) == receipt.toolchain
 
     @asynccontextmanager
-    async def open(self, receipt: Receipt, language: Language | None) -> AsyncIterator[Engine]:
-        """An engine on the receipt's own machines. Raises DataWithheld, DataFalsified, FatalError where this
-        host cannot run them, MissingPrerequisite."""
+    async def open(
+        self,
+        receipt: Receipt,
+        language: Language | None,
+        starts: Sequence[Digest] = (),
+        provenance: Provenance | None = None,
+    ) -> AsyncIterator[Engine]:
+        """An engine on the receipt's own machines, those that jobs have left being in its store.
+
+        Without a provenance the receipt's snapshot is the base. Raises DataWithheld, DataFalsified,
+        FatalError where this host cannot run them, MissingPrerequisite, InsufficientResources.
+        """
         from faas_microvm.base import open_base_snapshot
         from faas_microvm.engine import Engine
 
         async with AsyncExitStack() as stack:
-            if self._known("base") == receipt.snapshot:
+            measurement = _base_of(receipt, provenance)
+            if self._known("base") == measurement:
                 base = await open_base_snapshot(self.home, self.progress)
             else:
-                base = await self._machine(receipt.snapshot)
+                base = await self._machine(measurement)
             stack.callback(base.close)
             toolchains = {}
-            if receipt.toolchain != ZERO_DIGEST and language is not None:
+            if language is not None and not self._has_toolchain(receipt, language):
                 toolchains[language] = await self._machine(receipt.toolchain)
                 stack.callback(toolchains[language].close)
             engine = await Engine.open(self.home, self.progress, base=base, toolchains=toolchains)
             stack.pop_all()  # they are the engine's now
         try:
+            for start in starts:
+                if not await engine.has(start):
+                    machine = await fetch_derived_machine(self.endpoints, start, base, progress=self.progress)
+                    await engine.library.keep(machine, base, "fetched")
             yield engine
         finally:
             await engine.close()
@@ -216,14 +251,14 @@ class MachineSource:
             return None
 
     async def _keeps(self, measurement: Digest) -> bool:
-        """Whether a job has left this machine here, on a base of our own."""
+        """Whether jobs have left this machine here, from a base of our own."""
         from faas_microvm.engine import open_store
 
         if self._known("base") is None:
             return False
         store = await open_store(self.home)
         try:
-            return bool(await store.get(measurement))
+            return await store.is_made_here(measurement)
         except NotFound:
             return False
         finally:

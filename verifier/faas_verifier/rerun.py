@@ -11,13 +11,14 @@ nobody gives, leaves it unchecked. Verifying the call that made a snapshot makes
 A compiled program's toolchain is like the snapshot: another one than ours we cannot check. One that
 is named where nothing is compiled, or not named where something is, is refuted.
 
-Where operators' APIs are named, a machine that is not ours is fetched from them (`published_machine`), if all
-of it is registered on-chain. Data that is not to be had has its own ends: withheld, falsified.
+Where operators' APIs are named, a machine that was not made here is fetched from them (`published_machine`),
+if all of it is registered on-chain, or was left by calls that operators agree on (`provenance`). The finding
+says which of these a verdict rests on. Data that is not to be had has its own ends: withheld, falsified.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -43,14 +44,16 @@ from faas_blueprint.outcome import Status as OutcomeStatus
 from faas_microvm.execution import Execution
 from faas_verifier.blobs import BlobSource, DataFalsified, DataWithheld, blob_source
 from faas_verifier.checks import Judgement, compared, passed, skipped, unchecked
+from faas_verifier.evidence import Provenance
 from faas_verifier.output_files import Pair, digest_pairs, first_difference
+from faas_verifier.provenance import starts_of
 from faas_verifier.published_machine import MachineSource
 from faas_verifier.traces import first_milestone, trace_pairs
 from faas_verifier.verdict import Finding, Status
 
 
 class Machine(Protocol):
-    """Something of our own that runs jobs; `faas_microvm.engine.Engine` is one."""
+    """Something that runs jobs for us; `faas_microvm.engine.Engine` is one."""
 
     @property
     def profile_id(self) -> Digest:
@@ -63,7 +66,11 @@ class Machine(Protocol):
         ...
 
     async def has(self, snapshot: Digest) -> bool:
-        """Whether jobs can be run on a snapshot: the base, or one that was kept here."""
+        """Whether jobs can be run on a snapshot: the base, or one of the store."""
+        ...
+
+    async def made_here(self, snapshot: Digest) -> bool:
+        """Whether a snapshot is the base, or was left by our own runs from there on."""
         ...
 
     async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
@@ -106,9 +113,11 @@ async def rerun(
     blobs: BlobSource = NO_BLOBS,
     source: MachineSource | None = None,
     registered: bool | None = None,
+    provenance: Provenance | None = None,
 ) -> tuple[Finding, Finding]:
     """Checks 7 and 8. `job_index` is the called job's where a chain was asked; `registered` says whether the
-    service manager knows all that the receipt starts from, None when nobody was asked."""
+    service manager knows all that the receipt starts from, None when nobody was asked; `provenance` where
+    that comes from, where the chain could say."""
     try:
         operation = _operation(bundle, job_index)
     except InvalidRequest as error:
@@ -126,24 +135,46 @@ async def rerun(
     except BlobUnavailable as error:
         return _findings(judgement, _not_to_be_had(error))
     try:
-        opening = open_machine
-        if source is not None and await source.lacks(bundle.receipt, _language(operation)):
-            if not registered:
-                return _findings(unchecked(_UNREGISTERED[registered]), skipped("needs the snapshot"))
-            opening = partial(source.open, bundle.receipt, _language(operation))
+        opening, fetched = open_machine, False
+        language, starts = _language(operation), starts_of(bundle.receipt, operation)
+        if source is not None and await source.lacks(bundle.receipt, language, starts):
+            objection = _objection(starts, registered, provenance, source.own_base(bundle.receipt, language))
+            if objection is not None:
+                return _findings(unchecked(objection), skipped("needs the snapshot"))
+            opening, fetched = partial(source.open, bundle.receipt, language, starts, provenance), True
         async with opening() as machine:
-            judgement = await snapshot(bundle, machine, operation)
+            judgement = await snapshot(bundle, machine, operation, job_index, fetched=fetched)
             if judgement.status is not Status.PASSED:
                 return _findings(judgement, skipped("needs the snapshot"))
-            if opening is not open_machine:
-                judgement = passed(
-                    f"{to_hex(machine.measurement)}, fetched, measured, and registered on-chain"
-                )
+            if fetched:
+                judgement = passed(_relied_on(bundle.receipt.snapshot, provenance))
             return _findings(judgement, await _compare_run(bundle, operation, contents, machine))
     except BlobUnavailable as error:
         return _findings(_not_to_be_had(error), skipped("needs the snapshot"))
     except FaaSError as error:
         return _findings(unchecked(error.message), skipped("needs the snapshot"))
+
+
+def _objection(
+    starts: Sequence[Digest],
+    registered: bool | None,
+    provenance: Provenance | None,
+    own_base: Digest | None,
+) -> str | None:
+    """Why machines that were not made here are not to be run, if so."""
+    if provenance is not None:
+        return provenance.objection(own_base)
+    return None if registered and len(starts) == 1 else _UNREGISTERED[registered or None]
+
+
+def _relied_on(start: Digest, provenance: Provenance | None) -> str:
+    if provenance is None or not provenance.calls:
+        return f"{to_hex(start)}, fetched, measured, and registered on-chain"
+    calls = ", ".join(map(str, provenance.calls))
+    return (
+        f"{to_hex(start)}, fetched and measured; it rests on the agreement of the service's operators about "
+        f"call {calls}, which was not run again here"
+    )
 
 
 _UNREGISTERED = {
@@ -179,19 +210,29 @@ def _named_start(bundle: Bundle, operation: Operation) -> Judgement:
     return compared(f"snapshot {claimed}", ("snapshot", claimed, claimed if start is None else to_hex(start)))
 
 
-async def snapshot(bundle: Bundle, machine: Machine, operation: Operation) -> Judgement:
-    """7. Profile and snapshots are our own, and the call's."""
+async def snapshot(
+    bundle: Bundle,
+    machine: Machine,
+    operation: Operation,
+    job_index: int | None = None,
+    *,
+    fetched: bool = False,
+) -> Judgement:
+    """7. Profile and snapshots are our own, and the call's. With `fetched` those in the store of the machine
+    may be other people's: then it was found before that they can be relied on."""
     receipt = bundle.receipt
+    is_there = machine.has if fetched else machine.made_here
     if receipt.profile_id != machine.profile_id:
         theirs, ours = to_hex(receipt.profile_id), to_hex(machine.profile_id)
         return unchecked(f"the receipt's machine profile is {theirs}, the one here is {ours}")
     for other in snapshots_of(operation)[1:]:
-        if other is not None and not await machine.has(other):
+        if other is not None and not await is_there(other):
             return unchecked(f"there is no snapshot {to_hex(other)} here; {_MADE_BY_A_CALL}")
     if receipt.snapshot == machine.measurement:
         return passed(f"snapshot {to_hex(receipt.snapshot)}, our own")
-    on_base = kind_of(operation) is not JobKind.EXECUTE and snapshots_of(operation)[0] is None
-    if not on_base and await machine.has(receipt.snapshot):
+    on_chain = job_index is not None or kind_of(operation) is not JobKind.EXECUTE
+    on_base = on_chain and snapshots_of(operation)[0] is None
+    if not on_base and await is_there(receipt.snapshot):
         return passed(f"snapshot {to_hex(receipt.snapshot)}, kept here and measured anew")
     theirs, ours = to_hex(receipt.snapshot), to_hex(machine.measurement)
     return unchecked(f"the receipt's snapshot is {theirs}, the one here is {ours}; {_MADE_BY_A_CALL}")

@@ -40,6 +40,7 @@ async def verify(
         blobs=blobs,
         source=source,
         registered=None if posted is None else posted.registered,
+        provenance=None if posted is None else posted.provenance,
     )
     return Verdict(findings + last, evidence)
 

@@ -7,6 +7,7 @@ its account. The pieces of the machines that jobs run on are blobs too, and each
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,7 +19,9 @@ from faas_api.platform.times import timestamp
 from faas_blueprint.digests import Digest, digest_from_hex, sha256, to_hex
 from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.job import MAX_INPUT_BYTES
+from faas_microvm.engine import Engine
 from faas_microvm.published import PublishedMachines
+from faas_microvm.published_snapshots import PublishedSnapshots
 from faas_operator.account_record import Scope
 from faas_operator.settings import Settings
 from faas_operator.store import Store
@@ -49,10 +52,11 @@ class UploadedBlob(BaseModel):
     expires_at: str = Field(description="When it is gone, unless a job on-chain has named it by then")
 
 
-def router(store: Store, settings: Settings, access: Access) -> APIRouter:
-    """The routes over one store, and over the machines of the settings' home."""
+def router(store: Store, engine: Engine, settings: Settings, access: Access) -> APIRouter:
+    """The routes over one store, over the machines of the settings' home and those that calls have left."""
     routes = APIRouter(tags=["chain"])
     machines = PublishedMachines(settings.home)
+    derived = PublishedSnapshots(settings.home, engine)
     uploader = access.account_to(Scope.EXECUTE)
 
     @routes.get(
@@ -64,7 +68,7 @@ def router(store: Store, settings: Settings, access: Access) -> APIRouter:
     async def get_blob(sha256: Sha256) -> Response:
         """Bytes that a job or result on-chain names by their hash: a part of the inputs, a stream, an output
         file, or the manifest of all files; or a piece of a machine. Open to everyone who knows the hash."""
-        content = await asyncio.to_thread(_read, store, machines, _digest(sha256))
+        content = await asyncio.to_thread(_read, store, machines, derived, _digest(sha256))
         return Response(content, media_type="application/octet-stream", headers=_HEADERS)
 
     @routes.get(
@@ -74,9 +78,14 @@ def router(store: Store, settings: Settings, access: Access) -> APIRouter:
         dependencies=[Depends(access.anyone)],
     )
     async def get_machine(measurement: Measurement) -> Response:
-        """The pieces of a machine that jobs run on, by its measurement: snapshot and, where it is in use
-        here, the image that was booted. Each piece is a blob. Open to everyone."""
-        content = await asyncio.to_thread(machines.manifest, _digest(measurement, "measurement"))
+        """The pieces of a machine, by its measurement: of one that jobs run on, with the image that was
+        booted where it is in use here; or of one that a call on-chain has left or, for a while, come by, as
+        what differs from such a machine. Each piece is a blob. Open to everyone."""
+        digest = _digest(measurement, "measurement")
+        try:
+            content = await asyncio.to_thread(machines.manifest, digest)
+        except NotFound:
+            content = await derived.manifest(digest)
         return Response(content, media_type="application/json", headers=_HEADERS)
 
     @routes.put("/blobs/{sha256}", openapi_extra={"requestBody": _BODY})
@@ -104,11 +113,11 @@ def _require_content(digest: Digest, content: bytes) -> None:
         )
 
 
-def _read(store: Store, machines: PublishedMachines, digest: Digest) -> bytes:
-    try:
-        return store.blobs.read(digest)
-    except NotFound:
-        return machines.piece(digest)
+def _read(store: Store, machines: PublishedMachines, derived: PublishedSnapshots, digest: Digest) -> bytes:
+    for read in (store.blobs.read, machines.piece):
+        with contextlib.suppress(NotFound):
+            return read(digest)
+    return derived.piece(digest)
 
 
 def _digest(text: str, field: str = "sha256") -> Digest:

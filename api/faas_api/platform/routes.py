@@ -42,7 +42,7 @@ def router(
     routes.include_router(stream_routes.router(executions, access))
     routes.include_router(execute_routes.router(executions, access, payments))
     routes.include_router(execution_routes.router(executions, access))
-    routes.include_router(blob_routes.router(executions.store, settings, access))
+    routes.include_router(blob_routes.router(executions.store, executions.engine, settings, access))
     routes.include_router(call_routes.router(executions.store, settings, access))
     routes.include_router(snapshot_routes.router(snapshots, access))
     routes.include_router(branch_routes.router(branches, executions, access))
