@@ -145,7 +145,12 @@ def signing_digest(receipt: Receipt) -> Digest:
 
 
 def recover_signer(receipt: Receipt, signature: bytes) -> Address:
-    """Who signed: r ‖ s ‖ v, v being 27 or 28, s in the lower half. Raises InvalidRequest."""
+    """Who signed a receipt; see `recover_address`."""
+    return recover_address(signing_digest(receipt), signature)
+
+
+def recover_address(digest: Digest, signature: bytes) -> Address:
+    """Who signed 32 bytes: r ‖ s ‖ v, v being 27 or 28, s in the lower half. Raises InvalidRequest."""
     if len(signature) != 65 or signature[64] not in (27, 28):
         raise InvalidRequest("a signature has 65 bytes and ends in 27 or 28")
     if int.from_bytes(signature[32:64], "big") > SECP256K1_ORDER // 2:
@@ -153,7 +158,7 @@ def recover_signer(receipt: Receipt, signature: bytes) -> Address:
     keys = KeyAPI()
     try:
         parsed = keys.Signature(signature[:64] + bytes([signature[64] - 27]))
-        public_key = parsed.recover_public_key_from_msg_hash(signing_digest(receipt))
+        public_key = parsed.recover_public_key_from_msg_hash(digest)
     except (BadSignature, ValidationError) as error:
         raise InvalidRequest(f"the signature is not valid: {error}") from error
     return address(public_key.to_address())

@@ -11,10 +11,12 @@ import typer
 from rich.console import Console
 
 from faas_blueprint.errors import FaaSError
+from faas_cli.proposing import Proposal, propose_all
 from faas_verifier.blobs import Endpoints
 from faas_verifier.chain import tangle_address
 from faas_verifier.dispute_command import DisputeQuestion, ask_dispute, check_file, print_answer
 from faas_verifier.dispute_report import check_to_json, print_check
+from faas_verifier.report import plain
 
 
 def dispute(
@@ -60,6 +62,22 @@ def dispute(
         Path | None,
         typer.Option("--check", metavar="FILE", help="Check an evidence bundle again, offline."),
     ] = None,
+    propose: Annotated[
+        bool,
+        typer.Option(
+            "--propose",
+            help="Prove what is refuted to the service manager, which proposes the slash, if enough "
+            "operators have signed the same report.",
+        ),
+    ] = False,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key",
+            envvar="FAAS_PRIVATE_KEY",
+            help="Private key that pays for --propose. Better given by FAAS_PRIVATE_KEY.",
+        ),
+    ] = None,
     home: Annotated[
         Path | None, typer.Option("--home", help="Where image and snapshot are; default: FAAS_HOME.")
     ] = None,
@@ -77,12 +95,22 @@ def dispute(
     if check is not None:
         _check(check, endpoints, home, console, as_json)
     question = _question(rpc, service, call, service_option, call_option, tangle, endpoints, home)
+    if propose and key is None:
+        raise typer.BadParameter("--propose sends a transaction: give --key, or set FAAS_PRIVATE_KEY")
     with console.status("reading the answers") as status:
         answer = asyncio.run(ask_dispute(question, output, status.update))
+        proposals: list[Proposal] = []
+        if propose and key is not None and answer.dispute is not None:
+            status.update("asking for witnesses")
+            proposals = asyncio.run(propose_all(answer.dispute, question.rpc_url, endpoints, key))
     if as_json:
-        print(json.dumps(answer.report))
+        proposed = {"proposals": [proposal.to_json() for proposal in proposals]} if propose else {}
+        print(json.dumps({**answer.report, **proposed}))
     else:
         print_answer(answer, console)
+        for proposal in proposals:
+            word = "[green]proposed[/]" if proposal.proposed else "[yellow]not proposed[/]"
+            console.print(f"slash of {proposal.operator}: {word}: {plain(proposal.reason)}", soft_wrap=True)
     raise typer.Exit(answer.conclusion.exit_code)
 
 

@@ -27,6 +27,7 @@ from faas_blueprint.tangle.service_manager import Assurance
 from faas_cli.operators_of_demo import OperatorOfDemo
 from faas_cli.running import in_background, running_node
 from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.published_snapshots import publish
 from faas_microvm.tracing import run_on, run_to_milestone
 from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionSender
@@ -64,6 +65,7 @@ class TamperedEngineDouble:
         self.page = next(i for i, page in reached.end.overlay.items() if page.startswith(WRITTEN))
         changed = reached.end.with_bytes(self.page * PAGE_SIZE + 4, b"was")
         await engine.library.keep(changed, engine.library.base, "checkpoint")
+        await publish(engine.library.store, changed.measurement)
         trace = (*reached.trace[:1], changed.measurement)
         lied = await run_on(engine, changed, engine.library.base, trace, job)
         return replace(true, outcome=lied.outcome)
@@ -111,15 +113,20 @@ async def contested(faas_home: Path, tmp_path_factory) -> AsyncIterator[Conteste
     folder = tmp_path_factory.mktemp("operators")
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        settings = EngineSettings(store=str(folder / "store"))
-        engine = await enter(await Engine.open(faas_home, settings=settings))
+        home = folder / "home"
+        home.mkdir()
+        for path in faas_home.iterdir():
+            if path.name not in ("milestones", "published", "store"):
+                (home / path.name).symlink_to(path)
+        settings = EngineSettings(store=str(folder / "store"), trace_bytes=1 << 30)
+        engine = await enter(await Engine.open(home, settings=settings))
         deployment = await enter(Devnet(faas_home))
         rpc = await enter(Rpc(deployment.rpc_url))
         shares = await share_service(rpc, deployment, 3, Assurance(agreeing=2, answers=3), folder)
         double = TamperedEngineDouble(engine)
         operators, apis = [], []
         for number, share in enumerate(shares):
-            own = {"service_id": share.service_id, "billing": False, "x402_token": None}
+            own = {"service_id": share.service_id, "billing": False, "x402_token": None, "home": home}
             node = await enter(running_node(share, engine, **own))
             executions = await enter(node.executions())
             app = create_app(executions, node.settings, Secrets.with_api_keys())
@@ -177,6 +184,12 @@ async def test_the_operator_whose_run_left_the_others_is_refuted(contested, tmp_
     assert (refutation["operator"], refutation["milestone"]) == (contested.liar, 1)
     assert refutation["report"]["established"] == report["final"]
     assert 1_000_000_000 <= refutation["virtual_ns"] < 1_100_000_000
+    assert refutation["start_from"] == "fetched by its hash and measured"
+    difference = refutation["difference"]
+    assert (difference["registers"], difference["pages"]) == ({}, [contested.page])
+    assert difference["files"] == ["note.txt"]
+    first = {"page": contested.page, "offset": 4, "own": ord("i"), "claimed": ord("w"), "file": "note.txt"}
+    assert difference["first"] == [first]
 
     code, checked = await contested.faas("dispute", "--check", str(path), home=tmp_path / "another")
     assert (code, checked["verdict"]) == (0, "holds"), checked["reason"]

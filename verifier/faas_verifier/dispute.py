@@ -82,7 +82,7 @@ async def judge_sides(sides: Sequence[Side], run: TracedRun, final: Digest | Non
         for left, right in combinations(sides, 2)
         if contradict(left.bundle.receipt, right.bundle.receipt)
     ]
-    return tuple(_judged(side, pairs, final, run.start.measurement) for side in sides)
+    return tuple(_judged(side, pairs, final) for side in sides)
 
 
 def claimed_point(side: Side, leg: LegRun, is_whole: bool) -> Point:
@@ -133,7 +133,7 @@ def _any_withheld(sides: Sequence[Side]) -> bool:
     return any(side.trace is None for side in sides)
 
 
-def _judged(side: Side, pairs: Sequence[Bisected], final: Digest | None, start: Digest) -> Judged:
+def _judged(side: Side, pairs: Sequence[Bisected], final: Digest | None) -> Judged:
     own = [pair for pair in pairs if side in (pair.left, pair.right)]
     if side.failed:
         return Judged(
@@ -147,7 +147,7 @@ def _judged(side: Side, pairs: Sequence[Bisected], final: Digest | None, start: 
             return Judged(side, Standing.OPEN, "our own run came out in two ways, and neither is a side's")
         return Judged(side, Standing.RIGHT, "it ends the decisive leg as our own run does")
     decisive = min(against, key=lambda pair: _rank(pair.other(side), pair, final))
-    report = _report(side, decisive, start)
+    report = _report(side, decisive)
     return Judged(side, Standing.REFUTED, _reason(side, decisive), decisive, report)
 
 
@@ -164,7 +164,7 @@ def _reason(side: Side, pair: Bisected) -> str:
     return f"the leg after milestone {pair.leg.milestone} ends elsewhere"
 
 
-def _report(side: Side, pair: Bisected, start: Digest) -> Report:
+def _report(side: Side, pair: Bisected) -> Report:
     """Without an established answer, its digest is zero, where the other side is refuted too."""
     assert pair.leg is not None
     leg, other = pair.leg, pair.other(side)
@@ -174,7 +174,7 @@ def _report(side: Side, pair: Bisected, start: Digest) -> Report:
         established=ZERO_DIGEST if pair.is_refuted(other) else other.agreement,
         refuted=side.agreement,
         milestone=leg.milestone,
-        start=leg.prefix[-1] if leg.prefix else start,
+        start=leg.prefix[-1] if leg.prefix else side.bundle.receipt.snapshot,
         right=leg.point,
         wrong=claimed_point(side, leg, pair.is_whole),
     )

@@ -16,11 +16,11 @@ from faas_blueprint.operation import Run
 from faas_blueprint.operation_payload import decode_operation
 from faas_blueprint.receipt import Address
 from faas_microvm.home import default_home
-from faas_verifier.blobs import DataFalsified, DataWithheld, Endpoints
+from faas_verifier.blobs import Endpoints
 from faas_verifier.checks import Judgement
 from faas_verifier.dispute_check import Checked, check_evidence, concluded, look_at, unreadable_evidence
 from faas_verifier.dispute_report import (
-    conclusion_of,
+    dispute_conclusion,
     dispute_to_json,
     print_dispute,
     unjudged_to_json,
@@ -36,7 +36,7 @@ from faas_verifier.legs import Note
 from faas_verifier.published_machine import MachineSource
 from faas_verifier.report import plain
 from faas_verifier.traced_runs import OpenEngine, own_engine
-from faas_verifier.verdict import Conclusion, Status
+from faas_verifier.verdict import Conclusion, Status, conclusion_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +73,11 @@ async def ask_dispute(question: DisputeQuestion, output: Path | None, progress: 
         found = await dispute_call(contested, question.endpoints, question.home, progress)
         files = _write(found, output)
     except FaaSError as error:
-        conclusion = _conclusion(error)
+        conclusion = conclusion_of(error)
         return Answer(
             conclusion, unjudged_to_json(contested, conclusion, error.message), reason=error.message
         )
-    return Answer(conclusion_of(found), dispute_to_json(found, files), found)
+    return Answer(dispute_conclusion(found), dispute_to_json(found, files), found)
 
 
 def print_answer(answer: Answer, console: Console) -> None:
@@ -107,7 +107,7 @@ async def check_file(path: Path, endpoints: Endpoints, home: Path | None, progre
             return await check_evidence(evidence, engine, progress)
     except FaaSError as error:
         status = {Conclusion.WITHHELD: Status.WITHHELD, Conclusion.FALSIFIED: Status.FALSIFIED}
-        said = status.get(_conclusion(error), Status.UNCHECKED)
+        said = status.get(conclusion_of(error), Status.UNCHECKED)
         return concluded(evidence, [*judgements, Judgement(said, error.message)])
 
 
@@ -130,12 +130,6 @@ def _compiled_language(evidence: EvidenceBundle) -> Language | None:
     operation = decode_operation(evidence.refuted.job)
     language = operation.program.job.language if isinstance(operation, Run) else None
     return language if language in COMPILED_LANGUAGES else None
-
-
-def _conclusion(error: FaaSError) -> Conclusion:
-    if isinstance(error, DataFalsified):
-        return Conclusion.FALSIFIED
-    return Conclusion.WITHHELD if isinstance(error, DataWithheld) else Conclusion.UNCHECKED
 
 
 def _write(found: Dispute, output: Path | None) -> list[Path]:

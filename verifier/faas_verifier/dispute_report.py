@@ -34,7 +34,7 @@ _MARKS = {Standing.RIGHT: "[green]✓[/]", Standing.REFUTED: "[red]✗[/]", Stan
 _LISTED_PAGES = 16
 
 
-def conclusion_of(dispute: Dispute) -> Conclusion:
+def dispute_conclusion(dispute: Dispute) -> Conclusion:
     """Refuted where a side is; unchecked where sides contradict each other and none was judged wrong;
     verified, which is *agreed*, where none do."""
     if dispute.refutations:
@@ -50,7 +50,7 @@ def word_of(conclusion: Conclusion) -> str:
 def dispute_to_json(dispute: Dispute, files: Sequence[Path]) -> dict[str, object]:
     """The object that `--json` prints; `files` are the evidence bundles, one for each refutation."""
     return {
-        "verdict": word_of(conclusion_of(dispute)),
+        "verdict": word_of(dispute_conclusion(dispute)),
         **_call_to_json(dispute.contested),
         "sides": [_judged_to_json(judged) for judged in dispute.judged],
         "refutations": [
@@ -207,7 +207,7 @@ def _print_difference(difference: MachineDifference, console: Console) -> None:
 
 
 def _print_end(dispute: Dispute, console: Console) -> None:
-    conclusion = conclusion_of(dispute)
+    conclusion = dispute_conclusion(dispute)
     if conclusion is Conclusion.REFUTED:
         who = ", ".join(refutation.report.operator for refutation in dispute.refutations)
         console.print(f"[bold red]REFUTED[/]: {who}", soft_wrap=True)

@@ -19,16 +19,16 @@ from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.tangle import protocol, service_manager
 from faas_blueprint.tangle.service_manager import Standing as CallStanding
 from faas_verifier.blobs import Endpoints
-from faas_verifier.chain import manager_of, read_call, registered
+from faas_verifier.chain import manager_of, read_call
 from faas_verifier.dispute import Judged, Standing, judge_sides
 from faas_verifier.evidence import PostedResult
 from faas_verifier.evidence_bundle import EvidenceBundle
-from faas_verifier.legs import Note, own_machines, parent_machine
+from faas_verifier.legs import Note
 from faas_verifier.machine_difference import MachineDifference, compare_machines
 from faas_verifier.packed_machine import pack_machine
 from faas_verifier.rpc import Refused, Rpc
 from faas_verifier.sides import Side, Sides, gather_sides
-from faas_verifier.traced_runs import OpenedRun, open_run
+from faas_verifier.traced_runs import OpenedRun, open_run, with_origin
 
 if TYPE_CHECKING:
     pass
@@ -86,7 +86,7 @@ async def read_contested(
             raise NotFound(f"call {call_id} of service {service_id} has no result yet")
         first = found.results[0]
         if endpoints.addresses:
-            first = replace(first, registered=await registered(rpc, first))
+            first = await with_origin(rpc, first)
         operators = await rpc.read(tangle, protocol.service_operators(service_id))
         manager, final = await _final(rpc, found.call)
     sides = await gather_sides(found.call, found.results, endpoints, frozenset(operators))
@@ -126,7 +126,6 @@ async def _refutation(judged: Judged, bundle: Bundle, opened: OpenedRun) -> Refu
     other = pair.other(side)
     established = None if pair.is_refuted(other) else other.bundle
     base, receipt = run.engine.library.base, bundle.receipt
-    origin = await parent_machine(own_machines(run.engine), receipt.snapshot)
     claimed = await run.find(report.wrong.root)
     difference = None
     if claimed is not None:
@@ -137,7 +136,7 @@ async def _refutation(judged: Judged, bundle: Bundle, opened: OpenedRun) -> Refu
         report,
         bundle,
         established,
-        origin=None if receipt.snapshot == base.measurement else pack_machine(origin),
+        origin=None if receipt.snapshot == base.measurement else pack_machine(opened.parent),
         start=pack_machine(pair.leg.machine) if report.milestone else None,
         claimed=None if claimed is None else pack_machine(claimed.snapshot),
         inputs=opened.inputs,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from faas_blueprint.bisection import Point
@@ -19,13 +19,13 @@ from faas_blueprint.merkle import HASH_SIZE
 from faas_blueprint.operation import JobKind
 from faas_blueprint.receipt import Address
 from faas_blueprint.result import decode_result
-from faas_verifier.blobs import DataFalsified, DataWithheld, Endpoints
-from faas_verifier.chain import read_call, registered
+from faas_verifier.blobs import Endpoints
+from faas_verifier.chain import read_call
 from faas_verifier.evidence import PostedResult
 from faas_verifier.rpc import Rpc
 from faas_verifier.sides import MOST_TRACE_BYTES, Side, gather_sides
-from faas_verifier.traced_runs import OpenedRun, OpenEngine, open_run
-from faas_verifier.verdict import Conclusion
+from faas_verifier.traced_runs import OpenedRun, OpenEngine, open_run, with_origin
+from faas_verifier.verdict import Conclusion, conclusion_of
 
 _RUNS = (
     JobKind.EXECUTE,
@@ -112,7 +112,7 @@ class IntervalAuditor:
             posted = leg.posted
             if self.endpoints.addresses:
                 async with Rpc(self.rpc_url) as rpc:
-                    posted = replace(posted, registered=await registered(rpc, posted))
+                    posted = await with_origin(rpc, posted)
             sides = await gather_sides(call, [posted], self.endpoints, frozenset())
             if not sides.sides:
                 return AuditedLeg(leg, Conclusion.REFUTED, sides.rejected[0][1])
@@ -125,7 +125,7 @@ class IntervalAuditor:
             ) as opened:
                 return await _run(leg, side, opened)
         except FaaSError as error:
-            return AuditedLeg(leg, _conclusion(error), error.message)
+            return AuditedLeg(leg, conclusion_of(error), error.message)
 
 
 async def _run(leg: AnsweredLeg, side: Side, opened: OpenedRun) -> AuditedLeg:
@@ -163,12 +163,6 @@ def _without_trace(leg: AnsweredLeg, asked: bool) -> AuditedLeg:
     return AuditedLeg(
         leg, Conclusion.UNCHECKED, "its trace is not on-chain: name operators' APIs with --blobs"
     )
-
-
-def _conclusion(error: FaaSError) -> Conclusion:
-    if isinstance(error, DataFalsified):
-        return Conclusion.FALSIFIED
-    return Conclusion.WITHHELD if isinstance(error, DataWithheld) else Conclusion.UNCHECKED
 
 
 def _point_to_json(point: Point | None) -> dict[str, str | None] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from faas_blueprint.bisection import Point
-from faas_blueprint.digests import Digest, to_hex
+from faas_blueprint.digests import Digest
 from faas_blueprint.errors import BlobUnavailable, FatalError, InvalidRequest, NotFound
 from faas_blueprint.job import Job, Language, make_job
 from faas_blueprint.operation import ForkRecord, Operation, RestoreSnapshot, Run
@@ -149,17 +149,6 @@ def found_machines(engine: Engine, endpoints: Endpoints, progress: Note) -> Find
         return FoundMachine(fetched, "fetched by its hash and measured")
 
     return find
-
-
-async def parent_machine(find: FindMachine, measurement: Digest) -> Snapshot:
-    """What a receipt starts from. Raises NotFound."""
-    found = await find(measurement)
-    if found is None:
-        raise NotFound(
-            f"the receipt's snapshot {to_hex(measurement)} is not here; if a job left it that was kept, "
-            "verify that job's receipt first"
-        )
-    return found.snapshot
 
 
 def _forked(parent: Snapshot, fork: ForkRecord | None) -> Snapshot:

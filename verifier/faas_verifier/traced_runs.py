@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import InvalidRequest, NotFound
-from faas_blueprint.job import COMPILED_LANGUAGES, Job
-from faas_blueprint.operation import Run, blobs_of
+from faas_blueprint.job import COMPILED_LANGUAGES, Job, Language
+from faas_blueprint.operation import Operation, Run, blobs_of
 from faas_blueprint.operation_payload import operation_of_call
 from faas_blueprint.receipt import Receipt
 from faas_microvm.home import default_home
 from faas_verifier.blobs import Endpoints, blob_source
+from faas_verifier.chain import registered
 from faas_verifier.evidence import PostedResult
-from faas_verifier.legs import Note, TracedRun, found_machines, job_and_start, own_machines, parent_machine
+from faas_verifier.legs import Note, TracedRun, found_machines, job_and_start
+from faas_verifier.provenance import provenance, starts_of
 from faas_verifier.published_machine import MachineSource
+from faas_verifier.rerun import objection_to_fetching
+from faas_verifier.rpc import Rpc
 
 if TYPE_CHECKING:
     from faas_microvm.engine import Engine
+    from faas_microvm.snapshot import Snapshot
 
 OpenEngine = Callable[[], AbstractAsyncContextManager["Engine"]]
 
@@ -31,6 +37,8 @@ class OpenedRun:
     """A run, and what its job names by hash."""
 
     run: TracedRun
+    parent: Snapshot
+    """The receipt's snapshot."""
     inputs: Mapping[Digest, bytes]
 
 
@@ -52,18 +60,28 @@ async def open_run(
     operation = operation_of_call(posted.job_index, posted.inputs)
     read = blob_source(endpoints.addresses)
     inputs = {blob.sha256: await read(blob) for blob in blobs_of(operation)}
-    language = operation.program.job.language if isinstance(operation, Run) else None
-    source = MachineSource(home or default_home(), endpoints, progress)
-    opening = open_own or (lambda: own_engine(home, progress))
-    if endpoints.addresses and posted.registered and await source.lacks(receipt, language):
-        opening = lambda: source.open(receipt, language)  # noqa: E731
+    opening, fetched = open_own or (lambda: own_engine(home, progress)), False
+    if endpoints.addresses:
+        source = MachineSource(home or default_home(), endpoints, progress)
+        language, starts = _compiled(operation), starts_of(receipt, operation)
+        if await source.lacks(receipt, language, starts):
+            own_base = source.own_base(receipt, language)
+            objection = objection_to_fetching(starts, posted.registered, posted.provenance, own_base)
+            if objection is not None:
+                raise NotFound(objection)
+            opening = partial(source.open, receipt, language, starts, posted.provenance)
+            fetched = True
     async with opening() as engine:
-        parent = await parent_machine(own_machines(engine), receipt.snapshot)
+        parent = await _parent(engine, receipt.snapshot, fetched)
         job, start = job_and_start(operation, inputs, parent)
         await _require_machine(engine, job, receipt)
-        yield OpenedRun(
-            TracedRun(engine, job, start, found_machines(engine, endpoints, progress), progress), inputs
-        )
+        find = found_machines(engine, endpoints, progress)
+        yield OpenedRun(TracedRun(engine, job, start, find, progress), parent, inputs)
+
+
+async def with_origin(rpc: Rpc, posted: PostedResult) -> PostedResult:
+    """A result with what the chain says of where its machines come from, for who fetches them."""
+    return replace(posted, registered=await registered(rpc, posted), provenance=await provenance(rpc, posted))
 
 
 @asynccontextmanager
@@ -73,6 +91,21 @@ async def own_engine(home: Path | None, progress: Note) -> AsyncIterator[Engine]
 
     async with await Engine.open(home, progress) as engine:
         yield engine
+
+
+async def _parent(engine: Engine, measurement: Digest, fetched: bool) -> Snapshot:
+    """What a receipt starts from: made here, unless machines were fetched that can be relied on."""
+    if not fetched and not await engine.made_here(measurement):
+        raise NotFound(
+            f"the receipt's snapshot {to_hex(measurement)} was not made here; if a job left it that was "
+            "kept, verify that job's receipt first"
+        )
+    return await engine.library.get(measurement)
+
+
+def _compiled(operation: Operation) -> Language | None:
+    language = operation.program.job.language if isinstance(operation, Run) else None
+    return language if language in COMPILED_LANGUAGES else None
 
 
 async def _require_machine(engine: Engine, job: Job, receipt: Receipt) -> None:
