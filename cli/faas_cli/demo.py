@@ -30,6 +30,9 @@ print("the time is", time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()))
 print("a random number:", random.randrange(10**9))
 print("sha256 of 0..99999:", hashlib.sha256(bytes(i % 256 for i in range(100_000))).hexdigest()[:16])
 """
+LONG_PROGRAM = PROGRAM + "sys.stdout.flush()\ntime.sleep(2.2)\nprint('slept until', time.time())\n"
+"""Has milestones on its way."""
+
 RESULT_SECONDS = 1800.0
 
 
@@ -56,7 +59,11 @@ def demo(
     ] = False,
     same_lie: Annotated[
         bool,
-        typer.Option("--same-lie", help="The liar shows everyone the same lie: there is no evidence then."),
+        typer.Option(
+            "--same-lie",
+            help="The liar shows everyone the same lie, a run with one bit of its memory flipped: the others "
+            "refute it by bisection.",
+        ),
     ] = False,
     emulator: EngineOption = EmulatorChoice.AUTOMATIC,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
@@ -65,9 +72,11 @@ def demo(
 
     Everything is real: the protocol's contracts, the transactions, the microVM. Exit code 0 only
     when the verifier has run the job again and found the same. With `--operators 3 --liar` one of three
-    lies: it is outvoted and marked, and a slash is proposed on its two contradicting receipts.
+    lies: it is outvoted and marked, and a slash is proposed on its two contradicting receipts. With
+    `--same-lie` it has signed one only: the others bisect its run and theirs, run the part again that
+    differs, and sign what they have found.
     """
-    source = read_text(code) if code else PROGRAM
+    source = read_text(code) if code else LONG_PROGRAM if same_lie else PROGRAM
     chosen = language or (read_language(code) if code else "python")
     make_job(chosen, source)  # what cannot be a job is refused before anything starts
     if (liar and operators < 3) or (same_lie and not liar):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faas_blueprint.digests import ZERO_DIGEST
+from faas_blueprint.digests import ZERO_DIGEST, to_hex
 from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.tangle import evidence, protocol, service_manager
 from faas_blueprint.tangle.abi import word
@@ -35,11 +35,20 @@ if TYPE_CHECKING:
 SLASH_SECONDS = 120.0
 """How long to wait for the operators to prove what they can see."""
 
-ONE_STORY = (
-    "the liar has signed one receipt only: it is outvoted and marked, which alone is not slashed; a receipt "
-    "that the quorum refutes is slashed after a bisection"
-)
 NO_LIAR = "nobody has lied"
+CONTRADICTED = "two receipts of one operator for one call contradict each other"
+REFUTED = "the operators that agree have bisected its run and theirs, and refute its receipt"
+
+
+def show_report(report: dict[str, object]) -> None:
+    """Where the runs part."""
+    milestone = report["milestone"]
+    console.print(f"   the runs are the same up to milestone {milestone}; then, run again by each witness:")
+    for name in ("right", "wrong"):
+        point = report[name]
+        assert isinstance(point, dict)
+        where = "the end" if point["outcome_digest"] else "the next milestone"
+        console.print(f"   {name}: {where} has root {point['root']}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,26 +199,34 @@ class _Journey:
 
     async def _slash(self, call: CallReference) -> dict[str, object]:
         """What the operators' courts have made of it."""
-        if not self._plan.liar or self._plan.same_lie:
-            reason = ONE_STORY if self._plan.liar else NO_LIAR
-            console.print(f"   no slash is proposed: {reason}")
-            return {"slash_proposed": False, "slash_reason": reason}
+        if not self._plan.liar:
+            console.print(f"   no slash is proposed: {NO_LIAR}")
+            return {"slash_proposed": False, "slash_reason": NO_LIAR}
         with self._steps.step("court", "waiting for the court") as done:
             proving = asyncio.wait_for(self._proven(call), SLASH_SECONDS)
             slash = await unless_ended(proving, *self._background)
+            refuted = slash["kind"] == "refuted"
+            reason = REFUTED if refuted else CONTRADICTED
+            told: dict[str, object] = {"slash_proposed": True, "slash_reason": reason, "slash": slash}
             share = int(str(slash["share_bps"])) / 100
-            done(
-                "the liar has signed two receipts that contradict each other; an operator has proven it, "
-                f"and a slash of {share:.0f} % is [red]proposed[/red] to Tangle"
-            )
-        reason = "two receipts of one operator for one call contradict each other"
-        return {"slash_proposed": True, "slash_reason": reason, "slash": slash}
+            done(f"{reason}: a slash of {share:.0f} % is [red]proposed[/red] to Tangle")
+        if refuted:
+            report = await self._report(call, str(slash["report"]))
+            told["refutation"] = report
+            show_report(report)
+        return told
+
+    async def _report(self, call: CallReference, digest: str) -> dict[str, object]:
+        """The report that the witnesses have signed, as one of them shows it."""
+        honest = next(operator for operator in self._everyone if not operator.lies)
+        signed = await asyncio.to_thread(honest.node.store.refutations.of_call, call)
+        return next(item.report for item in signed if to_hex(item.report_digest) == digest)
 
     async def _proven(self, call: CallReference) -> dict[str, object]:
-        """The slash that Tangle has on its books for the call."""
+        """The slash that Tangle has on its books for the call, and by what evidence."""
         deployment = self._deployment
         topics = (
-            evidence.EQUIVOCATION_PROVEN.topic,
+            (evidence.EQUIVOCATION_PROVEN.topic, evidence.REFUTATION_PROVEN.topic),
             word(call.service_id),
             word(call.call_id),
         )
@@ -223,7 +240,11 @@ class _Journey:
                 slash_id, _, operator, proposer, share, _, digest, _ = protocol.SLASH_PROPOSED.decode(
                     entry.log
                 )
+                refuted = evidence.REFUTATION_PROVEN.matches(proven[0].log)
+                report = evidence.REFUTATION_PROVEN.decode(proven[0].log)[4] if refuted else None
                 return {
+                    "kind": "refuted" if refuted else "equivocation",
+                    **({"report": to_hex(report)} if isinstance(report, bytes) else {}),
                     "slash_id": slash_id,
                     "operator": operator,
                     "proposer": proposer,

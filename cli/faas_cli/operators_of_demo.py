@@ -13,7 +13,11 @@ from fastapi import FastAPI
 from faas_api.app import create_app
 from faas_api.serve import listen, serve
 from faas_blueprint.receipt import Address
-from faas_cli.lying_operator_double import LyingEngineDouble, two_faced_api_double
+from faas_cli.lying_operator_double import (
+    FlippedMemoryEngineDouble,
+    LyingEngineDouble,
+    two_faced_api_double,
+)
 from faas_cli.running import attend_court, running_node
 from faas_microvm.engine import Engine
 from faas_operator.devnet.deployment import Deployment
@@ -27,7 +31,7 @@ class OperatorOfDemo:
     """One of them: what it does, to be started when its turn comes."""
 
     node: Node
-    engine: Engine | LyingEngineDouble
+    engine: Engine | LyingEngineDouble | FlippedMemoryEngineDouble
     app: FastAPI
     listener: socket.socket
 
@@ -39,7 +43,7 @@ class OperatorOfDemo:
     @property
     def lies(self) -> bool:
         """Whether it is the double."""
-        return isinstance(self.engine, LyingEngineDouble)
+        return self.engine is not self.node.engine
 
     async def answer(self) -> None:
         """Follow the chain and answer."""
@@ -76,11 +80,12 @@ async def operators_of_demo(
             own = {"service_id": share.service_id, "blob_peers": peers, "billing": False, "x402_token": None}
             node = await stack.enter_async_context(running_node(share, engine, **own))
             lies = liar and number == len(shares) - 1
-            lying = LyingEngineDouble(engine) if lies else None
-            if lying is not None and not same_lie:
-                app = two_faced_api_double(node, lying)
-            else:
-                executions = await stack.enter_async_context(node.executions())
-                app = create_app(executions, node.settings, Secrets.with_api_keys())
-            operators.append(OperatorOfDemo(node, lying or engine, app, listener))
+            if lies and not same_lie:
+                lying = LyingEngineDouble(engine)
+                operators.append(OperatorOfDemo(node, lying, two_faced_api_double(node, lying), listener))
+                continue
+            executions = await stack.enter_async_context(node.executions())
+            app = create_app(executions, node.settings, Secrets.with_api_keys())
+            answering = FlippedMemoryEngineDouble(engine) if lies else engine
+            operators.append(OperatorOfDemo(node, answering, app, listener))
         yield operators

@@ -9,21 +9,23 @@ own receipt, which `answering` has signed, is held against what the service mana
     ended, and answers differ           the operators' receipts are looked at: on-chain, and as they show them
                                         to who asks; two that contradict each other are proven to the manager,
                                         which proposes the slash
+    final, and we are of those who      who was outvoted is refuted, see `refuting`
+    agreed
 
 All of it can be done again after any interruption: what is contested is on the docket, what was done is
-on the chain. Being outvoted alone is not slashed, see docs/contracts.md. Not here: bisecting two runs.
+on the chain, what was signed is in the store. Being outvoted alone is not slashed, see docs/contracts.md.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from faas_blueprint.agreement import agreement_digest
 from faas_blueprint.digests import ZERO_DIGEST, Digest, to_hex
 from faas_blueprint.errors import ChainUnavailable, DatabaseUnavailable
-from faas_blueprint.receipt import Address
+from faas_blueprint.receipt import Address, Receipt
 from faas_blueprint.statement import Statement, equivocation
 from faas_blueprint.tangle import evidence, service_manager
 from faas_blueprint.tangle.service_manager import ManagedCall, Standing
@@ -36,6 +38,7 @@ from faas_operator.docket import ContestedCall, Docket, Place
 from faas_operator.job_record import JobRecord
 from faas_operator.logs import about
 from faas_operator.peer_receipts import peer_receipts
+from faas_operator.refuting import Known, Refuter
 from faas_operator.settings import Settings
 from faas_operator.store import Store
 
@@ -45,7 +48,9 @@ TURN_SECONDS = 60
 """After a window's end each operator waits so long for the one before it, so that one pays for settling."""
 
 LOOK_SECONDS = 10
-"""Between two looks for evidence of one call."""
+"""Between two looks for evidence of one call; at first less, a sixth of the time since it was contested."""
+
+FIRST_LOOK_SECONDS = 1
 
 EVIDENCE_SECONDS = 3600
 """After which no more is looked for."""
@@ -59,6 +64,7 @@ class Court:
         chain: CourtChain,
         store: Store,
         docket: Docket,
+        refuter: Refuter,
         settings: Settings,
         clock: Callable[[], float],
         on_duty: Callable[[], bool] = lambda: True,
@@ -67,6 +73,7 @@ class Court:
         self._chain = chain
         self._store = store
         self._docket = docket
+        self._refuter = refuter
         self._settings = settings
         self._clock = clock
         self._on_duty = on_duty
@@ -76,7 +83,10 @@ class Court:
 
     async def run(self) -> None:
         """Until cancelled."""
-        await repeat(self.once, self._settings.poll_seconds, self._backoff, _tell)
+        try:
+            await repeat(self.once, self._settings.poll_seconds, self._backoff, _tell)
+        finally:
+            await self._refuter.close()
 
     async def once(self) -> None:
         """Whatever is due. Raises ChainUnavailable, DatabaseUnavailable."""
@@ -141,23 +151,43 @@ class Court:
     ) -> None:
         place = contested.place
         answers = await self._chain.answers(place)
-        self._next_look[place] = now + LOOK_SECONDS
+        waited = (now - contested.opened_at) / 6
+        self._next_look[place] = now + min(LOOK_SECONDS, max(FIRST_LOOK_SECONDS, waited))
         if managed.standing is Standing.FINAL and _outvoted(managed, answers, self._chain.operator):
             established = to_hex(managed.agreement)
             log.error(
                 "outvoted: check this host", extra=about(self._chain.call(place), established=established)
             )
-        is_settled = len(set(answers.values())) < 2 or await self._prove(place, record)
+        is_settled = len(set(answers.values())) < 2
+        if not is_settled:
+            known = await self._known(contested, managed, answers, record, now)
+            is_settled = await self._prove(place, known.said)
+            own = _own_answer(record)
+            if record is not None and own is not None and _has_agreed(managed, answers, own.receipt):
+                is_settled = await self._refuter.refute(record, known)
         if is_settled or self._clock() >= contested.opened_at + EVIDENCE_SECONDS:
             await self._close(place)
 
-    async def _prove(self, place: Place, record: JobRecord | None) -> bool:
-        """Whether an operator was proven, by us or by another, to have said two things."""
-        call = self._chain.call(place)
+    async def _known(
+        self,
+        contested: ContestedCall,
+        managed: ManagedCall,
+        answers: dict[Address, Digest],
+        record: JobRecord | None,
+        now: float,
+    ) -> Known:
+        """What operators have said of a call, on-chain and to who asks."""
+        place, call = contested.place, self._chain.call(contested.place)
         first = 0 if record is None else record.submitted.block.number
         said = [*await self._chain.posted(place, first), *await self._chain.brought(place, first)]
+        shown = await peer_receipts(self._settings.blob_peers, call)
         genuine = [statement for statement in said if statement.is_genuine(call)]
-        found = equivocation([*genuine, *await peer_receipts(self._settings.blob_peers, call)])
+        genuine += [Statement(bundle.receipt, bundle.signature) for bundle in shown]
+        return Known(managed, answers, genuine, shown, contested.opened_at, now)
+
+    async def _prove(self, place: Place, said: Sequence[Statement]) -> bool:
+        """Whether an operator was proven, by us or by another, to have said two things."""
+        found = equivocation(said)
         if found is None:
             return False
         left, right = found
@@ -186,6 +216,13 @@ def _own_answer(record: JobRecord | None) -> Statement | None:
     if record is None or record.signed is None or record.signed.receipt.state_root == ZERO_DIGEST:
         return None
     return record.signed.statement
+
+
+def _has_agreed(managed: ManagedCall, answers: dict[Address, Digest], own: Receipt) -> bool:
+    """Whether this operator has given the established answer, and stands by it."""
+    if managed.standing is not Standing.FINAL:
+        return False
+    return managed.agreement == agreement_digest(own) == answers.get(own.operator)
 
 
 def _outvoted(managed: ManagedCall, answers: dict[Address, Digest], operator: Address) -> bool:

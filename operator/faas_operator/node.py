@@ -43,8 +43,10 @@ from faas_operator.court import Court
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
+from faas_operator.legs import retrace
 from faas_operator.payments import PayPerRequest
 from faas_operator.processes import OPERATOR_DUTY
+from faas_operator.refuting import Refuter
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
 from faas_operator.settlement import Settlement
@@ -101,10 +103,13 @@ class Node:
         dry node has none."""
         if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
             return None
+        chain = CourtChain(self.chain)
+        again = functools.partial(retrace, self.engine)
         return Court(
-            CourtChain(self.chain),
+            chain,
             self.store,
             self.store.docket(self.deployment),
+            Refuter(chain, self.store, self.signer, again, self.settings, time.time),
             self.settings,
             time.time,
             functools.partial(self.store.processes.take, OPERATOR_DUTY),

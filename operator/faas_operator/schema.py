@@ -44,6 +44,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     process_tables.ProcessRow,
     process_tables.DutyRow,
     court_tables.ContestedCallRow,
+    court_tables.RefutationRow,
 )
 
 VERSION_TABLE = "alembic_version"

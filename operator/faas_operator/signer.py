@@ -1,4 +1,4 @@
-"""Who signs receipts: one secp256k1 key that can be used but not looked at.
+"""Who signs receipts and refutations: one secp256k1 key that can be used but not looked at.
 
 Where the key comes from (an encrypted keystore file) is `keystore`'s business; transactions are the
 chain adapter's.
@@ -15,10 +15,11 @@ from faas_blueprint.digests import ZERO_DIGEST, Digest
 from faas_blueprint.errors import FatalError
 from faas_blueprint.outcome import Outcome
 from faas_blueprint.receipt import Address, CallReference, Receipt, address, make_receipt, signing_digest
+from faas_blueprint.tangle.evidence import refutation_digest
 
 
 class Signer:
-    """Signs receipts of its own operator, and nothing else."""
+    """Signs receipts of its own operator, and what refutes those of others; nothing else."""
 
     __slots__ = ("__key", "address")
 
@@ -38,10 +39,14 @@ class Signer:
         The same receipt gives the same signature (RFC 6979). Raises FatalError for a receipt that
         names another operator.
         """
-        if receipt.operator != self.address:
-            raise FatalError(f"the receipt names operator {receipt.operator}, this key is {self.address}'s")
-        signature = self.__key.sign_msg_hash(signing_digest(receipt)).to_bytes()
-        return signature[:64] + bytes([27 + signature[64]])
+        self._check_own(receipt)
+        return self._sign(signing_digest(receipt))
+
+    def refute(self, manager: Address, refuted: Receipt, own: Receipt, report: Digest) -> bytes:
+        """This operator's word, as a witness before a manager, that a report refutes a receipt; `own` is the
+        receipt that it stands by. Raises FatalError for one that names another operator."""
+        self._check_own(own)
+        return self._sign(refutation_digest(manager, refuted, own, report))
 
     def attest(
         self,
@@ -64,6 +69,14 @@ class Signer:
             operator=self.address,
         )
         return receipt, self.sign(receipt)
+
+    def _check_own(self, receipt: Receipt) -> None:
+        if receipt.operator != self.address:
+            raise FatalError(f"the receipt names operator {receipt.operator}, this key is {self.address}'s")
+
+    def _sign(self, digest: Digest) -> bytes:
+        signature = self.__key.sign_msg_hash(digest).to_bytes()
+        return signature[:64] + bytes([27 + signature[64]])
 
     def __repr__(self) -> str:
         return f"Signer({self.address})"

@@ -47,6 +47,7 @@ from faas_operator.ledger import Ledger
 from faas_operator.payment_store import PaymentStore
 from faas_operator.pipeline import UNRUN, Event, State, next_state
 from faas_operator.processes import Processes
+from faas_operator.refutation_store import RefutationStore
 from faas_operator.snapshot_catalog import SnapshotCatalog
 from faas_operator.spending_limits import SpendingLimits
 from faas_operator.storage_sweep import StorageSweep
@@ -153,6 +154,11 @@ class Store:
     def docket(self, deployment: str) -> Docket:
         """The contested calls of a deployment, in the same database."""
         return Docket(self._engine, self._clock, deployment)
+
+    @property
+    def refutations(self) -> RefutationStore:
+        """What was signed against others' receipts, in the same database."""
+        return RefutationStore(self._engine, self._clock)
 
     def close(self) -> None:
         """Let go of the database, and of what this process does for all."""

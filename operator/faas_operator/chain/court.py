@@ -39,6 +39,10 @@ class CourtChain:
         """A call of this deployment."""
         return CallReference(self._adapter.chain_id, self._adapter.tangle, *place)
 
+    async def manager(self) -> Address:
+        """The contract that is asked."""
+        return await self._adapter.manager()
+
     async def head(self) -> Header:
         """The newest block."""
         return await self._rpc.head()

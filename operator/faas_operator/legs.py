@@ -1,0 +1,51 @@
+"""Running a part of a call's job again, to see with one's own eyes what is signed against another operator.
+
+Machines on the way are not kept, so a run is made again from its start, and as far as the leg goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from faas_blueprint.bisection import Point
+from faas_blueprint.digests import Digest
+from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.operation import Operation, RestoreSnapshot, Run
+from faas_microvm.engine import Engine
+from faas_microvm.performing import start_of_run
+from faas_microvm.tracing import run_to_milestone
+
+TO_THE_END = 1 << 32
+"""No run has so many milestones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retraced:
+    """A run that was made again, as far as it was asked for."""
+
+    trace: tuple[Digest, ...]
+    """Roots of the milestones on the way."""
+    end: Point
+    """The last of these milestones, or the run's end."""
+
+
+Retrace = Callable[[Operation, Mapping[Digest, bytes], int], Awaitable[Retraced]]
+"""Runs an operation, given its blobs by SHA-256, up to a milestone counted from 1, or to its end where that
+comes first. Raises as `JobEngine.perform` does."""
+
+
+async def retrace(
+    engine: Engine, operation: Operation, contents: Mapping[Digest, bytes], milestone: int
+) -> Retraced:
+    """See `Retrace`. What starts no program, or a program that does not compile, has only an end."""
+    if isinstance(operation, Run | RestoreSnapshot):
+        job, start = await start_of_run(engine, operation, contents)
+        try:
+            ran = await run_to_milestone(engine, job, start, milestone)
+        except InvalidRequest:
+            pass  # it does not compile: that is its outcome
+        else:
+            return Retraced(ran.trace, ran.point)
+    outcome = (await engine.perform(operation, contents)).outcome
+    return Retraced(outcome.trace, Point(outcome.state_root, outcome.digest()))
