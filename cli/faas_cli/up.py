@@ -60,7 +60,7 @@ async def _up(
     # snapshots of accounts that end with the chain end with it too
     with tempfile.TemporaryDirectory(prefix="faas-") as store, listen("127.0.0.1", api_port) as listener:
         with steps.step("machine", "preparing the machine") as done:
-            settings = EngineSettings(waiting=2, emulator=emulator, store=store)
+            settings = EngineSettings(waiting=2, emulator=emulator, store=store, trace_bytes=1 << 30)
             engine = await Engine.open(progress=note, settings=settings)
             done("the machine is ready")
         async with (

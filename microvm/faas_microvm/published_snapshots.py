@@ -14,6 +14,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ MADE_BYTES = 2 << 30
 """Of pieces that are kept, beside those of the machine that was asked for last."""
 
 _MANIFEST = "manifest.json"
+
+_UNFINISHED_SECONDS = 3600.0
 
 
 async def publish(store: SnapshotStore, measurement: Digest) -> None:
@@ -123,6 +126,10 @@ def _write(folder: Path, content: bytes) -> Piece:
 
 
 def _make_room(folder: Path, newest: str) -> None:
+    for path in folder.glob(".derived-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS:  # of a process that was killed
+                shutil.rmtree(path, ignore_errors=True)
     made = []
     for path in folder.glob(f"*/{_MANIFEST}"):
         with contextlib.suppress(OSError):

@@ -34,6 +34,7 @@ class SnapshotFetcher:
     """Brings snapshots into one engine's store, one at a time."""
 
     def __init__(self, engine: JobEngine, settings: Settings) -> None:
+        """Only peers that the settings name are asked: the emulator has to parse a machine's device state."""
         self._engine = engine
         self._peers = settings.blob_peers
         self._most_bytes = settings.snapshot_fetch_bytes

@@ -108,6 +108,31 @@ async def test_storing_again_changes_nothing(tmp_path: Path):
         assert files(tmp_path) == before
 
 
+async def test_what_stands_on_a_fetched_snapshot_was_not_made_here(tmp_path: Path):
+    """Until a job makes the fetched one here too; a merge stands on both sides and their ancestor."""
+    made, own = fresh_pages(3, 1), fresh_pages(3, 2)
+    async with await open_store(tmp_path) as store:
+        fetched = await store.put(replace(new(made), kind="fetched"))
+        child = await store.put(new({50: page(7)}, fetched.measurement, before=made))
+        ours = await store.put(new(own))
+        sides = {"theirs": to_hex(child.measurement), "ancestor": to_hex(BASE)}
+        merge = replace(new({51: page(8)}, ours.measurement, before=own), kind="merge", origin=sides)
+        merged = await store.put(merge)
+        assert await store.is_made_here(ours.measurement)
+        for other in (fetched, child, merged):
+            assert not await store.is_made_here(other.measurement)
+        assert await store.put(replace(new(made), kind="fetched", label="again")) == fetched
+
+        assert (await store.put(new(made))).kind == "checkpoint"
+        assert (await store.put(replace(new(made), kind="fetched"))).kind == "checkpoint"
+        for other in (fetched, child, merged):
+            assert await store.is_made_here(other.measurement)
+        await store.collect_garbage(0)
+        assert (await store.load(child.measurement)).pages == {**made, 50: page(7)}
+        with pytest.raises(NotFound):
+            await store.is_made_here(sha256(b"unknown"))
+
+
 async def test_a_snapshot_without_changed_pages(tmp_path: Path):
     async with await open_store(tmp_path) as store:
         record = await store.put(new({}, devices=b"only these"))

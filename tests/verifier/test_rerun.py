@@ -13,7 +13,7 @@ from faas_blueprint.job import Limits, encode_job, job_digest, make_job
 from faas_blueprint.outcome import Stream
 from faas_blueprint.receipt import make_receipt
 from faas_microvm.engine import Engine
-from faas_verifier.rerun import own_machine
+from faas_verifier.rerun import own_machine, rerun
 from faas_verifier.verdict import Conclusion, Status
 from faas_verifier.verify import verify_bundle
 
@@ -78,7 +78,8 @@ class LateOnceMachine:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.runs = 0
-        self.profile_id, self.measurement, self.has = engine.profile_id, engine.measurement, engine.has
+        self.profile_id, self.measurement = engine.profile_id, engine.measurement
+        self.made_here = engine.made_here
 
     async def run(self, job, snapshot=None):
         self.runs += 1
@@ -137,3 +138,17 @@ async def test_a_chain_of_kept_machines_is_verified_in_order(attest, faas_home, 
     for bundle in bundles:
         verdict = await verify_bundle(bundle, machine)
         assert verdict.conclusion is Conclusion.VERIFIED, verdict.findings
+
+
+async def test_a_call_that_names_no_snapshot_starts_on_the_base(attest, faas_home, monkeypatch, tmp_path):
+    """An operator that ran it elsewhere has done another job, though the run is as it says."""
+    monkeypatch.setenv("FAAS_STORE", str(tmp_path / "store"))
+    job = make_job("python", "print('x' in globals())")
+    async with await Engine.open(faas_home) as engine:
+        start = await engine.run(make_job("python", "x = 41", keep=True))
+        end = await engine.run(job, start.snapshot)
+        bundle = attest(engine, job, end.outcome, snapshot=start.snapshot)
+    off_chain = await rerun(bundle, own_machine(faas_home))
+    assert [finding.status for finding in off_chain] == [Status.PASSED, Status.PASSED]
+    called = await rerun(bundle, own_machine(faas_home), job_index=0)
+    assert [finding.status for finding in called] == [Status.UNCHECKED, Status.SKIPPED]
