@@ -89,6 +89,14 @@ class FlippedMemoryEngineDouble:
         """See `JobEngine`."""
         return self._engine.measurement
 
+    async def missing(self, operation: Operation) -> tuple[Digest, ...]:
+        """See `JobEngine`."""
+        return await self._engine.missing(operation)
+
+    async def adopt(self, manifest: DerivedManifest, read: ReadPiece) -> None:
+        """See `JobEngine`."""
+        await self._engine.adopt(manifest, read)
+
     async def perform(
         self, operation: Operation, contents: Mapping[Digest, bytes], keeper: str | None = None
     ) -> Execution:

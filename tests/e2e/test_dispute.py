@@ -58,6 +58,12 @@ class TamperedEngineDouble:
         self.profile_id, self.measurement = engine.profile_id, engine.measurement
         self.page = 0
 
+    async def missing(self, operation):
+        return await self._engine.missing(operation)
+
+    async def adopt(self, manifest, read):
+        await self._engine.adopt(manifest, read)
+
     async def perform(self, operation, contents, keeper=None):
         engine, job = self._engine, operation.program.whole(contents)
         true = await engine.perform(operation, contents, keeper)
@@ -81,6 +87,7 @@ class Contested:
     operators: list[OperatorOfDemo]
     apis: list[str]
     page: int
+    customer_key: str
 
     @property
     def liar(self) -> str:
@@ -124,15 +131,16 @@ async def contested(faas_home: Path, tmp_path_factory) -> AsyncIterator[Conteste
         rpc = await enter(Rpc(deployment.rpc_url))
         shares = await share_service(rpc, deployment, 3, Assurance(agreeing=2, answers=3), folder)
         double = TamperedEngineDouble(engine)
-        operators, apis = [], []
+        operators: list[OperatorOfDemo] = []
+        listeners = [stack.enter_context(listen("127.0.0.1", 0)) for _ in shares]
+        apis = [f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
         for number, share in enumerate(shares):
+            # the honest ask the liar, and not each other: so neither has witnesses enough to go to the chain
             own = {"service_id": share.service_id, "billing": False, "x402_token": None, "home": home}
-            node = await enter(running_node(share, engine, **own))
+            node = await enter(running_node(share, engine, **own, blob_peers=(apis[2],)))
             executions = await enter(node.executions())
             app = create_app(executions, node.settings, Secrets.with_api_keys())
-            listener = stack.enter_context(listen("127.0.0.1", 0))
-            operators.append(OperatorOfDemo(node, double if number == 2 else engine, app, listener))
-            apis.append(f"http://127.0.0.1:{listener.getsockname()[1]}")
+            operators.append(OperatorOfDemo(node, double if number == 2 else engine, app, listeners[number]))
             await enter(in_background(operators[-1].show()))
         customer = Chain(rpc, deployment, shares[0].service_id)
         call = await customer.submit(encode_job(make_job("python", CODE)))
@@ -142,7 +150,15 @@ async def contested(faas_home: Path, tmp_path_factory) -> AsyncIterator[Conteste
             await enter(in_background(operator.answer()))
             await enter(in_background(operator.judge()))
         await customer.answers(call, 3)
-        yield Contested(call, deployment.rpc_url, deployment.first_block, operators, apis, double.page)
+        yield Contested(
+            call,
+            deployment.rpc_url,
+            deployment.first_block,
+            operators,
+            apis,
+            double.page,
+            deployment.customer_key,
+        )
 
 
 @dataclass
@@ -193,6 +209,33 @@ async def test_the_operator_whose_run_left_the_others_is_refuted(contested, tmp_
 
     code, checked = await contested.faas("dispute", "--check", str(path), home=tmp_path / "another")
     assert (code, checked["verdict"]) == (0, "holds"), checked["reason"]
+
+
+async def test_a_slash_is_proposed_once_enough_operators_have_signed(contested, tmp_path: Path) -> None:
+    call, honest = contested.call, contested.operators[:2]
+    propose = ("--output", str(tmp_path / "evidence.zip"), "--propose", "--key", contested.customer_key)
+    code, report = await contested.dispute(tmp_path / "store", *propose, apis=[])
+    (proposal,) = report["proposals"]
+    assert (code, proposal["proposed"], proposal["transaction"]) == (1, False, None)
+    assert "0 of 2 witnesses" in proposal["reason"]
+
+    async with asyncio.timeout(SECONDS):
+        while not all(operator.node.store.refutations.of_call(call) for operator in honest):
+            await asyncio.sleep(0.1)
+    code, report = await contested.dispute(tmp_path / "store", *propose, apis=contested.apis[1:])
+    (proposal,) = report["proposals"]
+    assert (proposal["proposed"], proposal["witnesses"]) == (False, [honest[1].address])
+    assert "1 of 2 witnesses" in proposal["reason"]
+
+    code, report = await contested.dispute(tmp_path / "store", *propose)
+    (proposal,) = report["proposals"]
+    assert (code, proposal["proposed"]) == (1, True), proposal
+    assert proposal["witnesses"] == sorted(operator.address for operator in honest)
+    assert proposal["transaction"] in proposal["reason"]
+    code, report = await contested.dispute(tmp_path / "store", *propose)
+    (proposal,) = report["proposals"]
+    assert (code, proposal["proposed"], proposal["transaction"]) == (1, True, None)
+    assert "already" in proposal["reason"]
 
 
 async def test_a_dispute_with_nobody_asked_runs_the_whole_job(contested, tmp_path: Path) -> None:

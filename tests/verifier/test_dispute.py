@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 from threading import Thread
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from types import SimpleNamespace
 import pytest
 import pytest_asyncio
 from eth_keys.datatypes import PrivateKey
+from rich.console import Console
 
 from faas_blueprint.agreement import agreement_digest
 from faas_blueprint.bundle import bundle_to_json, make_bundle
@@ -30,10 +32,12 @@ from faas_blueprint.outcome import Stream
 from faas_blueprint.receipt import address, make_receipt
 from faas_blueprint.result import encode_result, make_result
 from faas_microvm.engine import Engine
+from faas_microvm.memory import hash_pages
 from faas_microvm.tracing import run_on, run_to_milestone
 from faas_verifier.blobs import Endpoints
 from faas_verifier.dispute import Standing, judge_sides
 from faas_verifier.dispute_command import check_file
+from faas_verifier.dispute_report import print_dispute
 from faas_verifier.disputed_call import Contested, dispute_call
 from faas_verifier.evidence import PostedResult
 from faas_verifier.evidence_bundle import read_evidence, write_evidence
@@ -181,6 +185,31 @@ async def test_what_differs_is_named_where_the_machine_is_shown(
     checked = await check_file(path, NO_ENDPOINTS, faas_home, lambda _: None)
     assert checked.verdict.conclusion is Conclusion.VERIFIED, checked.verdict.findings
     assert checked.difference == difference
+
+
+async def test_a_claimed_machine_with_a_made_up_device_state_hides_nothing(
+    engine, runs, attest, faas_home, tmp_path
+) -> None:
+    stream = runs.tampered.devices.stream.replace(b"\x03cpu\0", b"\x03CPU\0")
+    made_up = replace(runs.tampered.devices, stream=stream)
+    machine = runs.tampered.derived(runs.tampered.overlay, hash_pages(dict(runs.tampered.overlay)), made_up)
+    await engine.library.keep(machine, engine.library.base, "checkpoint")
+    lie = replace(runs.true, trace=(runs.true.trace[0], machine.measurement))
+    try:
+        found = await dispute_call(
+            contested(attest(runs.true, KEYS[0]), attest(lie, KEYS[1])), NO_ENDPOINTS, faas_home
+        )
+    finally:
+        await engine.library.store.delete(machine.measurement)
+    (refutation,) = found.refutations
+    assert refutation.difference is not None
+    assert (refutation.difference.registers, refutation.difference.pages) == (None, (runs.page,))
+    assert refutation.difference.to_json()["registers"] is None
+    write_evidence(refutation.evidence, tmp_path / "evidence.zip")
+    conclusion, reason = await check(tmp_path / "evidence.zip", faas_home)
+    assert conclusion is Conclusion.VERIFIED, reason
+    print_dispute(found, Console(file=(text := StringIO()), width=200))
+    assert "registers of the claimed machine cannot be read" in text.getvalue()
 
 
 async def test_nobody_honest_is_refuted_whatever_a_liar_withholds_or_invents(

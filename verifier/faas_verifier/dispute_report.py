@@ -190,7 +190,9 @@ def _print_difference(difference: MachineDifference, console: Console) -> None:
     own, claimed = difference.virtual_ns
     if own != claimed:
         console.print(f"  clock   {own} ns since power-on, claimed {claimed}")
-    for name, (ours, theirs) in difference.registers.items():
+    if difference.registers is None:
+        console.print("  registers of the claimed machine cannot be read")
+    for name, (ours, theirs) in (difference.registers or {}).items():
         console.print(f"  {name:<7} {ours:#018x}, claimed {theirs:#018x}")
     listed = ", ".join(map(str, difference.pages[:_LISTED_PAGES]))
     more = ", …" if len(difference.pages) > _LISTED_PAGES else ""

@@ -15,6 +15,7 @@ from faas_blueprint.bisection import Report
 from faas_blueprint.bundle import Bundle
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import ChainUnavailable, FatalError, NotFound
+from faas_blueprint.merkle import PAGE_SIZE
 from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.tangle import protocol, service_manager
 from faas_blueprint.tangle.service_manager import Standing as CallStanding
@@ -25,13 +26,17 @@ from faas_verifier.evidence import PostedResult
 from faas_verifier.evidence_bundle import EvidenceBundle
 from faas_verifier.legs import Note
 from faas_verifier.machine_difference import MachineDifference, compare_machines
-from faas_verifier.packed_machine import pack_machine
+from faas_verifier.packed_machine import PackedMachine, pack_machine
 from faas_verifier.rpc import Refused, Rpc
 from faas_verifier.sides import Side, Sides, gather_sides
 from faas_verifier.traced_runs import OpenedRun, open_run, with_origin
 
 if TYPE_CHECKING:
-    pass
+    from faas_microvm.snapshot import Snapshot
+
+
+CLAIMED_BYTES = 128 << 20
+"""Of changed pages, for a claimed machine to be part of the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +143,16 @@ async def _refutation(judged: Judged, bundle: Bundle, opened: OpenedRun) -> Refu
         established,
         origin=None if receipt.snapshot == base.measurement else pack_machine(opened.parent),
         start=pack_machine(pair.leg.machine) if report.milestone else None,
-        claimed=None if claimed is None else pack_machine(claimed.snapshot),
+        claimed=None if claimed is None else _packed_claim(claimed.snapshot),
         inputs=opened.inputs,
     )
     virtual_ns = pair.leg.machine.devices.virtual_ns - run.start.devices.virtual_ns
     return Refutation(report, judged, bundle, established, virtual_ns, pair.leg.place, difference, evidence)
+
+
+def _packed_claim(claimed: Snapshot) -> PackedMachine | None:
+    """None where it is so large that it would keep the evidence from being written."""
+    return pack_machine(claimed) if len(claimed.overlay) * PAGE_SIZE <= CLAIMED_BYTES else None
 
 
 async def _final(rpc: Rpc, call: CallReference) -> tuple[Address | None, Digest | None]:

@@ -8,15 +8,17 @@ beginning, is that file's page.
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from faas_blueprint.errors import FaaSError
+from faas_blueprint.errors import FaaSError, MachineFailure
 from faas_blueprint.file_manifest import FileKind
 from faas_blueprint.merkle import PAGE_SIZE, ZERO_PAGE
 
 if TYPE_CHECKING:
+    from faas_microvm.devices import DeviceState
     from faas_microvm.engine import Engine
     from faas_microvm.snapshot import Snapshot
 
@@ -45,8 +47,8 @@ class MachineDifference:
 
     virtual_ns: tuple[int, int]
     """Guest time since power-on, our own and the claimed."""
-    registers: dict[str, tuple[int, int]]
-    """Those that differ, likewise."""
+    registers: dict[str, tuple[int, int]] | None
+    """Those that differ, likewise; None where the claimed device state has none that can be read."""
     pages: tuple[int, ...]
     """Indices, ascending."""
     first: tuple[PageDifference, ...]
@@ -57,7 +59,9 @@ class MachineDifference:
         """Registers as `0x…`."""
         return {
             "virtual_ns": list(self.virtual_ns),
-            "registers": {name: [hex(own), hex(other)] for name, (own, other) in self.registers.items()},
+            "registers": None
+            if self.registers is None
+            else {name: [hex(own), hex(other)] for name, (own, other) in self.registers.items()},
             "page_count": len(self.pages),
             "pages": list(self.pages),
             "first": [
@@ -78,14 +82,9 @@ async def compare_machines(engine: Engine, own: Snapshot, claimed: Snapshot) -> 
     """Two machines on the same base, of which only `own` may be run."""
     pages = await asyncio.to_thread(claimed.changed_from, own)
     named = _named(await _file_pages(engine, own), own, tuple(pages)) if pages else {}
-    registers = claimed.devices.registers()
     return MachineDifference(
         (own.devices.virtual_ns, claimed.devices.virtual_ns),
-        {
-            name: (value, registers[name])
-            for name, value in own.devices.registers().items()
-            if registers[name] != value
-        },
+        _registers(own.devices, claimed.devices),
         tuple(pages),
         tuple(
             _difference(index, own.page(index), pages[index], named.get(index))
@@ -93,6 +92,14 @@ async def compare_machines(engine: Engine, own: Snapshot, claimed: Snapshot) -> 
         ),
         tuple(sorted(set(named.values()))),
     )
+
+
+def _registers(own: DeviceState, claimed: DeviceState) -> dict[str, tuple[int, int]] | None:
+    try:
+        others = claimed.registers()
+    except (MachineFailure, struct.error):
+        return None  # whoever claims it made it up
+    return {name: (value, others[name]) for name, value in own.registers().items() if others[name] != value}
 
 
 async def _file_pages(engine: Engine, own: Snapshot) -> dict[bytes, str]:
