@@ -143,4 +143,4 @@ def _question(
         place = tangle_address(tangle)
     except FaaSError as error:
         raise typer.BadParameter(error.message) from error
-    return DisputeQuestion(rpc, place, service_id, call_id, endpoints, home)
+    return DisputeQuestion(rpc.partition(",")[0].strip(), place, service_id, call_id, endpoints, home)
