@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -120,8 +121,9 @@ async def contested(faas_home: Path, tmp_path_factory) -> AsyncIterator[Conteste
     folder = tmp_path_factory.mktemp("operators")
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        home = folder / "home"
-        home.mkdir()
+        # not below pytest's own folder, which is its user's alone: machines run as nobody
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faas-home-")))
+        home.chmod(0o755)
         for path in faas_home.iterdir():
             if path.name not in ("milestones", "published", "store"):
                 (home / path.name).symlink_to(path)

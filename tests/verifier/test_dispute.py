@@ -37,7 +37,7 @@ from faas_microvm.tracing import run_on, run_to_milestone
 from faas_verifier.blobs import Endpoints
 from faas_verifier.dispute import Standing, judge_sides
 from faas_verifier.dispute_command import check_file
-from faas_verifier.dispute_report import print_dispute
+from faas_verifier.dispute_report import print_check, print_dispute
 from faas_verifier.disputed_call import Contested, dispute_call
 from faas_verifier.evidence import PostedResult
 from faas_verifier.evidence_bundle import read_evidence, write_evidence
@@ -115,7 +115,7 @@ def contested(*bundles, final=None) -> Contested:
         claims.setdefault(agreement_digest(bundle.receipt), []).append(bundle)
     sides = tuple(Side(tuple(group)) for group in claims.values())
     first = PostedResult(bundles[0].call, bundles[0].job, b"", HONEST, True, "0x1", "0x2")
-    return Contested(Sides(bundles[0].call, sides), first, None, final)
+    return Contested(Sides(bundles[0].call, sides), (first,), None, final)
 
 
 @contextmanager
@@ -185,6 +185,20 @@ async def test_what_differs_is_named_where_the_machine_is_shown(
     checked = await check_file(path, NO_ENDPOINTS, faas_home, lambda _: None)
     assert checked.verdict.conclusion is Conclusion.VERIFIED, checked.verdict.findings
     assert checked.difference == difference
+    text = StringIO()
+    print_dispute(found, Console(file=text, width=200))
+    print_check(checked, Console(file=text, width=200))
+    print(text.getvalue())
+    for said in (
+        f"{LIAR} is refuted:",
+        "after milestone 1, 1.0",
+        f"page {runs.page} from byte 4 on: 0x69, claimed 0x77, of file note.txt",
+        "file    note.txt",
+        f"REFUTED: {LIAR}",
+        "5. ✓ re-execution",
+        "THE EVIDENCE HOLDS",
+    ):
+        assert said in text.getvalue(), text.getvalue()
 
 
 async def test_a_claimed_machine_with_a_made_up_device_state_hides_nothing(

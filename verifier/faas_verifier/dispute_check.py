@@ -114,7 +114,7 @@ async def check_evidence(
     except InvalidRequest as error:
         return concluded(evidence, [*judgements, Judgement(Status.FAILED, error.message)])
     difference = await compare_machines(engine, leg.ran.end, claimed)
-    judgements.append(passed(f"it measures {to_hex(wrong)}; {len(difference.pages)} pages differ"))
+    judgements.append(passed(f"it measures {to_hex(wrong)}; pages that differ: {len(difference.pages)}"))
     return Checked(_verdict(judgements, evidence.refuted), difference)
 
 

@@ -142,6 +142,7 @@ def _refutation_to_json(refutation: Refutation) -> dict[str, object]:
         "virtual_ns": refutation.virtual_ns,
         "trace_withheld": refutation.judged.side.trace is None,
         "start_from": refutation.start_place,
+        "registers": {name: hex(value) for name, value in refutation.registers.items()},
         "machine_withheld": refutation.difference is None,
         "difference": None if refutation.difference is None else refutation.difference.to_json(),
     }
@@ -192,11 +193,13 @@ def _print_difference(difference: MachineDifference, console: Console) -> None:
         console.print(f"  clock   {own} ns since power-on, claimed {claimed}")
     if difference.registers is None:
         console.print("  registers of the claimed machine cannot be read")
+    elif not difference.registers:
+        console.print("  registers are alike")
     for name, (ours, theirs) in (difference.registers or {}).items():
         console.print(f"  {name:<7} {ours:#018x}, claimed {theirs:#018x}")
     listed = ", ".join(map(str, difference.pages[:_LISTED_PAGES]))
     more = ", …" if len(difference.pages) > _LISTED_PAGES else ""
-    console.print(f"  pages   {len(difference.pages)} differ: {listed}{more}", soft_wrap=True)
+    console.print(f"  pages   that differ: {len(difference.pages)}: {listed}{more}", soft_wrap=True)
     for page in difference.first:
         file = "" if page.file is None else f", of file {plain(page.file)}"
         console.print(

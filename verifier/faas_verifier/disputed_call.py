@@ -44,8 +44,8 @@ class Contested:
     """A call with its sides, as chain and operators tell it."""
 
     sides: Sides
-    posted: PostedResult
-    """The first answer, which says what was asked for."""
+    posted: tuple[PostedResult, ...]
+    """At least one."""
     manager: Address | None
     final: Digest | None
     """Agreement digest of the final answer, if the service manager has one."""
@@ -62,6 +62,8 @@ class Refutation:
     virtual_ns: int
     """Of the run, at the milestone where the leg starts."""
     start_place: str
+    registers: dict[str, int]
+    """Of our own machine at the leg's end."""
     difference: MachineDifference | None
     """None where the operator withholds the machine that it claims."""
     evidence: EvidenceBundle
@@ -89,13 +91,13 @@ async def read_contested(
         found = await read_call(rpc, tangle, service_id, call_id)
         if not found.results:
             raise NotFound(f"call {call_id} of service {service_id} has no result yet")
-        first = found.results[0]
+        posted = found.results
         if endpoints.addresses:
-            first = await with_origin(rpc, first)
+            posted = tuple([await with_origin(rpc, result) for result in posted])
         operators = await rpc.read(tangle, protocol.service_operators(service_id))
         manager, final = await _final(rpc, found.call)
     sides = await gather_sides(found.call, found.results, endpoints, frozenset(operators))
-    return Contested(sides, first, manager, final)
+    return Contested(sides, posted, manager, final)
 
 
 async def dispute_call(
@@ -110,7 +112,7 @@ async def dispute_call(
             judged += [Judged(side, Standing.OPEN, "no other side says otherwise") for side in group]
             continue
         receipt = group[0].bundle.receipt
-        async with open_run(contested.posted, receipt, endpoints, home, progress) as opened:
+        async with open_run(_asked(contested, group), receipt, endpoints, home, progress) as opened:
             found = await judge_sides(group, opened.run, contested.final)
             judged += found
             for one in found:
@@ -147,7 +149,17 @@ async def _refutation(judged: Judged, bundle: Bundle, opened: OpenedRun) -> Refu
         inputs=opened.inputs,
     )
     virtual_ns = pair.leg.machine.devices.virtual_ns - run.start.devices.virtual_ns
-    return Refutation(report, judged, bundle, established, virtual_ns, pair.leg.place, difference, evidence)
+    return Refutation(
+        report,
+        judged,
+        bundle,
+        established,
+        virtual_ns,
+        pair.leg.place,
+        pair.leg.ran.end.devices.registers(),
+        difference,
+        evidence,
+    )
 
 
 def _packed_claim(claimed: Snapshot) -> PackedMachine | None:
@@ -172,6 +184,13 @@ def _groups(sides: Sequence[Side]) -> list[list[Side]]:
     for side in sides:
         groups.setdefault(claim(side.bundle.receipt)[:4], []).append(side)
     return list(groups.values())
+
+
+def _asked(contested: Contested, group: Sequence[Side]) -> PostedResult:
+    """What was asked for, with what the chain knows of the machines that the group starts from."""
+    operators = {operator for side in group for operator in side.operators}
+    own = next((result for result in contested.posted if result.operator in operators), None)
+    return own or replace(contested.posted[0], registered=None, provenance=None)
 
 
 def _disagree(sides: Sequence[Side]) -> bool:
