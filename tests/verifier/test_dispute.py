@@ -26,13 +26,15 @@ from faas_blueprint.agreement import agreement_digest
 from faas_blueprint.bundle import bundle_to_json, make_bundle
 from faas_blueprint.digests import keccak256, sha256
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import Limits, encode_job, make_job
+from faas_blueprint.job import Limits, Mode, encode_job, make_job
 from faas_blueprint.merkle import PAGE_SIZE
+from faas_blueprint.operation import CreateBranch, ForkRecord, JobKind, Program, RestoreSnapshot, Run
 from faas_blueprint.outcome import Stream
 from faas_blueprint.receipt import address, make_receipt
 from faas_blueprint.result import encode_result, make_result
 from faas_microvm.engine import Engine
 from faas_microvm.memory import hash_pages
+from faas_microvm.performing import start_of_run
 from faas_microvm.tracing import run_on, run_to_milestone
 from faas_verifier.blobs import Endpoints
 from faas_verifier.dispute import Standing, judge_sides
@@ -41,7 +43,7 @@ from faas_verifier.dispute_report import print_check, print_dispute
 from faas_verifier.disputed_call import Contested, dispute_call
 from faas_verifier.evidence import PostedResult
 from faas_verifier.evidence_bundle import read_evidence, write_evidence
-from faas_verifier.legs import TracedRun, own_machines
+from faas_verifier.legs import TracedRun, job_and_start, own_machines
 from faas_verifier.sides import Side, Sides, bundle_fault, gather_sides
 from faas_verifier.verdict import Conclusion
 
@@ -476,6 +478,17 @@ async def test_evidence_on_a_kept_machine_brings_it(attest, engine, faas_home, t
     write_evidence(without, tmp_path / "without.zip")
     conclusion, reason = await check(tmp_path / "without.zip", faas_home)
     assert (conclusion, "not in the bundle" in reason) == (Conclusion.REFUTED, True)
+
+
+async def test_a_run_in_a_fork_starts_where_the_engine_starts_it(engine) -> None:
+    record = ForkRecord(seed=7, epoch=1_800_000_000, identity=b"a branch")
+    program = Program(make_job("python", "print(1)", keep=Mode.BRANCHED.keeps))
+    forked = Run(JobKind.EXECUTE_WITH_OPTIONS, program, mode=Mode.BRANCHED, fork=record)
+    for operation in (forked, RestoreSnapshot(None, 9)):
+        job, start = job_and_start(operation, {}, engine.library.base)
+        assert (job, start.measurement) == await start_of_run(engine, operation, {})
+    with pytest.raises(InvalidRequest, match="no program"):
+        job_and_start(CreateBranch(None, record), {}, engine.library.base)
 
 
 def hostile(path: Path, entries: dict[str, bytes]) -> Path:
