@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import answering, api, compiling, cpu, fork, hashing, jobs, keeping, ledger, machine
+from benchmarks import answering, api, compiling, cpu, fork, hashing, jobs, keeping, ledger, machine, tracing
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.plot import percentile_plot
@@ -44,6 +44,7 @@ class Group(StrEnum):
     CPU = "cpu"
     COMPILE = "compile"
     KEEP = "keep"
+    TRACE = "trace"
     LEDGER = "ledger"
     OPERATOR = "operator"
     API = "api"
@@ -65,6 +66,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.CPU: cpu.cpu,
     Group.COMPILE: compiling.compiling,
     Group.KEEP: keeping.keeping,
+    Group.TRACE: tracing.trace,
     Group.LEDGER: ledger.ledger,
     Group.OPERATOR: answering.answering,
     Group.API: api.api,

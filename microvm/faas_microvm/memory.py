@@ -7,18 +7,13 @@ import os
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 
-import numpy
-
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import MachineFailure
 from faas_blueprint.merkle import PAGE_SIZE, ZERO_PAGE, hash_page
+from faas_microvm.page_map import private_pages
 
 RAM_NAME = "faas-ram"
 """Name of the memory file, as it shows in the process's mappings."""
-
-_PRESENT = numpy.uint64(1 << 63)
-_SWAPPED = numpy.uint64(1 << 62)
-_SHARED_OR_FILE = numpy.uint64(1 << 61)
 
 
 class GuestMemory:
@@ -75,13 +70,7 @@ class GuestMemory:
 
     def changed_pages(self) -> list[int]:
         """Indices of the pages that this machine has written since it was restored, ascending."""
-        raw = os.pread(self._pagemap, self._size // PAGE_SIZE * 8, self._base // PAGE_SIZE * 8)
-        entries = numpy.frombuffer(raw, dtype="<u8")
-        mapped = numpy.flatnonzero(entries)  # few of them
-        entries = entries[mapped]
-        private = (entries & (_PRESENT | _SWAPPED) != 0) & (entries & _SHARED_OR_FILE == 0)
-        indices: list[int] = mapped[private].tolist()
-        return indices
+        return private_pages(self._pagemap, self._base, self._size)
 
     def read_pages(self, indices: Iterable[int]) -> dict[int, bytes]:
         """The content of pages, read in as few calls as runs."""
