@@ -19,7 +19,8 @@ import pytest
 
 from faas_api.app import create_app
 from faas_api.serve import listen, serve
-from faas_blueprint.digests import sha256
+from faas_blueprint.digests import Digest, sha256
+from faas_blueprint.errors import NotFound
 from faas_blueprint.job import Job
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.engine import Engine
@@ -40,6 +41,17 @@ class NoSessions:
     names = ()
 
 
+class NoSnapshots:
+    """A library and store without any."""
+
+    async def get_branch(self, name: str) -> Digest:
+        raise NotFound(f"there is no branch {name}")
+
+    @property
+    def store(self) -> NoSnapshots:
+        return self
+
+
 class FaultyEngine:
     """Never answers: it raises what it was told to, or hangs. For faults and validation only."""
 
@@ -52,6 +64,8 @@ class FaultyEngine:
         self.cancelled = asyncio.Event()
         self.jobs: list[Job] = []
         self.sessions = NoSessions()
+        self.library = NoSnapshots()
+        self.milestones = None
 
     async def stream(self, job: Job, _snapshot: object) -> AsyncIterator[Execution]:
         self.jobs.append(job)

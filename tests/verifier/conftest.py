@@ -39,6 +39,10 @@ class RecordedMachine:
         """Only its own."""
         return snapshot == self.measurement
 
+    async def made_here(self, snapshot: Digest) -> bool:
+        """Only its own."""
+        return snapshot == self.measurement
+
     async def run(self, job: Job, snapshot: Digest | None = None) -> Execution:
         """The recorded outcome."""
         assert snapshot in (None, self.measurement)
