@@ -151,7 +151,7 @@ class Court:
     ) -> None:
         place = contested.place
         answers = await self._chain.answers(place)
-        waited = (now - contested.opened_at) / 6
+        waited = (self._clock() - contested.opened_at) / 6
         self._next_look[place] = now + min(LOOK_SECONDS, max(FIRST_LOOK_SECONDS, waited))
         if managed.standing is Standing.FINAL and _outvoted(managed, answers, self._chain.operator):
             established = to_hex(managed.agreement)
@@ -160,7 +160,7 @@ class Court:
             )
         is_settled = len(set(answers.values())) < 2
         if not is_settled:
-            known = await self._known(contested, managed, answers, record, now)
+            known = await self._known(contested, managed, answers, record)
             is_settled = await self._prove(place, known.said)
             own = _own_answer(record)
             if record is not None and own is not None and _has_agreed(managed, answers, own.receipt):
@@ -174,7 +174,6 @@ class Court:
         managed: ManagedCall,
         answers: dict[Address, Digest],
         record: JobRecord | None,
-        now: float,
     ) -> Known:
         """What operators have said of a call, on-chain and to who asks."""
         place, call = contested.place, self._chain.call(contested.place)
@@ -183,7 +182,7 @@ class Court:
         shown = await peer_receipts(self._settings.blob_peers, call)
         genuine = [statement for statement in said if statement.is_genuine(call)]
         genuine += [Statement(bundle.receipt, bundle.signature) for bundle in shown]
-        return Known(managed, answers, genuine, shown, contested.opened_at, now)
+        return Known(managed, answers, genuine, shown, contested.opened_at)
 
     async def _prove(self, place: Place, said: Sequence[Statement]) -> bool:
         """Whether an operator was proven, by us or by another, to have said two things."""

@@ -60,7 +60,7 @@ class Known:
     shown: Sequence[Bundle]
     """By peers, of genuine receipts."""
     opened_at: float
-    now: float
+    """Unix seconds by this host's clock; when the call was first heard of."""
 
 
 class Refuter:
@@ -101,11 +101,6 @@ class Refuter:
                 await self._pursue(case, record, known)
         return is_done
 
-    async def finish_run(self) -> None:
-        """Returns when nothing is being run again."""
-        if self._run is not None:
-            await self._run
-
     async def close(self) -> None:
         """Stop what is being run again."""
         if self._run is not None:
@@ -120,7 +115,7 @@ class Refuter:
             if await self._prove(case, refutation, known):
                 return
         own_trace = (await asyncio.to_thread(self._store.outcome, record)).trace
-        report = _due(case, own_trace, made, known)
+        report = _due(case, own_trace, made, self._clock() - (made[0].made_at if made else known.opened_at))
         is_free = self._run is None or self._run.done()
         if report is None or not is_free:
             return
@@ -191,15 +186,14 @@ class Refuter:
 
 
 def _due(
-    case: Case, own_trace: tuple[Digest, ...], made: Sequence[Refutation], known: Known
+    case: Case, own_trace: tuple[Digest, ...], made: Sequence[Refutation], waited: float
 ) -> Report | None:
     """The next report to be made: by the trace, or as a whole when there is none to be had in time, or when
     too few have signed the one by the trace."""
     by_trace, whole = case.by_trace(own_trace), case.whole_run()
     done = {refutation.report_digest for refutation in made}
-    if by_trace is not None and by_trace.digest() not in done and not done:
+    if by_trace is not None and not done:
         return by_trace
-    since = made[0].made_at if made else known.opened_at
-    if whole is not None and whole.digest() not in done and known.now >= since + WITHHELD_SECONDS:
+    if whole is not None and whole.digest() not in done and waited >= WITHHELD_SECONDS:
         return whole
     return None

@@ -127,7 +127,19 @@ def test_a_liar_among_three_operators(start_faas):
     assert report["receipt"]["operator"] in agreed
     assert report["stdout"].startswith("Hello from a machine")
     assert report["slash_proposed"] is True
-    assert (report["slash"]["operator"], report["slash"]["share_bps"]) == (marked[0], 10_000)
+    slash = report["slash"]
+    assert (slash["operator"], slash["kind"], slash["share_bps"]) == (marked[0], "equivocation", 10_000)
+
+
+def test_the_same_lie_is_refuted_by_bisection(start_faas):
+    report = report_of(start_faas("demo", "--operators", "3", "--liar", "--same-lie", "--json"))
+    (marked,) = report["marked"]
+    assert report["slash_proposed"] is True
+    slash, found = report["slash"], report["refutation"]
+    assert (slash["operator"], slash["kind"], slash["share_bps"]) == (marked, "refuted", 2_500)
+    assert (found["operator"], found["milestone"]) == (marked, 1)
+    assert found["right"]["root"] != found["wrong"]["root"]
+    assert found["right"]["outcome_digest"] is None
 
 
 def test_an_interrupted_demo_of_several_leaves_nothing_behind(start_faas):

@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from fastapi import FastAPI
 from typer import Typer
 from typer.testing import CliRunner
 
+from faas_api.app import create_app
 from faas_api.serve import listen, serve
 from faas_blueprint.agreement import agreement_digest
+from faas_blueprint.bisection import Point
 from faas_blueprint.bundle import make_bundle
-from faas_blueprint.digests import ZERO_DIGEST
+from faas_blueprint.digests import ZERO_DIGEST, digest_from_hex, sha256, to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import encode_job, make_job
 from faas_blueprint.operation_payload import operation_of_call
@@ -32,15 +39,19 @@ from faas_blueprint.tangle import evidence, protocol, service_manager
 from faas_blueprint.tangle.service_manager import Assurance, ManagedCall, Standing
 from faas_cli.lying_operator_double import LIE, LyingEngineDouble, two_faced_api_double
 from faas_operator import court as court_module
+from faas_operator import refuting
 from faas_operator.chain.court import CourtChain
 from faas_operator.chain.rpc import Rpc
+from faas_operator.court import Court
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
 from faas_operator.devnet.shared_service import register_operator, request_service
+from faas_operator.legs import TO_THE_END, Retraced
 from faas_operator.node import Node
 from faas_operator.pipeline import State
+from faas_operator.refuting import Refuter
 from faas_operator.service import Operator
-from faas_operator.settings import Settings
+from faas_operator.settings import Secrets, Settings
 from faas_operator.signer import Signer
 from faas_operator.store import Store
 from faas_sdk import AsyncTangleFaaSClient, FaaSError
@@ -81,12 +92,22 @@ def accounts(devnet) -> tuple[LocalAccount, ...]:
     return made
 
 
+async def look(court: Court) -> None:
+    """One round, and what it has begun to run again."""
+    await court.once()
+    if (running := court._refuter._run) is not None:
+        await running
+
+
 @dataclass
 class Party:
     """One operator: its node, as far as it needs no machine."""
 
     node: Node
     engine: object
+    database: str
+    ran_again: list[int] = field(default_factory=list)
+    """Up to which milestones."""
 
     @property
     def name(self) -> str:
@@ -114,8 +135,23 @@ class Party:
         return record.state
 
     async def judge(self) -> None:
-        """One round of a court that knows what is stored only, as after a start."""
-        await self.node.court().once()
+        """One round of a court that knows what is stored only, as after a start, and what that begins."""
+        await look(self.court())
+
+    def court(self) -> Court:
+        """The node's, which runs again what its script says."""
+        node, chain = self.node, CourtChain(self.node.chain)
+        refuter = Refuter(chain, node.store, node.signer, self.run_again, node.settings, time.time)
+        docket = node.store.docket(node.deployment)
+        return Court(chain, node.store, docket, refuter, node.settings, time.time)
+
+    async def run_again(self, operation, contents, milestone) -> Retraced:
+        """See `Retrace`."""
+        self.ran_again.append(milestone)
+        outcome = (await self.engine.perform(operation, contents)).outcome
+        if milestone <= len(outcome.trace):
+            return Retraced(outcome.trace[:milestone], Point(outcome.trace[milestone - 1]))
+        return Retraced(outcome.trace, Point(outcome.state_root, outcome.digest()))
 
     def docket(self) -> list:
         return [contested.place for contested in self.node.store.docket(self.node.deployment).calls()]
@@ -128,6 +164,7 @@ class Bench:
     chain: object
     service_id: int
     parties: tuple[Party, ...]
+    accounts: tuple[LocalAccount, ...]
 
     @property
     def honest(self) -> tuple[Party, Party]:
@@ -177,7 +214,8 @@ async def bench(chain, accounts, tmp_path: Path, scripted_engine) -> AsyncIterat
             parties = []
             for number, account in enumerate(accounts):
                 adapter = await stack.enter_async_context(await chain.adapter(account))
-                store = Store.open(f"sqlite:///{tmp_path / str(number)}.sqlite")
+                database = f"sqlite:///{tmp_path / str(number)}.sqlite"
+                store = Store.open(database)
                 stack.callback(store.close)
                 settings = Settings(
                     home=tmp_path, tangle=chain.deployment.tangle, chain_id=chain.deployment.chain_id,
@@ -186,8 +224,8 @@ async def bench(chain, accounts, tmp_path: Path, scripted_engine) -> AsyncIterat
                 )  # fmt: skip
                 node = Node(adapter, scripted_engine, Signer.from_account(account), store, settings)
                 engine = scripted_engine if number < 2 else LyingEngineDouble(scripted_engine)
-                parties.append(Party(node, engine))
-            return Bench(chain, service_id, tuple(parties))
+                parties.append(Party(node, engine, database))
+            return Bench(chain, service_id, tuple(parties), accounts)
 
         yield make
 
@@ -240,11 +278,14 @@ async def test_a_liar_is_marked_and_its_two_receipts_are_proven(bench) -> None:
     assert [party.docket() for party in three.honest] == [[], []]
 
 
-async def test_one_story_is_no_evidence_and_is_given_up_after_a_while(bench, monkeypatch) -> None:
+async def test_what_one_operator_says_is_not_enough_and_is_given_up_after_a_while(bench, monkeypatch) -> None:
     three = await bench(QUORUM)
     call = await outvote(three)
     judge = three.honest[0]
+    monkeypatch.setattr(refuting, "WITHHELD_SECONDS", 0)
     await judge.judge()
+    await judge.judge()
+    assert len(judge.node.store.refutations.of_call(call)) == 1
     assert judge.docket() == [(call.service_id, call.call_id)]
     monkeypatch.setattr(court_module, "EVIDENCE_SECONDS", 0)
     await judge.judge()
@@ -478,3 +519,215 @@ async def test_a_verifier_that_requires_a_quorum(bench, tmp_path: Path) -> None:
         bundle = make_bundle(said.receipt, said.signature, INPUTS, party.node.store.outcome(record))
         save_bundle(bundle, tmp_path / "receipt.json")
         assert (await verify(str(tmp_path / "receipt.json"), "--require", "quorum:2"))[0] == expected
+
+
+# -- refuting who tells everyone the same lie
+
+
+TRACE = tuple(sha256(f"milestone {number}".encode()) for number in (1, 2, 3))
+
+
+class TracedEngineDouble:
+    """Hands on what an engine gives, with a trace, and perhaps other output."""
+
+    def __init__(self, engine, trace=TRACE, stdout: Stream | None = None) -> None:
+        self.profile_id, self.measurement = engine.profile_id, engine.measurement
+        self.engine, self.trace, self.stdout = engine, trace, stdout
+
+    async def perform(self, operation, contents, keeper=None):
+        execution = await self.engine.perform(operation, contents, keeper)
+        outcome = replace(execution.outcome, trace=self.trace)
+        if self.stdout is not None:
+            outcome = replace(outcome, stdout=self.stdout, state_root=sha256(self.stdout.content))
+        return replace(execution, outcome=outcome)
+
+
+WRONG_TRACE = (TRACE[0], *(sha256(b"wrong" + root) for root in TRACE[1:]))
+
+
+def own_api(party: Party) -> FastAPI:
+    """As its node serves it."""
+    return create_app(party.node.executions(), party.node.settings, Secrets.with_api_keys())
+
+
+@dataclass
+class Refuting:
+    """Three operators, a call that the last one has answered with the same lie for all, and their APIs."""
+
+    bench: Bench
+    call: CallReference
+    ports: tuple[str, ...]
+
+    def ask(self, party: Party, *others: int) -> None:
+        """Which of the three an operator asks."""
+        peers = tuple(self.ports[number] for number in others)
+        party.node = replace(
+            party.node, settings=party.node.settings.model_copy(update={"blob_peers": peers})
+        )
+
+    def refutations(self) -> list:
+        return [party.node.store.refutations.of_call(self.call) for party in self.bench.parties]
+
+
+@pytest.fixture
+async def lied(bench) -> AsyncIterator[Callable]:
+    """Makes it; `apps` stand in for APIs by number, None for one that does not answer."""
+    async with AsyncExitStack() as stack:
+
+        async def make(apps: dict[int, FastAPI | None]) -> Refuting:
+            listeners = [stack.enter_context(listen("127.0.0.1", 0)) for _ in range(3)]
+            ports = tuple(f"http://127.0.0.1:{item.getsockname()[1]}" for item in listeners)
+            three = await bench(QUORUM)
+            for party in three.honest:
+                party.engine = TracedEngineDouble(party.engine)
+            three.liar.engine = TracedEngineDouble(three.honest[0].engine, WRONG_TRACE, Stream(LIE))
+            refuting_ = Refuting(three, await outvote(three), ports)
+            for number, party in enumerate(three.parties):
+                refuting_.ask(party, *({0, 1, 2} - {number}))
+                app = apps[number] if number in apps else own_api(party)
+                if app is None:
+                    listeners[number].close()
+                    continue
+                task = asyncio.create_task(serve(app, listeners[number]))
+                stack.push_async_callback(_ended, task)
+            return refuting_
+
+        yield make
+
+
+async def _ended(task: asyncio.Task) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def slashes_of(case: Refuting) -> list:
+    return await case.bench.slashes(case.call)
+
+
+async def test_the_same_lie_is_refuted_where_it_begins(lied) -> None:
+    case = await lied({})
+    three = case.bench
+    for _ in range(2):
+        for party in three.honest:
+            await party.judge()
+    manager = three.chain.deployment.manager
+    assert await slashes_of(case) == [(three.liar.name, manager, 2_500)]
+    (first,), (second,), none = case.refutations()
+    assert (first.report, first.report_digest) == (second.report, second.report_digest)
+    assert none == []
+    assert first.report["milestone"] == 1
+    assert first.report["start"] == to_hex(TRACE[0])
+    assert first.report["right"] == {"root": to_hex(TRACE[1]), "outcome_digest": None}
+    assert first.report["wrong"] == {"root": to_hex(WRONG_TRACE[1]), "outcome_digest": None}
+    assert [party.ran_again for party in three.honest] == [[2], [2]]
+    for party in three.honest:
+        await party.judge()
+    assert [party.docket() for party in three.honest] == [[], []]
+    assert len(await slashes_of(case)) == 1
+
+
+async def test_a_withheld_trace_is_compared_as_a_whole_after_a_while(lied, monkeypatch) -> None:
+    case = await lied({2: None})
+    for party in case.bench.honest:
+        await party.judge()
+    assert case.refutations() == [[], [], []]
+    monkeypatch.setattr(refuting, "WITHHELD_SECONDS", 0)
+    for _ in range(2):
+        for party in case.bench.honest:
+            await party.judge()
+    assert [slash[2] for slash in await slashes_of(case)] == [2_500]
+    report = case.refutations()[0][0].report
+    assert report["milestone"] == 0
+    assert digest_from_hex(report["right"]["outcome_digest"])
+    assert [party.ran_again for party in case.bench.honest] == [[TO_THE_END], [TO_THE_END]]
+
+
+async def test_a_trace_that_is_shown_to_some_only_does_not_help(lied, monkeypatch) -> None:
+    case = await lied({})
+    first, second = case.bench.honest
+    case.ask(second, 0)
+    await first.judge()
+    monkeypatch.setattr(refuting, "WITHHELD_SECONDS", 0)
+    await second.judge()
+    by_trace, whole, _ = case.refutations()
+    assert (by_trace[0].report["milestone"], whole[0].report["milestone"]) == (1, 0)
+    assert await slashes_of(case) == []
+    for party in (first, second, first, second):
+        await party.judge()
+    assert [slash[2] for slash in await slashes_of(case)] == [2_500]
+    assert sorted(first.ran_again) == [2, TO_THE_END]
+    assert second.ran_again == [TO_THE_END]
+
+
+async def test_who_was_outvoted_signs_nothing(lied, caplog) -> None:
+    case = await lied({})
+    for _ in range(2):
+        await case.bench.liar.judge()
+    assert case.refutations() == [[], [], []]
+    assert case.bench.liar.ran_again == []
+    assert "outvoted: check this host" in caplog.text
+
+
+async def test_what_is_not_the_same_when_run_again_is_not_signed(lied, caplog) -> None:
+    case = await lied({})
+    judge = case.bench.honest[0]
+    judge.engine = TracedEngineDouble(judge.engine.engine, (TRACE[0], sha256(b"another"), TRACE[2]))
+    court = judge.court()
+    for _ in range(2):
+        court._next_look.clear()
+        await look(court)
+    assert case.refutations() == [[], [], []]
+    assert judge.ran_again == [2]  # once
+    assert "our own run is not what we have signed" in caplog.text
+
+
+async def test_signatures_of_strangers_are_not_used(lied, monkeypatch) -> None:
+    forged = FastAPI()
+    signatures: list[str] = ["0x", "0xzz", "0x" + "11" * 65]
+
+    @forged.get("/api/v1/calls/{service_id}/{call_id}/refutations")
+    def refutations(service_id: int, call_id: int) -> dict[str, object]:
+        return {"refutations": [{"signature": signature} for signature in signatures]}
+
+    case = await lied({1: forged})
+    three, judge = case.bench, case.bench.honest[0]
+    await judge.judge()
+    (own,) = case.refutations()[0]
+    records = [party.node.store.job_of_call(case.call) for party in (judge, three.liar)]
+    established, refuted = (record.signed.receipt for record in records)
+    digest = evidence.refutation_digest(
+        three.chain.deployment.manager, refuted, established, own.report_digest
+    )
+    for key in (Account.create(), three.accounts[2]):
+        signatures[:] = [to_hex(bytes(key.unsafe_sign_hash(digest).signature)), to_hex(own.signature)]
+        await judge.judge()
+        assert await slashes_of(case) == []
+    signatures[:] = [to_hex(bytes(three.accounts[1].unsafe_sign_hash(digest).signature))]
+    monkeypatch.setattr(refuting, "TURN_SECONDS", 0)
+    await judge.judge()
+    assert [slash[2] for slash in await slashes_of(case)] == [2_500]
+
+
+async def test_a_witness_that_is_killed_before_it_sends_goes_on(lied, monkeypatch) -> None:
+    case = await lied({})
+    monkeypatch.setattr(refuting, "TURN_SECONDS", 0)
+    for party in case.bench.honest:
+        await party.judge()
+    judge, account = case.bench.honest[0], case.bench.accounts[0]
+    settings = judge.node.settings
+    arguments = (
+        case.bench.chain.rpc.url, settings.tangle, str(settings.blueprint_id), str(settings.service_id),
+        str(settings.chain_id), str(settings.start_block), account.key.hex(), judge.database,
+        *settings.blob_peers,
+    )  # fmt: skip
+    program = Path(__file__).parent / "crashing_witness.py"
+    command = [sys.executable, str(program), *arguments]
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=SECONDS, env=dict(os.environ)
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert await slashes_of(case) == []
+    await judge.judge()
+    assert [slash[2] for slash in await slashes_of(case)] == [2_500]
+    assert judge.ran_again == [2]
