@@ -72,6 +72,7 @@ CASES = {
     ("GET", "/blobs/{sha256}"): Case(None, "/blobs/{blob}"),
     ("GET", "/machines/{measurement}"): Case(None, NO_MACHINE),
     ("GET", "/calls/{service_id}/{call_id}/receipt"): Case(None, NO_CALL),
+    ("GET", "/calls/{service_id}/{call_id}/refutations"): Case(None, "/calls/1/1/refutations"),
     ("PUT", "/blobs/{sha256}"): execute(f"/blobs/{sha256(UPLOADED).hex()}", body=UPLOAD),
     ("POST", "/sign-in/challenges"): Case(
         None, "/sign-in/challenges", {"scheme": "ethereum", "address": "0x" + "1" * 40}
