@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from faas_blueprint.errors import FaaSError, MissingPrerequisite
-from faas_cli import accounts, demo, devnet, image, job, machine, operator, run, snapshot, up
+from faas_cli import accounts, demo, devnet, dispute, image, job, machine, operator, run, snapshot, up
 from faas_cli.console import console, report_error
 from faas_verifier.audit_command import audit
 from faas_verifier.command import verify
@@ -29,6 +29,7 @@ app.command("demo")(demo.demo)
 app.command("up")(up.up)
 app.command("run")(run.run)
 app.command("verify")(verify)
+app.command("dispute")(dispute.dispute)
 app.command("audit")(audit)
 app.command("verify-proof")(verify_proof)
 app.add_typer(job.app, name="job")

@@ -50,7 +50,11 @@ async def run_to_milestone(engine: Engine, job: Job, snapshot: Digest | None, mi
 
     Raises as `Engine.run` does, and InvalidRequest for a program that does not compile.
     """
-    start = await engine.idle(snapshot)
+    return await run_from(engine, await engine.idle(snapshot), job, milestone)
+
+
+async def run_from(engine: Engine, start: Snapshot, job: Job, milestone: int) -> Ran:
+    """The same, where the machine that the run starts on is at hand. Raises likewise."""
     prepared = await engine.prepare(job)
     if prepared.program is None:
         raise InvalidRequest("the program does not compile", {"field": "code"})

@@ -28,7 +28,7 @@ RUN_KEYS = {
     "wall_ms",
 }
 COMMANDS = {
-    "demo", "up", "devnet", "run", "verify", "audit", "verify-proof", "image build", "image list",
+    "demo", "up", "devnet", "run", "verify", "audit", "dispute", "verify-proof", "image build", "image list",
     "snapshot measure", "machine build", "machine show", "snapshot list", "snapshot show",
     "snapshot delete", "snapshot collect",
     "snapshot branch", "snapshot fork", "snapshot resume", "snapshot diff", "snapshot merge",

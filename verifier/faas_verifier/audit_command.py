@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
@@ -18,12 +18,14 @@ from faas_verifier.audit import Audit, audit_calls, opened_once
 from faas_verifier.blobs import Endpoints
 from faas_verifier.chain import tangle_address
 from faas_verifier.command import Question, answer
+from faas_verifier.interval_audit import IntervalAudit, IntervalAuditor
 from faas_verifier.posted import finished_calls
 from faas_verifier.published_machine import MachineSource
 from faas_verifier.report import plain
 from faas_verifier.rerun import own_machine
 from faas_verifier.rpc import Rpc
-from faas_verifier.verdict import Conclusion, Verdict, verdict_to_json
+from faas_verifier.traced_runs import OpenEngine
+from faas_verifier.verdict import Conclusion, Verdict, verdict_to_json, worst
 
 _MARKS = {Conclusion.VERIFIED: "[green]✓[/]", Conclusion.REFUTED: "[red]✗[/]"}
 
@@ -31,7 +33,15 @@ _MARKS = {Conclusion.VERIFIED: "[green]✓[/]", Conclusion.REFUTED: "[red]✗[/]
 def audit(
     rpc: Annotated[str, typer.Option("--rpc", metavar="URL", help="The chain's endpoint.")],
     service: Annotated[int, typer.Option("--service", min=0, help="Service id.")],
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="So many finished jobs, drawn at random.")] = 10,
+    jobs: Annotated[int, typer.Option("--jobs", min=0, help="So many finished jobs, drawn at random.")] = 10,
+    intervals: Annotated[
+        int,
+        typer.Option(
+            "--intervals",
+            min=0,
+            help="Besides, so many legs between milestones, drawn from all finished jobs.",
+        ),
+    ] = 0,
     tangle: Annotated[
         str | None,
         typer.Option(
@@ -52,7 +62,9 @@ def audit(
 ) -> None:
     """Run a random sample of a service's finished jobs again, and check every result of each.
 
-    Exit codes as of `faas verify`, by the worst of the drawn jobs; 2 also when there is none to draw from.
+    With --intervals also single legs of runs, from one state root of a result's trace to the next.
+
+    Exit codes as of `faas verify`, by the worst of what was drawn; 2 also when there is nothing to draw from.
     """
     try:
         place = None if tangle is None else tangle_address(tangle)
@@ -62,20 +74,26 @@ def audit(
     console = Console(stderr=as_json, highlight=False)
     try:
         with console.status("checking") as status:
-            found = asyncio.run(_audit(where, jobs, first_block, home, status.update))
+            found, legs = asyncio.run(_audit(where, jobs, intervals, first_block, home, status.update))
     except (ChainUnavailable, FatalError) as error:
         console.print(f"[red]error:[/red] {plain(error.message)}")
         raise typer.Exit(Conclusion.UNCHECKED.exit_code) from error
+    conclusion = _conclusion(found, legs)
     if as_json:
-        print(json.dumps(_report(found, service)))
+        print(json.dumps(_report(found, legs, service)))
     else:
-        _print(found, service, console)
-    raise typer.Exit(found.conclusion.exit_code)
+        _print(found, legs, service, console)
+    raise typer.Exit(conclusion.exit_code)
 
 
 async def _audit(
-    where: Question, jobs: int, first_block: int, home: Path | None, progress: Callable[[str], None]
-) -> Audit:
+    where: Question,
+    jobs: int,
+    intervals: int,
+    first_block: int,
+    home: Path | None,
+    progress: Callable[[str], None],
+) -> tuple[Audit, IntervalAudit]:
     assert where.rpc_url is not None
     assert where.service_id is not None
     async with Rpc(where.rpc_url) as rpc:
@@ -87,14 +105,33 @@ async def _audit(
             progress(f"checking call {call_id}")
             return await answer(replace(where, call_id=call_id), open_machine, source)
 
-        return await audit_calls(calls, jobs, judge)
+        found = await audit_calls(calls, jobs, judge)
+        if not intervals:
+            return found, IntervalAudit(0, ())
+        auditor = IntervalAuditor(
+            where.rpc_url,
+            where.tangle,
+            where.service_id,
+            Endpoints(where.blobs),
+            home,
+            cast(OpenEngine, open_machine),
+            progress,
+        )
+        return found, await auditor.audit(calls, intervals)
 
 
-def _report(found: Audit, service_id: int) -> dict[str, object]:
+def _conclusion(found: Audit, legs: IntervalAudit) -> Conclusion:
+    """The worst of all that was drawn; unchecked when nothing was."""
+    drawn = [audited.decisive.conclusion for audited in found.drawn]
+    return worst([*drawn, *(audited.conclusion for audited in legs.drawn)])
+
+
+def _report(found: Audit, legs: IntervalAudit, service_id: int) -> dict[str, object]:
+    conclusion = _conclusion(found, legs)
     return {
         "service_id": service_id,
-        "verdict": str(found.conclusion),
-        "verified": found.conclusion is Conclusion.VERIFIED,
+        "verdict": str(conclusion),
+        "verified": conclusion is Conclusion.VERIFIED,
         "finished": found.finished,
         "drawn": [
             {
@@ -104,17 +141,27 @@ def _report(found: Audit, service_id: int) -> dict[str, object]:
             }
             for audited in found.drawn
         ],
+        "legs": legs.legs,
+        "intervals": [audited.to_json() for audited in legs.drawn],
     }
 
 
-def _print(found: Audit, service_id: int, console: Console) -> None:
+def _print(found: Audit, legs: IntervalAudit, service_id: int, console: Console) -> None:
     for audited in found.drawn:
         decisive = audited.decisive
         mark = _MARKS.get(decisive.conclusion, "[yellow]?[/]")
         line = f"{mark} call {audited.call_id}: {decisive.conclusion}: {plain(decisive.reason)}"
         console.print(line, soft_wrap=True)
+    for leg in legs.drawn:
+        mark, called = _MARKS.get(leg.conclusion, "[yellow]?[/]"), leg.leg.posted.call.call_id
+        console.print(
+            f"{mark} call {called}, {leg.leg.posted.operator}, leg after milestone {leg.leg.milestone}: "
+            f"{leg.conclusion}: {plain(leg.reason)}",
+            soft_wrap=True,
+        )
+    besides = f", and {len(legs.drawn)} of their {legs.legs} legs" if legs.legs else ""
     console.print(
-        f"{str(found.conclusion).upper()}: {len(found.drawn)} of {found.finished} finished jobs of service "
-        f"{service_id} were drawn and run again",
+        f"{str(_conclusion(found, legs)).upper()}: {len(found.drawn)} of {found.finished} finished jobs of "
+        f"service {service_id} were drawn and run again{besides}",
         soft_wrap=True,
     )

@@ -5,15 +5,14 @@ The endpoint is asked what it is where no contract is named. Reading is `chain`'
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from faas_blueprint.errors import MissingPrerequisite
 from faas_blueprint.receipt import Address
 from faas_verifier.audit import answered_calls
-from faas_verifier.chain import DEVNET_TANGLE, read_call, registered
+from faas_verifier.chain import DEVNET_TANGLE, read_call
 from faas_verifier.evidence import PostedResult
-from faas_verifier.provenance import provenance
+from faas_verifier.provenance import with_origin
 from faas_verifier.rpc import Refused, Rpc
 
 if TYPE_CHECKING:
@@ -32,12 +31,7 @@ async def posted_results(
     found = (await read_call(rpc, tangle or DEVNET_TANGLE, service_id, call_id)).results
     if not with_registration:
         return found
-    return tuple([await _with_registration(rpc, result) for result in found])
-
-
-async def _with_registration(rpc: Rpc, result: PostedResult) -> PostedResult:
-    known, way = await registered(rpc, result), await provenance(rpc, result)
-    return replace(result, registered=known, provenance=way)
+    return tuple([await with_origin(rpc, result) for result in found])
 
 
 async def finished_calls(rpc: Rpc, tangle: Address | None, service_id: int, first_block: int) -> list[int]:

@@ -22,7 +22,7 @@ from faas_blueprint.receipt import Address, CallReference, Receipt, address
 from faas_blueprint.result import decode_result
 from faas_blueprint.tangle import protocol, service_manager
 from faas_blueprint.tangle.abi import word
-from faas_verifier.chain import LOG_WINDOW, manager_of, read_call
+from faas_verifier.chain import LOG_WINDOW, manager_of, read_call, registered
 from faas_verifier.evidence import PostedResult, Provenance, Root
 from faas_verifier.rpc import Refused, Rpc
 
@@ -45,6 +45,12 @@ async def provenance(rpc: Rpc, posted: PostedResult) -> Provenance | None:
         return await _Way(rpc, posted.call, manager, receipt).back(starts_of(receipt, operation))
     except (Refused, InvalidRequest, FatalError):
         return None
+
+
+async def with_origin(rpc: Rpc, posted: PostedResult) -> PostedResult:
+    """A result with what the chain says of where its machines come from, for who fetches them. Raises
+    likewise."""
+    return replace(posted, registered=await registered(rpc, posted), provenance=await provenance(rpc, posted))
 
 
 def starts_of(receipt: Receipt, operation: Operation) -> tuple[Digest, ...]:

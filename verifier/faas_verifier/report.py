@@ -28,7 +28,7 @@ _LAST = {
 def print_verdict(verdict: Verdict, console: Console) -> None:
     """All findings, what differs, and the conclusion."""
     for finding in verdict.findings:
-        console.print(_line(finding), soft_wrap=True)
+        console.print(finding_line(finding), soft_wrap=True)
         for item in finding.differences:
             claimed, found = plain(str(item.claimed)), plain(str(item.found))
             console.print(f"       {plain(item.field)}: claimed {claimed}", soft_wrap=True)
@@ -36,7 +36,8 @@ def print_verdict(verdict: Verdict, console: Console) -> None:
     console.print(f"{_LAST[verdict.conclusion]}: {plain(verdict.reason)}", soft_wrap=True)
 
 
-def _line(finding: Finding) -> str:
+def finding_line(finding: Finding) -> str:
+    """One numbered line."""
     detail = "differs" if finding.differences else finding.detail
     return f"{finding.number}. {_MARKS[finding.status]} {finding.name:<12} {plain(detail)}"
 

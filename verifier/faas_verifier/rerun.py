@@ -138,7 +138,9 @@ async def rerun(
         opening, fetched = open_machine, False
         language, starts = _language(operation), starts_of(bundle.receipt, operation)
         if source is not None and await source.lacks(bundle.receipt, language, starts):
-            objection = _objection(starts, registered, provenance, source.own_base(bundle.receipt, language))
+            objection = objection_to_fetching(
+                starts, registered, provenance, source.own_base(bundle.receipt, language)
+            )
             if objection is not None:
                 return _findings(unchecked(objection), skipped("needs the snapshot"))
             opening, fetched = partial(source.open, bundle.receipt, language, starts, provenance), True
@@ -155,7 +157,7 @@ async def rerun(
         return _findings(unchecked(error.message), skipped("needs the snapshot"))
 
 
-def _objection(
+def objection_to_fetching(
     starts: Sequence[Digest],
     registered: bool | None,
     provenance: Provenance | None,

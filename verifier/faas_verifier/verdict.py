@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from faas_blueprint.errors import FaaSError
 from faas_blueprint.receipt import receipt_to_json
+from faas_verifier.blobs import DataFalsified, DataWithheld
 from faas_verifier.evidence import Evidence
 
 
@@ -47,6 +49,8 @@ _DECISIVE = (
     (Conclusion.UNCHECKED, Status.UNCHECKED),
 )
 """The worst first; without any of them a result is verified."""
+
+_ORDER = (*(conclusion for conclusion, _ in _DECISIVE), Conclusion.VERIFIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +133,19 @@ def verdict_to_json(verdict: Verdict) -> dict[str, object]:
 
 def combine(verdicts: Sequence[Verdict]) -> Verdict:
     """The verdict that decides among several results of one call: the worst, the first of equals."""
-    order = (*(conclusion for conclusion, _ in _DECISIVE), Conclusion.VERIFIED)
-    return min(verdicts, key=lambda verdict: order.index(verdict.conclusion))
+    return min(verdicts, key=lambda verdict: _ORDER.index(verdict.conclusion))
+
+
+def conclusion_of(error: FaaSError) -> Conclusion:
+    """What an error leaves to be said: withheld, falsified, else unchecked."""
+    if isinstance(error, DataFalsified):
+        return Conclusion.FALSIFIED
+    return Conclusion.WITHHELD if isinstance(error, DataWithheld) else Conclusion.UNCHECKED
+
+
+def worst(conclusions: Sequence[Conclusion]) -> Conclusion:
+    """The one that decides; unchecked when there is none."""
+    return min(conclusions, key=_ORDER.index, default=Conclusion.UNCHECKED)
 
 
 def _call_to_json(evidence: Evidence) -> dict[str, str | int | None]:
