@@ -332,6 +332,15 @@ class Engine:
         await self.library.keep(snapshot, base, "fetched")
         await publish(self.library.store, snapshot.measurement)
 
+    async def milestone(self, root: Digest) -> Snapshot | None:
+        """The machine at a milestone that an on-chain call came by, measured anew; None if it is not kept."""
+        if self.milestones is None:
+            return None
+        try:
+            return await self.library.derived(await self.milestones.load(root))
+        except (NotFound, FatalError):
+            return None
+
     async def _toolchain(self, job: Job) -> Digest:
         if job.language not in COMPILED_LANGUAGES:
             return ZERO_DIGEST

@@ -15,7 +15,13 @@ from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.merkle import PAGE_SIZE
 from faas_microvm.devices import DeviceState
 from faas_microvm.snapshot import Snapshot
-from faas_microvm.snapshot_record import NewSnapshot, SnapshotKind, SnapshotRecord, damaged_snapshot
+from faas_microvm.snapshot_record import (
+    NewSnapshot,
+    SnapshotKind,
+    SnapshotRecord,
+    StoredSnapshot,
+    damaged_snapshot,
+)
 from faas_microvm.snapshot_store import SnapshotStore
 
 
@@ -42,13 +48,16 @@ class SnapshotLibrary:
                 f"runs {to_hex(self.base.measurement)}",
                 {"field": "snapshot"},
             )
-        stored = await self.store.load(measurement)
-        snapshot = await asyncio.to_thread(
-            self.base.derived, stored.pages, stored.hashes, DeviceState.from_stream(stored.devices)
-        )
+        snapshot = await self.derived(await self.store.load(measurement))
+        self._remember(snapshot)
+        return snapshot
+
+    async def derived(self, stored: StoredSnapshot) -> Snapshot:
+        """A stored machine on this base, measured anew. Raises FatalError when it is damaged."""
+        measurement, devices = stored.record.measurement, DeviceState.from_stream(stored.devices)
+        snapshot = await asyncio.to_thread(self.base.derived, stored.pages, stored.hashes, devices)
         if snapshot.measurement != measurement:
             raise damaged_snapshot(measurement, f"it measures {to_hex(snapshot.measurement)}")
-        self._remember(snapshot)
         return snapshot
 
     async def keep(

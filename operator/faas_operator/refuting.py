@@ -156,8 +156,10 @@ class Refuter:
             for blob in blobs_of(operation)
         }
         is_end = report.right.outcome_digest is not None
-        ran = await self._retrace(operation, contents, TO_THE_END if is_end else report.milestone + 1)
-        return ran.end == report.right and ran.trace[: report.milestone] == own_trace[: report.milestone]
+        common = own_trace[: report.milestone]
+        milestone = TO_THE_END if is_end else report.milestone + 1
+        ran = await self._retrace(operation, contents, common, milestone)
+        return ran.end == report.right and ran.trace[: report.milestone] == common
 
     async def _prove(self, case: Case, refutation: Refutation, known: Known) -> bool:
         """Send the proof, if there are enough witnesses and it is our turn; whether there are enough."""

@@ -147,7 +147,7 @@ class Party:
         docket = node.store.docket(node.deployment)
         return Court(chain, node.store, docket, refuter, node.settings, peers, time.time)
 
-    async def run_again(self, operation, contents, milestone) -> Retraced:
+    async def run_again(self, operation, contents, trace, milestone) -> Retraced:
         """See `Retrace`."""
         self.ran_again.append(milestone)
         outcome = (await self.engine.perform(operation, contents)).outcome

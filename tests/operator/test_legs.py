@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from faas_blueprint.bisection import Point
+from faas_blueprint.digests import sha256
 from faas_blueprint.job import encode_job, make_job
 from faas_blueprint.operation import CreateBranch, ForkRecord
 from faas_blueprint.operation_payload import operation_of_call
-from faas_microvm.engine import Engine
+from faas_microvm.engine import Engine, EngineSettings
+from faas_operator import legs
 from faas_operator.legs import TO_THE_END, Retraced, retrace
 
 pytestmark = pytest.mark.machine
@@ -31,13 +33,28 @@ async def test_a_run_is_made_again_up_to_a_milestone_or_to_its_end(engine):
     outcome = (await engine.perform(operation, {})).outcome
     assert len(outcome.trace) == 1
     end = Point(outcome.state_root, outcome.digest())
-    assert await retrace(engine, operation, {}, 1) == Retraced(outcome.trace, Point(outcome.trace[0]))
-    assert await retrace(engine, operation, {}, 2) == Retraced(outcome.trace, end)
-    assert await retrace(engine, operation, {}, TO_THE_END) == Retraced(outcome.trace, end)
+    assert await retrace(engine, operation, {}, (), 1) == Retraced(outcome.trace, Point(outcome.trace[0]))
+    assert await retrace(engine, operation, {}, (), 2) == Retraced(outcome.trace, end)
+    assert await retrace(engine, operation, {}, (), TO_THE_END) == Retraced(outcome.trace, end)
 
 
 async def test_what_starts_no_program_has_only_an_end(engine):
     operation = CreateBranch(None, ForkRecord(5, 1_800_000_000, b"branch"))
     outcome = (await engine.perform(operation, {})).outcome
-    again = await retrace(engine, operation, {}, TO_THE_END)
+    again = await retrace(engine, operation, {}, (), TO_THE_END)
     assert again == Retraced((), Point(outcome.state_root, outcome.digest()))
+
+
+async def test_a_leg_starts_where_the_call_came_by(faas_home, monkeypatch):
+    settings = EngineSettings(trace_bytes=1 << 30)
+    async with await Engine.open(faas_home, settings=settings) as engine:
+        operation = operation_of_call(0, encode_job(JOB))
+        outcome = (await engine.perform(operation, {}, "call")).outcome
+        assert engine.milestones is not None
+        await engine.milestones.settled()
+        end = Point(outcome.state_root, outcome.digest())
+        monkeypatch.delattr(legs, "run_to_milestone")  # it would start at the start
+        again = await legs.retrace(engine, operation, {}, outcome.trace, TO_THE_END)
+        assert again == Retraced(outcome.trace, end)
+        with pytest.raises(NameError):
+            await legs.retrace(engine, operation, {}, (sha256(b"not kept"),), TO_THE_END)
