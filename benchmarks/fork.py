@@ -27,7 +27,7 @@ from faas_microvm.home import default_home
 
 JOBS_PER_RUN = 20
 DRIFT_JOBS = 20_000
-RUNS_PER_TURN = 4
+RUNS_PER_TURN = 10
 
 SCRIPT = (Path(__file__).parent / "workloads" / "script.py.txt").read_text()
 """Two hundred lines with json, re and classes."""
