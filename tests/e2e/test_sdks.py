@@ -107,7 +107,7 @@ def test_a_result_that_is_not_the_posted_one(network):
         receipt = {**result.receipt, "virtual_ns": int(result.receipt["virtual_ns"]) + 1}
         other_receipt = client.verify(replace(result, receipt=receipt))
         assert (other_receipt.place, other_receipt.signature) == (False, False)
-        receipt = {**result.receipt, "job_digest": "0x" + "00" * 32, "version": 3}
+        receipt = {**result.receipt, "job_digest": "0x" + "00" * 32, "version": 4}
         other_job = client.verify(replace(result, receipt=receipt))
         assert (other_job.job, other_job.version, other_job.standing) == (False, False, True)
 
