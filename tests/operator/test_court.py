@@ -467,6 +467,9 @@ async def test_an_audit_finds_the_lie_among_what_it_draws(bench, scripted_engine
     class TruthfulMachine:
         profile_id, measurement = scripted_engine.profile_id, scripted_engine.measurement
 
+        async def made_here(self, snapshot):
+            return snapshot == self.measurement
+
         async def run(self, job, snapshot=None):
             return await scripted_engine.perform(operation_of_call(0, encode_job(job)), {})
 
