@@ -122,8 +122,9 @@ class Pair:
 def home_of(own_home: Path, folder: Path) -> Path:
     """A home with the base machine and nothing else."""
     folder.mkdir()
-    for path in own_home.iterdir():
-        (folder / path.name).symlink_to(path)
+    for name in ("base.json", "images", "snapshots", "emulators"):
+        if (own_home / name).exists():
+            (folder / name).symlink_to(own_home / name)
     return folder
 
 
