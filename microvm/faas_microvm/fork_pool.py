@@ -29,6 +29,9 @@ MOST_PARENTS = 3
 CHILDREN_OF_A_PARENT = 64
 """Bounds memory and processes of a parent's control group, which its children share."""
 
+REFILL_SECONDS = 0.02
+"""Pause before children are forked ahead, unless few are left."""
+
 _log = logging.getLogger(__name__)
 _cgroup_numbers = itertools.count()
 
@@ -42,6 +45,9 @@ class _Parent:
         self.ahead: deque[ForkedMachine] = deque()
         self.taken: set[ForkedMachine] = set()
         self.refilling: asyncio.Task[None] | None = None
+        self.short = asyncio.Event()
+        """Set while one child is left at the most."""
+        self.short.set()
 
     async def close(self) -> None:
         if self.refilling is not None:
@@ -160,7 +166,8 @@ class ForkPool:
         else:
             child = await warm.parent.fork()
         warm.taken.add(child)
-        if not warm.ahead:
+        if len(warm.ahead) <= 1:
+            warm.short.set()
             self._fork_ahead(warm)
         return child
 
@@ -170,9 +177,13 @@ class ForkPool:
             warm.refilling = asyncio.create_task(self._refill(warm))
 
     async def _refill(self, warm: _Parent) -> None:
+        with suppress(TimeoutError):  # there is time: what came of the job that has just ended goes first
+            async with asyncio.timeout(REFILL_SECONDS):
+                await warm.short.wait()
         with suppress(FaaSError):  # the next `take` finds out
             while len(warm.ahead) <= self._children:
                 warm.ahead.append(await warm.parent.fork())
+            warm.short.clear()
 
     def _warm_up(self, snapshot: Snapshot) -> None:
         measurement = snapshot.measurement
