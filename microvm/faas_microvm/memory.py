@@ -70,7 +70,10 @@ class GuestMemory:
 
     def changed_pages(self) -> list[int]:
         """Indices of the pages that this machine has written since it was restored, ascending."""
-        return private_pages(self._pagemap, self._base, self._size)
+        try:
+            return private_pages(self._pagemap, self._base, self._size)
+        except OSError as error:
+            raise MachineFailure(f"the machine's page map cannot be read: {error}") from error
 
     def read_pages(self, indices: Iterable[int]) -> dict[int, bytes]:
         """The content of pages, read in as few calls as runs."""

@@ -34,7 +34,10 @@ _REGION_WORDS = 3
 
 
 def private_pages(page_map: int, start: int, size: int) -> list[int]:
-    """Indices of private pages among the `size` bytes at address `start`, ascending; `page_map` is open."""
+    """Indices of private pages among the `size` bytes at address `start`, ascending; `page_map` is open.
+
+    Raises OSError when the process is gone.
+    """
     try:
         return _scanned(page_map, start, size)
     except OSError as error:
@@ -60,6 +63,8 @@ def _scanned(page_map: int, start: int, size: int) -> list[int]:
 
 def _read(page_map: int, start: int, size: int) -> list[int]:
     raw = os.pread(page_map, size // PAGE_SIZE * 8, start // PAGE_SIZE * 8)
+    if len(raw) != size // PAGE_SIZE * 8:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
     entries = numpy.frombuffer(raw, dtype="<u8")
     mapped = numpy.flatnonzero(entries)  # few of them
     entries = entries[mapped]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import subprocess
 
 import pytest
 
@@ -50,3 +51,14 @@ def test_a_kernel_without_the_scan_is_read(mapped, monkeypatch):
     with pytest.raises(OSError, match="Errno"):
         page_map._scanned(descriptor, start, PAGE_SIZE)
     assert private_pages(descriptor, start, PAGES * PAGE_SIZE) == [1]
+
+
+@pytest.mark.parametrize("find", [private_pages, page_map._read])
+def test_a_process_that_is_gone_has_no_pages_to_tell(find):
+    with subprocess.Popen(["sleep", "60"]) as process:
+        descriptor = os.open(f"/proc/{process.pid}/pagemap", os.O_RDONLY)
+        process.kill()
+        process.wait()
+        with pytest.raises(ProcessLookupError):
+            find(descriptor, 0x400000, PAGES * PAGE_SIZE)
+        os.close(descriptor)
