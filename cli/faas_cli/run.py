@@ -220,6 +220,7 @@ def report(job: Job, execution: Execution) -> dict[str, object]:
         "files": manifest_to_json(outcome.manifest()),
         "files_truncated": outcome.files_truncated,
         "virtual_ns": outcome.virtual_ns,
+        "trace": [to_hex(root) for root in outcome.trace],
         "state_root": to_hex(outcome.state_root),
         "outcome_digest": to_hex(outcome.digest()),
         "job_digest": to_hex(job_digest(job)),

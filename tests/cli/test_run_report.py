@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from faas_blueprint.digests import ZERO_DIGEST, sha256, to_hex
@@ -30,6 +32,12 @@ def test_files_are_listed_with_size_and_hash():
     ]
     assert made["files_truncated"] is False
     assert reported(outcome((), True))["files_truncated"] is True
+
+
+def test_the_roots_on_the_way_are_listed():
+    assert reported(outcome())["trace"] == []
+    ended = replace(outcome(), trace=(sha256(b"first"), sha256(b"second")))
+    assert reported(ended)["trace"] == [to_hex(sha256(b"first")), to_hex(sha256(b"second"))]
 
 
 def test_the_toolchain_is_named_where_there_is_one():
