@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from faas_api import limits
 from faas_api.app import create_app
 from faas_api.serve import listen, serve
 from faas_blueprint.digests import Digest, sha256
@@ -177,8 +178,9 @@ def free_port():
 
 
 @pytest.fixture
-def redis_server(tmp_path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A real Redis of the test's own, on loopback, in memory only."""
+def redis_server(tmp_path, monkeypatch) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A real Redis of the test's own, on loopback, in memory only; a busy host may keep it from answering."""
+    monkeypatch.setattr(limits, "REDIS_SECONDS", 60.0)
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("shared limits are not tested without Redis: run scripts/setup-test-programs")
