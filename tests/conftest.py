@@ -22,6 +22,7 @@ import psycopg
 import pytest
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from hypothesis import HealthCheck, settings
 
 from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.tangle import protocol
@@ -32,6 +33,10 @@ from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionReceipt, TransactionSender
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
+
+# no test fails for how long it takes: hosts are busy
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
