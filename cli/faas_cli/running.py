@@ -83,6 +83,12 @@ async def attend_court(node: Node) -> None:
     await (asyncio.Event().wait() if court is None else court.run())
 
 
+async def attend_duties(node: Node) -> None:
+    """What an operator owes Tangle beside answers, until cancelled."""
+    heartbeats = node.heartbeats()
+    await (asyncio.Event().wait() if heartbeats is None else heartbeats.run())
+
+
 @asynccontextmanager
 async def in_background(work: Awaitable[None]) -> AsyncIterator[asyncio.Task[None]]:
     """Something that runs until the block ends; its failure surfaces there."""

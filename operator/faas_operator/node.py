@@ -43,6 +43,7 @@ from faas_operator.court import Court
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
+from faas_operator.heartbeats import Heartbeats
 from faas_operator.legs import retrace
 from faas_operator.payments import PayPerRequest
 from faas_operator.peers import Peers
@@ -114,6 +115,18 @@ class Node:
             Refuter(chain, self.store, self.signer, again, self.settings, peers, time.time),
             self.settings,
             peers,
+            time.time,
+            functools.partial(self.store.processes.take, OPERATOR_DUTY),
+        )
+
+    def heartbeats(self) -> Heartbeats | None:
+        """This operator's signs of life, on EVM chains; one at a time. A dry node gives none."""
+        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+            return None
+        return Heartbeats(
+            self.chain,
+            self.store,
+            self.settings,
             time.time,
             functools.partial(self.store.processes.take, OPERATOR_DUTY),
         )

@@ -130,6 +130,9 @@ class Settings(_Sourced):
     retry_seconds_at_most: float = Field(60.0, gt=0)
     drain_seconds: float = Field(30.0, ge=0)
     """How long a stopping node goes on with what it has begun."""
+    heartbeat_seconds: float = Field(240.0, ge=0)
+    """How often Tangle's status registry, which waits 300 unless told otherwise, hears that this operator is
+    there; 0: never."""
     log_format: Literal["text", "json"] = "text"
     """`json`: an object a line."""
     api_host: str = "127.0.0.1"
