@@ -18,6 +18,7 @@ from faas_cli.console import note, print_json, run_async
 from faas_cli.database import database
 from faas_cli.doctor import doctor
 from faas_cli.operator_run import run
+from faas_cli.operator_slashes import dispute_slash, slashes
 from faas_cli.operator_substrate import read_status, refuse_registration
 from faas_cli.place import (
     BlueprintOption,
@@ -33,6 +34,8 @@ app.command()(run)
 app.command()(doctor)
 app.command("show-config")(show_config)
 app.command()(database)
+app.command()(slashes)
+app.command("dispute-slash")(dispute_slash)
 
 PASSWORD_VARIABLE = "FAAS_KEYSTORE_PASSWORD"
 DEFAULT_STAKE = 100 * 10**18

@@ -19,9 +19,11 @@ from faas_microvm.home import default_home
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
+from faas_operator.heartbeats import Heartbeats
 from faas_operator.node import Node, open_node
 from faas_operator.payments import PayPerRequest
 from faas_operator.settings import Secrets, Settings
+from faas_operator.slash_alerts import SlashAlerts
 
 Progress = Callable[[str], None]
 Result = TypeVar("Result")
@@ -83,10 +85,9 @@ async def attend_court(node: Node) -> None:
     await (asyncio.Event().wait() if court is None else court.run())
 
 
-async def attend_duties(node: Node) -> None:
-    """What an operator owes Tangle beside answers, until cancelled."""
-    heartbeats = node.heartbeats()
-    await (asyncio.Event().wait() if heartbeats is None else heartbeats.run())
+async def attend(duty: Heartbeats | SlashAlerts | None) -> None:
+    """Do one of the node's duties, if it has it, until cancelled."""
+    await (asyncio.Event().wait() if duty is None else duty.run())
 
 
 @asynccontextmanager
