@@ -17,6 +17,7 @@ from faas_cli.configuration import show_config
 from faas_cli.console import note, print_json, run_async
 from faas_cli.database import database
 from faas_cli.doctor import doctor
+from faas_cli.operator_claim import claim
 from faas_cli.operator_run import run
 from faas_cli.operator_slashes import dispute_slash, slashes
 from faas_cli.operator_substrate import read_status, refuse_registration
@@ -34,6 +35,7 @@ app.command()(run)
 app.command()(doctor)
 app.command("show-config")(show_config)
 app.command()(database)
+app.command()(claim)
 app.command()(slashes)
 app.command("dispute-slash")(dispute_slash)
 

@@ -6,6 +6,7 @@ Every step looks first whether it has been taken, so all can be repeated after a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import ZERO_ADDRESS, Address
@@ -66,6 +67,17 @@ class Registration:
                 await self.approve(request_id)
                 approved.append(request_id)
         return approved
+
+    async def claim(self) -> int:
+        """Fetch the native rewards; how much was paid out, in wei: 0 when there is nothing.
+
+        Raises InvalidRequest when it is refused.
+        """
+        if not await self.rpc.read(self.tangle, protocol.pending_rewards(self.sender.address)):
+            return 0
+        receipt = await self._send("claiming rewards", self.tangle, protocol.CLAIM_REWARDS.encode())
+        *_, amount = protocol.REWARDS_CLAIMED.find(receipt.logs)
+        return cast(int, amount)
 
     async def _may_approve(self, request_id: int) -> bool:
         call = self.epoch.approve_service(request_id)
