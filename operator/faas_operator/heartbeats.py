@@ -63,24 +63,21 @@ class Heartbeats:
         now = self._clock()
         if now < self._due or not await asyncio.to_thread(self._on_duty):
             return
-        registry = await self._registry()
-        if registry is not None:
-            for service_id in await self._served():
-                if now >= self._due_of.get(service_id, 0.0):
-                    await self._beat(registry, service_id)
-                    self._due_of[service_id] = now + self._settings.heartbeat_seconds
-        self._due = now + self._settings.heartbeat_seconds
-
-    async def _registry(self) -> Address | None:
         try:
-            registry = await self._chain.rpc.read(self._chain.tangle, protocol.operator_status_registry())
+            await self._beat_all(now)
         except Reverted as error:
             self._tell_once(None, str(error))
-            return None
+        self._due = now + self._settings.heartbeat_seconds
+
+    async def _beat_all(self, now: float) -> None:
+        registry = await self._chain.rpc.read(self._chain.tangle, protocol.operator_status_registry())
         if registry == ZERO_ADDRESS:
             self._tell_once(None, "this deployment has none")
-            return None
-        return registry
+            return
+        for service_id in await self._served():
+            if now >= self._due_of.get(service_id, 0.0):
+                await self._beat(registry, service_id)
+                self._due_of[service_id] = now + self._settings.heartbeat_seconds
 
     async def _served(self) -> list[int]:
         """Open services that this operator serves."""

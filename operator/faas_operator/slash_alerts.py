@@ -92,7 +92,7 @@ class SlashAlerts:
     async def _look_at_all(self) -> None:
         """Of what was laid ready, what stands how."""
         waiting = {SlashStatus.PENDING: 0, SlashStatus.DISPUTED: 0}
-        for proposal in await asyncio.to_thread(prepared, self._folder):
+        for proposal in await asyncio.to_thread(prepared, self._folder, self._chain.operator):
             status = await standing_of(self._chain.rpc, self._chain.tangle, proposal)
             if status in waiting:
                 waiting[status] += 1
@@ -180,8 +180,8 @@ def command(slash_id: int) -> str:
     return f"faas operator dispute-slash {slash_id} --reason TEXT"
 
 
-def prepared(folder: Path) -> list[SlashProposal]:
-    """The proposals for which an answer is laid ready, by id. A file that is not one is passed over."""
+def prepared(folder: Path, operator: Address) -> list[SlashProposal]:
+    """An operator's proposals with an answer laid ready, by id. A file that is not one is passed over."""
     found = []
     for path in folder.glob("*.json"):
         try:
@@ -189,7 +189,8 @@ def prepared(folder: Path) -> list[SlashProposal]:
             found.append(SlashProposal(**{**item, "evidence": bytes.fromhex(item["evidence"][2:])}))
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("not an answer to a slash proposal", extra=about(path=path, error=repr(error)))
-    return sorted(found, key=lambda proposal: proposal.slash_id)
+    own = (proposal for proposal in found if proposal.operator == operator)
+    return sorted(own, key=lambda proposal: proposal.slash_id)
 
 
 def _write(path: Path, answer: dict[str, object]) -> None:

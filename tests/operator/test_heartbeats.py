@@ -127,6 +127,18 @@ async def test_a_deployment_without_a_registry_is_told_once(chain, tmp_path, cap
     assert record.faas_fields == {"service": "any", "error": "this deployment has none"}
 
 
+async def test_a_router_that_knows_no_registry_is_told_once(chain, tmp_path, caplog, monkeypatch) -> None:
+    caplog.set_level(logging.WARNING, "faas_operator.heartbeats")
+    unknown = replace(protocol.operator_status_registry(), data=b"\x01\x02\x03\x04")
+    monkeypatch.setattr(protocol, "operator_status_registry", lambda: unknown)
+    async with beating(chain, tmp_path, heartbeat_seconds=100) as (beats, _, clock):
+        for _ in range(3):
+            await beats.once()
+            clock.now += 100
+    (record,) = caplog.records
+    assert "UnknownSelector" in record.faas_fields["error"]
+
+
 async def test_beats_go_on_after_an_outage_and_none_are_sent_when_switched_off(
     fresh_chain, tmp_path, monkeypatch
 ) -> None:

@@ -28,7 +28,7 @@ from faas_operator.chain.slashes import slashes_against, standing_of
 from faas_operator.happenings import HAPPENINGS
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
-from faas_operator.slash_alerts import SlashAlerts, answer_file, answers_folder
+from faas_operator.slash_alerts import SlashAlerts, answer_file, answers_folder, prepared
 from faas_operator.store import Store
 
 pytestmark = pytest.mark.chain
@@ -170,6 +170,10 @@ async def test_what_cannot_be_written_is_tried_again_and_what_is_broken_passed_o
         await alerts.once()
         assert answer_file(folder, slash_id).exists()
         answer_file(folder, 99).write_text("{")
+        anothers = json.loads(answer_file(folder, slash_id).read_text())
+        anothers["proposal"]["operator"] = fresh_chain.deployment.customer
+        answer_file(folder, 100).write_text(json.dumps(anothers))
+        assert [item.slash_id for item in prepared(folder, fresh_chain.deployment.operator)] == [slash_id]
         await fresh_chain.rpc.request("anvil_mine", "0x1")
         await alerts.once()
         assert gauge("pending") == 1
