@@ -17,7 +17,9 @@ from faas_cli.configuration import show_config
 from faas_cli.console import note, print_json, run_async
 from faas_cli.database import database
 from faas_cli.doctor import doctor
+from faas_cli.operator_claim import claim
 from faas_cli.operator_run import run
+from faas_cli.operator_slashes import dispute_slash, slashes
 from faas_cli.operator_substrate import read_status, refuse_registration
 from faas_cli.place import (
     BlueprintOption,
@@ -33,6 +35,9 @@ app.command()(run)
 app.command()(doctor)
 app.command("show-config")(show_config)
 app.command()(database)
+app.command()(claim)
+app.command()(slashes)
+app.command("dispute-slash")(dispute_slash)
 
 PASSWORD_VARIABLE = "FAAS_KEYSTORE_PASSWORD"
 DEFAULT_STAKE = 100 * 10**18
@@ -58,9 +63,10 @@ def register(
 ) -> None:
     """Make a key if there is none, stake, register for the blueprint, approve open service requests.
 
-    The key is kept encrypted under FAAS_KEYSTORE_PASSWORD. On a local devnet the account is funded.
-    Every step that was taken already is passed over, so it can be run again. On a Substrate chain it makes
-    the key and says what to do with Tangle's own tools.
+    Only requests that FAAS_APPROVED_REQUESTERS and FAAS_SERVICES_AT_MOST allow are approved, and it says why
+    others are not. The key is kept encrypted under FAAS_KEYSTORE_PASSWORD. On a local devnet the account is
+    funded. Every step that was taken already is passed over, so it can be run again. On a Substrate chain it
+    makes the key and says what to do with Tangle's own tools.
     """
     place = find_place(rpc, tangle, blueprint, staking=staking_router)
     if place.tangle is None:
@@ -77,6 +83,7 @@ async def _register(
     place: Place, keystore_path: Path | None, rpc_address: str, stake: int
 ) -> dict[str, object]:
     from faas_operator import keystore
+    from faas_operator.approval import ApprovalPolicy
     from faas_operator.chain.epochs import probe_epoch
     from faas_operator.chain.rpc import Rpc
     from faas_operator.chain.sender import TransactionSender
@@ -84,7 +91,8 @@ async def _register(
     from faas_operator.registration import Registration
     from faas_operator.settings import Settings
 
-    path = keystore_path or Settings().keystore_path
+    settings = Settings()
+    path = keystore_path or settings.keystore_path
     password = _password()
     account = keystore.load(path, password) if path.exists() else keystore.create(path, password)
     own = address(account.address)
@@ -102,12 +110,16 @@ async def _register(
         note("staked")
         await registration.register(place.blueprint_id, keystore.public_key(account), rpc_address)
         note(f"registered for blueprint {place.blueprint_id}")
-        approved = await registration.approve_all(place.blueprint_id)
+        policy = ApprovalPolicy(frozenset(settings.approved_requesters), settings.services_at_most)
+        approvals = await registration.approve_all(place.blueprint_id, policy)
+        for request_id, reason in approvals.refused.items():
+            note(f"request {request_id} is not approved: {reason}")
     return {
         "operator": own,
         "keystore": str(path),
         "blueprint_id": place.blueprint_id,
-        "approved_requests": approved,
+        "approved_requests": list(approvals.approved),
+        "refused_requests": {str(name): reason for name, reason in approvals.refused.items()},
     }
 
 

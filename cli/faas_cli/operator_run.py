@@ -42,7 +42,7 @@ def run(
 async def _run(settings: Settings, secrets: Secrets, dry: bool) -> None:
     from faas_api.app import create_app
     from faas_api.serve import listen, serve
-    from faas_cli.running import attend_court, in_background, settling, unless_ended
+    from faas_cli.running import attend, attend_court, in_background, settling, unless_ended
     from faas_microvm.engine import Engine, EngineSettings
     from faas_operator.node import open_dry_node, open_node
 
@@ -67,12 +67,14 @@ async def _run(settings: Settings, secrets: Secrets, dry: bool) -> None:
                 in_background(follower.run()) as operator,
                 in_background(node.bookkeeping().run()) as books,
                 in_background(attend_court(node)) as court,
+                in_background(attend(node.heartbeats())) as beats,
+                in_background(attend(node.slash_alerts())) as alerts,
                 in_background(settling(payments)) as paid,
                 in_background(serve(app, listener, settings.api_message_bytes)) as api,
             ):
                 console.print(_announcement(node.signer.address, node.deployment, dry))
                 with _terminated() as stopping:
-                    await unless_ended(stopping.wait(), operator, books, court, paid, api)
+                    await unless_ended(stopping.wait(), operator, books, court, beats, alerts, paid, api)
                     console.print(f"stopping: what runs has {settings.drain_seconds:g} s to end")
                     follower.stop()
                     await asyncio.gather(executions.drain(settings.drain_seconds), operator)

@@ -19,9 +19,11 @@ from faas_microvm.home import default_home
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
+from faas_operator.heartbeats import Heartbeats
 from faas_operator.node import Node, open_node
 from faas_operator.payments import PayPerRequest
 from faas_operator.settings import Secrets, Settings
+from faas_operator.slash_alerts import SlashAlerts
 
 Progress = Callable[[str], None]
 Result = TypeVar("Result")
@@ -81,6 +83,11 @@ async def attend_court(node: Node) -> None:
     """Take the operator's part in disagreements, until cancelled."""
     court = node.court()
     await (asyncio.Event().wait() if court is None else court.run())
+
+
+async def attend(duty: Heartbeats | SlashAlerts | None) -> None:
+    """Do one of the node's duties, if it has it, until cancelled."""
+    await (asyncio.Event().wait() if duty is None else duty.run())
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ Labels are names of the node's own: states and methods.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 HAPPENINGS = CollectorRegistry()
 """Of the process, whatever nodes it runs."""
@@ -26,5 +26,11 @@ ANSWER_SECONDS = Histogram(
     "faas_job_answer_seconds",
     "From a job call seen to its result in a block",
     buckets=_SECONDS,
+    registry=HAPPENINGS,
+)
+SLASHES = Gauge(
+    "faas_slash_proposals",
+    "Slash proposals against this operator that are not over",
+    ["standing"],
     registry=HAPPENINGS,
 )

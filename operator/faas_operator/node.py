@@ -43,6 +43,7 @@ from faas_operator.court import Court
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
+from faas_operator.heartbeats import Heartbeats
 from faas_operator.legs import retrace
 from faas_operator.payments import PayPerRequest
 from faas_operator.peers import Peers
@@ -52,6 +53,7 @@ from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
 from faas_operator.settlement import Settlement
 from faas_operator.signer import Signer
+from faas_operator.slash_alerts import SlashAlerts
 from faas_operator.store import Store
 
 
@@ -117,6 +119,25 @@ class Node:
             time.time,
             functools.partial(self.store.processes.take, OPERATOR_DUTY),
         )
+
+    def heartbeats(self) -> Heartbeats | None:
+        """This operator's signs of life, on EVM chains; one at a time. A dry node gives none."""
+        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+            return None
+        return Heartbeats(
+            self.chain,
+            self.store,
+            self.settings,
+            time.time,
+            functools.partial(self.store.processes.take, OPERATOR_DUTY),
+        )
+
+    def slash_alerts(self) -> SlashAlerts | None:
+        """Watches for slash proposals, on EVM chains; one at a time. A dry node has none."""
+        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+            return None
+        on_duty = functools.partial(self.store.processes.take, OPERATOR_DUTY)
+        return SlashAlerts(self.chain, self.store, self.deployment, self.settings, on_duty)
 
     async def pay_per_request(self, executions: ExecutionService) -> PayPerRequest | None:
         """Runs for callers without an account, if the settings name a token and a key for it.

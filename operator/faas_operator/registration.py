@@ -6,12 +6,15 @@ Every step looks first whether it has been taken, so all can be repeated after a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import ZERO_ADDRESS, Address
 from faas_blueprint.tangle import protocol, staking
 from faas_blueprint.tangle.abi import word
 from faas_blueprint.tangle.epoch import TangleEpoch
+from faas_operator.approval import ApprovalPolicy, Approvals
+from faas_operator.chain.discovery import active_services
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionReceipt, TransactionSender
@@ -55,17 +58,36 @@ class Registration:
             f"approving request {request_id}", self.tangle, self.epoch.approve_service(request_id)
         )
 
-    async def approve_all(self, blueprint_id: int, first_block: int = 0) -> list[int]:
-        """Approve every open request of a blueprint that asks for this operator; returns their ids."""
+    async def approve_all(self, blueprint_id: int, policy: ApprovalPolicy, first_block: int = 0) -> Approvals:
+        """Approve every open request of a blueprint that asks for this operator, if the policy allows it."""
         head = (await self.rpc.head()).block.number
         topics = (protocol.SERVICE_REQUESTED.topic, None, word(blueprint_id))
-        approved = []
+        services = await active_services(self.rpc, self.tangle, blueprint_id, first_block)
+        serving = sum(self.sender.address in service.operators for service in services)
+        approved: list[int] = []
+        refused: dict[int, str] = {}
         for entry in await self.rpc.logs(self.tangle, topics, first_block, head):
-            request_id = protocol.decode_service_requested(entry.log).request_id
-            if await self._may_approve(request_id):
-                await self.approve(request_id)
-                approved.append(request_id)
-        return approved
+            request = protocol.decode_service_requested(entry.log)
+            if not await self._may_approve(request.request_id):
+                continue
+            reason = policy.against(request.requester, serving + len(approved))
+            if reason is not None:
+                refused[request.request_id] = reason
+                continue
+            await self.approve(request.request_id)
+            approved.append(request.request_id)
+        return Approvals(tuple(approved), refused)
+
+    async def claim(self) -> int:
+        """Fetch the native rewards; how much was paid out, in wei: 0 when there is nothing.
+
+        Raises InvalidRequest when it is refused.
+        """
+        if not await self.rpc.read(self.tangle, protocol.pending_rewards(self.sender.address)):
+            return 0
+        receipt = await self._send("claiming rewards", self.tangle, protocol.CLAIM_REWARDS.encode())
+        *_, amount = protocol.REWARDS_CLAIMED.find(receipt.logs)
+        return cast(int, amount)
 
     async def _may_approve(self, request_id: int) -> bool:
         call = self.epoch.approve_service(request_id)

@@ -55,6 +55,16 @@ def _address_or_none(value: object) -> Address | None:
         raise ValueError(error.message) from error
 
 
+def _addresses(value: object) -> tuple[Address, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple):
+        raise ValueError("expected addresses as a list, or separated by commas")
+    try:
+        return tuple(address(str(name).strip()) for name in names if str(name).strip())
+    except InvalidRequest as error:
+        raise ValueError(error.message) from error
+
+
 def _origin_or_none(value: object) -> str | None:
     if value is None:
         return None
@@ -130,6 +140,13 @@ class Settings(_Sourced):
     retry_seconds_at_most: float = Field(60.0, gt=0)
     drain_seconds: float = Field(30.0, ge=0)
     """How long a stopping node goes on with what it has begun."""
+    approved_requesters: Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_addresses)] = ()
+    """Whose service requests `faas operator register` approves, separated by commas; empty: anyone's."""
+    services_at_most: int | None = Field(None, ge=0)
+    """Open services to be served at once: above that it approves none; default: any number."""
+    heartbeat_seconds: float = Field(240.0, ge=0)
+    """How often Tangle's status registry, which waits 300 unless told otherwise, hears that this operator is
+    there; 0: never."""
     log_format: Literal["text", "json"] = "text"
     """`json`: an object a line."""
     api_host: str = "127.0.0.1"

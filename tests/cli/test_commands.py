@@ -37,7 +37,8 @@ COMMANDS = {
     "accounts audit", "keys create", "keys list", "keys revoke",
     "job submit", "job snapshot", "job restore", "job branch",
     "job merge", "job wait", "job show", "operator doctor", "operator register", "operator run",
-    "operator database", "operator show-config", "operator status",
+    "operator database", "operator show-config", "operator status", "operator claim", "operator slashes",
+    "operator dispute-slash",
 }  # fmt: skip
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from faas_api.serve import listen
 from faas_blueprint.job import encode_job, make_job
+from faas_blueprint.tangle.abi import address_word, word
+from faas_blueprint.tangle.status_registry import HEARTBEAT_RECEIVED
 from faas_operator.chain.interface import CallStanding
 
 pytestmark = [pytest.mark.machine, pytest.mark.chain]
@@ -110,7 +112,16 @@ async def test_what_a_node_tells_and_how_it_stops(chain, start_faas, variables):
         assert sample(metrics, "faas_operator_balance_wei") > 0
         assert sample(metrics, "faas_snapshot_store_bytes") >= 0
         assert sample(metrics, "faas_chain_block") >= int(variables["FAAS_START_BLOCK"])
+        assert sample(metrics, 'faas_slash_proposals{standing="pending"}') == 0
         health = (await client.get("/health")).text
+        topics = (
+            HEARTBEAT_RECEIVED.topic,
+            word(call.service_id),
+            None,
+            address_word(chain.deployment.operator),
+        )
+        first, last = int(variables["FAAS_START_BLOCK"]), (await chain.rpc.head()).block.number
+        assert await chain.rpc.logs(chain.deployment.status_registry, topics, first, last)
 
         slow = await chain.submit(encode_job(make_job("python", SLOW)))
         await asyncio.to_thread(node.await_text, "stderr", f'"call": {slow.call_id}, "because"')

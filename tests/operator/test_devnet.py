@@ -24,6 +24,7 @@ from faas_blueprint.tangle.abi import Function
 from faas_blueprint.tangle.probe import EPOCHS
 from faas_blueprint.tlv import encode_schema
 from faas_operator import keystore
+from faas_operator.approval import ApprovalPolicy, Approvals
 from faas_operator.chain.discovery import active_services
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
@@ -153,7 +154,7 @@ async def test_registering_again_changes_nothing(chain) -> None:
     before = (await chain.rpc.head()).block
     await registration.stake(1)
     await registration.register(deployment.blueprint_id, keystore.public_key(operator), "http://127.0.0.1")
-    assert await registration.approve_all(deployment.blueprint_id) == []
+    assert await registration.approve_all(deployment.blueprint_id, ApprovalPolicy()) == Approvals((), {})
     assert (await chain.rpc.head()).block == before
 
 
@@ -164,9 +165,34 @@ async def test_requests_are_found_and_approved(fresh_chain) -> None:
     epoch = EPOCHS[deployment.epoch]
     registration = Registration(fresh_chain.rpc, sender, epoch, deployment.tangle, deployment.staking)
     await fresh_chain.send(protocol.request_service(deployment.blueprint_id, (deployment.operator,), ()))
-    assert len(await registration.approve_all(deployment.blueprint_id)) == 1
+    approvals = await registration.approve_all(deployment.blueprint_id, ApprovalPolicy())
+    assert (len(approvals.approved), approvals.refused) == (1, {})
     found = await active_services(fresh_chain.rpc, deployment.tangle, deployment.blueprint_id)
     assert [service.service_id for service in found] == [deployment.service_id + 1, deployment.service_id]
+
+
+async def test_only_what_the_policy_allows_is_approved_and_it_says_why(fresh_chain) -> None:
+    deployment = fresh_chain.deployment
+    sender, epoch = fresh_chain.sender(fresh_chain.operator()), EPOCHS[deployment.epoch]
+    registration = Registration(fresh_chain.rpc, sender, epoch, deployment.tangle, deployment.staking)
+    for _ in range(3):
+        await fresh_chain.send(protocol.request_service(deployment.blueprint_id, (deployment.operator,), ()))
+
+    async def approve(*policy: object) -> Approvals:
+        return await registration.approve_all(deployment.blueprint_id, ApprovalPolicy(*policy))
+
+    customer, other = deployment.customer, address("0x" + "01" * 20)
+    strangers = await approve(frozenset({other}))
+    assert strangers.approved == ()
+    ids = list(strangers.refused)
+    assert len(ids) == 3
+    assert all(customer in reason for reason in strangers.refused.values())
+    full = await approve(frozenset(), 1)  # the devnet's own service is open
+    assert (full.approved, list(full.refused)) == ((), ids)
+    second = await approve(frozenset({customer, other}), 2)
+    assert (second.approved, list(second.refused)) == ((ids[0],), ids[1:])
+    assert "FAAS_SERVICES_AT_MOST is 2" in second.refused[ids[1]]
+    assert (await approve()).approved == tuple(ids[1:])
 
 
 async def test_what_registration_refuses(chain) -> None:

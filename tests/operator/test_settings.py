@@ -37,6 +37,19 @@ def test_the_environment_wins_over_the_file(monkeypatch, tmp_path):
     assert Secrets().api_keys == {hash_api_key(b"a")}
 
 
+def test_whose_requests_are_approved_is_a_list_of_addresses(monkeypatch, tmp_path):
+    first, second = "0x" + "01" * 20, "0x" + "0b" * 20
+    monkeypatch.setenv("FAAS_APPROVED_REQUESTERS", f"{first}, 0x{second[2:].upper()},")
+    assert Settings().approved_requesters == (first, second)
+    monkeypatch.delenv("FAAS_APPROVED_REQUESTERS")
+    (tmp_path / "settings.toml").write_text(f'approved_requesters = ["{second}"]\n')
+    assert Settings().approved_requesters == (second,)
+    for wrong in ("bob", f"{first};{second}"):
+        monkeypatch.setenv("FAAS_APPROVED_REQUESTERS", wrong)
+        with pytest.raises(ValidationError, match="is not an address"):
+            Settings()
+
+
 def test_another_file_can_be_named(monkeypatch, tmp_path):
     (tmp_path / "other.toml").write_text("parallel_jobs = 7\n")
     monkeypatch.setenv("FAAS_SETTINGS", str(tmp_path / "other.toml"))

@@ -79,6 +79,7 @@ SLASH_PROPOSED = Event(
     ("uint64", "uint64", "address", "address", "uint16", "uint16", "bytes32", "uint64"),
     (0, 1, 2),
 )
+REWARDS_CLAIMED = Event("RewardsClaimed", ("address", "address", "uint256"), (0, 1))
 PAYMENT_DISTRIBUTED = Event(
     "PaymentDistributed",
     (
