@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, PRICES, execution_cost
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, address
 from faas_blueprint.tangle import protocol
 from faas_blueprint.tangle.quotes import QUOTES, JobQuote, SignedJobQuote
+from faas_operator import quote_store
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.executions import ExecutionService
 from faas_operator.quote_store import EXTRA_SECONDS, QuoteStore
@@ -43,6 +45,10 @@ QUOTE = JobQuote(TANGLE, 3, 0, 5_000, NOW - 60, NOW + 300, 0, ZERO_DIGEST)
 
 def digest_of(quote: JobQuote):
     return TYPES.job_digest(quote, 31337, TANGLE)
+
+
+_markups = itertools.count(TARIFF.markup_percent)
+"""Each test's quotes cost more than those before: on the chain, stores of the same key must not meet."""
 
 
 class Clock:
@@ -83,8 +89,9 @@ def test_a_caller_has_so_many_until_they_expire(quotes: QuoteStore, clock: Clock
     assert quotes.add("alice", later, digest_of, 3) == later
 
 
-def test_the_same_quote_for_too_many(quotes: QuoteStore) -> None:
-    for _ in range(EXTRA_SECONDS):
+def test_the_same_quote_for_too_many(quotes: QuoteStore, monkeypatch) -> None:
+    monkeypatch.setattr(quote_store, "EXTRA_SECONDS", 5)
+    for _ in range(5):
         quotes.add("alice", QUOTE, digest_of, 10**6)
     with pytest.raises(RateLimitExceeded, match="in a second"):
         quotes.add("alice", QUOTE, digest_of, 10**6)
@@ -112,7 +119,8 @@ async def quoting(chain, tmp_path):
     with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
         async with await chain.adapter() as adapter:
             signer = Signer.from_account(chain.operator())
-            yield Quoting(adapter, signer, store.quotes, TARIFF, settings, time.time)
+            tariff = replace(TARIFF, markup_percent=next(_markups))
+            yield Quoting(adapter, signer, store.quotes, tariff, settings, time.time)
 
 
 def request_of(chain, **fields) -> JobRequest:
