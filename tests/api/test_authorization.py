@@ -146,7 +146,7 @@ CASES = {
 }
 """Of all routes below `/api/v1`, by method and template."""
 
-NOTHING_THERE = {NO_MACHINE, NO_CALL}
+NOTHING_THERE = {NO_MACHINE, NO_CALL, "/quotes/jobs"}
 """Open to everyone, and this node has none."""
 
 SOCKETS = {

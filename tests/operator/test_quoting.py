@@ -25,8 +25,10 @@ from faas_blueprint.receipt import ZERO_ADDRESS, Address, address
 from faas_blueprint.tangle import protocol
 from faas_blueprint.tangle.quotes import QUOTES, JobQuote, SignedJobQuote
 from faas_operator import quote_store
+from faas_operator.chain.dry import DryAdapter
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.executions import ExecutionService
+from faas_operator.node import Node
 from faas_operator.quote_store import EXTRA_SECONDS, QuoteStore
 from faas_operator.quoting import JobRequest, Quoting, Tariff
 from faas_operator.settings import Secrets, Settings
@@ -271,5 +273,26 @@ async def test_an_operator_that_gives_no_quotes_says_so(tmp_path) -> None:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
             body = {"requester": TANGLE, "service_id": 1, "job_index": 0, "inputs": "0x"}
             answer = await client.post("/api/v1/quotes/jobs", json=body)
-    assert answer.status_code == 501
-    assert "no quotes" in answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (404, "NOT_FOUND")
+    assert "gives no quotes" in error["message"]
+
+
+@pytest.mark.chain
+async def test_a_nodes_quotes_are_by_its_settings(chain, tmp_path) -> None:
+    """None unless they are asked for, nor from a dry node."""
+    deployment = chain.deployment
+    signer = Signer.from_account(chain.operator())
+    settings = Settings(home=tmp_path, quotes=True, quote_markup_percent=777, quote_seconds=1000)
+    with closing(Store.open(f"sqlite:///{tmp_path / 'store.sqlite'}")) as store:
+        async with await chain.adapter() as adapter:
+            node = Node(adapter, None, signer, store, settings)
+            assert replace(node, settings=Settings(home=tmp_path)).quoting() is None
+            signed = await node.quoting().quote_job(request_of(chain), "here")
+        place = (deployment.rpc_url, deployment.tangle, deployment.blueprint_id)
+        async with await DryAdapter.connect(*place, chain.operator()) as dry:
+            assert replace(node, chain=dry).quoting() is None
+    assert 990 < signed.quote.expiry - time.time() < 1010
+    most = Limits(**{name: high for name, (_, high) in LIMIT_RANGES.items()})
+    tariff = Tariff(PRICES, settings.credit_rates, 777, 100)
+    assert signed.quote.price == tariff.price(replace(JOB, limits=most), Mode.PERSISTENT, ZERO_ADDRESS)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from faas_api.authentication import Access
 from faas_blueprint.digests import to_hex
-from faas_blueprint.errors import InvalidRequest, NotServed
+from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.receipt import address
 from faas_blueprint.tangle.quotes import SignedJobQuote
 from faas_operator.quoting import JobRequest, Quoting
@@ -62,7 +62,7 @@ def router(quoting: Quoting | None, access: Access) -> APIRouter:
     async def create_job_quote(body: JobQuoteRequest, request: Request) -> JobQuote:
         """What a job costs at the most by its limits, signed. Holds for some minutes, for one submission."""
         if quoting is None:
-            raise NotServed("this operator gives no quotes")
+            raise NotFound("this operator gives no quotes")
         asked = JobRequest(address(body.requester), body.service_id, body.job_index, _inputs(body.inputs))
         caller = request.client.host if request.client else "nowhere"
         return _answer(quoting, await quoting.quote_job(asked, caller))
