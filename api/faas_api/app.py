@@ -25,6 +25,7 @@ from faas_api.request_limits import RequestLimits
 from faas_api.version import VERSION
 from faas_operator.executions import ExecutionService
 from faas_operator.payments import PayPerRequest
+from faas_operator.quoting import Quoting
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings
 from faas_operator.sign_in import SignIn
@@ -50,11 +51,12 @@ def create_app(
     secrets: Secrets,
     operator: Operator | None = None,
     payments: PayPerRequest | None = None,
+    quoting: Quoting | None = None,
 ) -> FastAPI:
     """The application over a running engine; whoever opens engine and store closes them.
 
     `operator` is the one that follows the chain beside it; /ready and /metrics tell of it. With `payments`,
-    callers without a key can pay for single runs.
+    callers without a key can pay for single runs; with `quoting`, anyone can ask what a job on-chain costs.
     """
     if not secrets.api_keys and not secrets.admin_keys:
         log.info("no API key is set: make one with `faas keys create`, or sign in")
@@ -80,7 +82,7 @@ def create_app(
     app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes, require_key=access.require_key)
     app.add_middleware(RateHeaders)
     sign_in = _sign_in(executions.store, settings)
-    platform.add_routes(app, executions, settings, access, sign_in, payments)
+    platform.add_routes(app, executions, settings, access, sign_in, payments, quoting)
     app.include_router(health.router(executions))
     app.include_router(observing.router(executions, operator))
     add_console(app)

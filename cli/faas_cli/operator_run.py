@@ -62,7 +62,7 @@ async def _run(settings: Settings, secrets: Secrets, dry: bool) -> None:
             # runs over HTTP would be signed with a key that nobody knows
             accepted = secrets.without_api_keys() if dry else secrets
             payments = await node.pay_per_request(executions)
-            app = create_app(executions, node.settings, accepted, follower, payments)
+            app = create_app(executions, node.settings, accepted, follower, payments, node.quoting())
             async with (
                 in_background(follower.run()) as operator,
                 in_background(node.bookkeeping().run()) as books,

@@ -72,7 +72,13 @@ async def _up(
             endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
             public = node.settings.model_copy(update={"api_public_url": endpoint})
             payments = await node.pay_per_request(executions)
-            app = create_app(executions, public, Secrets.with_api_keys(admin=[key]), payments=payments)
+            app = create_app(
+                executions,
+                public,
+                Secrets.with_api_keys(admin=[key]),
+                payments=payments,
+                quoting=node.quoting(),
+            )
             async with (
                 in_background(node.operator().run()) as operator,
                 in_background(node.bookkeeping().run()) as books,

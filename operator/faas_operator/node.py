@@ -48,6 +48,7 @@ from faas_operator.legs import retrace
 from faas_operator.payments import PayPerRequest
 from faas_operator.peers import Peers
 from faas_operator.processes import OPERATOR_DUTY
+from faas_operator.quoting import Quoting, Tariff
 from faas_operator.refuting import Refuter
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
@@ -138,6 +139,18 @@ class Node:
             return None
         on_duty = functools.partial(self.store.processes.take, OPERATOR_DUTY)
         return SlashAlerts(self.chain, self.store, self.deployment, self.settings, on_duty)
+
+    def quoting(self) -> Quoting | None:
+        """Quotes for jobs, if the settings say so. Raises MissingPrerequisite on a Substrate chain, which has
+        none, and for a bad price table. A dry node gives none."""
+        settings = self.settings
+        if not settings.quotes or isinstance(self.chain, DryAdapter | DrySubstrateAdapter):
+            return None
+        if not isinstance(self.chain, EvmAdapter):
+            raise MissingPrerequisite("jobs are quoted on EVM chains only: unset FAAS_QUOTES")
+        prices = terms_of(settings).prices
+        tariff = Tariff(prices, settings.credit_rates, settings.quote_markup_percent, settings.quote_floor)
+        return Quoting(self.chain, self.signer, self.store.quotes, tariff, settings, time.time)
 
     async def pay_per_request(self, executions: ExecutionService) -> PayPerRequest | None:
         """Runs for callers without an account, if the settings name a token and a key for it.

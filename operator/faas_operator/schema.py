@@ -22,6 +22,7 @@ from faas_operator import (
     migrations,
     payment_tables,
     process_tables,
+    quote_tables,
     tables,
 )
 
@@ -45,6 +46,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     process_tables.DutyRow,
     court_tables.ContestedCallRow,
     court_tables.RefutationRow,
+    quote_tables.JobQuoteRow,
 )
 
 VERSION_TABLE = "alembic_version"

@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, address
+from faas_blueprint.tangle.quotes import LEAST_PRICE
 from faas_microvm.home import default_home
 
 _KEY_HASH = re.compile(r"sha256:[0-9a-f]{64}")
@@ -210,6 +211,16 @@ class Settings(_Sourced):
     """Token with EIP-3009 that callers without an account pay single runs with; it must be in the rates."""
     x402_pay_to: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Who is paid then; default: the operator's address."""
+    quotes: bool = False
+    """Whether jobs are quoted to whoever asks over HTTP."""
+    quote_seconds: int = Field(300, ge=30, le=3000)
+    """How long a quote holds."""
+    quote_markup_percent: int = Field(0, ge=0, le=10_000)
+    """What is added to the price table's figure."""
+    quote_floor: int = Field(LEAST_PRICE, ge=LEAST_PRICE, le=10**30)
+    """The least that is quoted, in the smallest unit of the service's asset."""
+    open_quotes: int = Field(32, ge=1, le=10_000)
+    """How many a caller may have that hold yet."""
     sweep_seconds: float = Field(3600.0, gt=0)
     """How often kept snapshots are charged."""
     settle_seconds: float = Field(3600.0, gt=0)

@@ -1,4 +1,4 @@
-"""Who signs receipts and refutations: one secp256k1 key that can be used but not looked at.
+"""Who signs receipts, refutations and quotes: one secp256k1 key that can be used but not looked at.
 
 Where the key comes from (an encrypted keystore file) is `keystore`'s business; transactions are the
 chain adapter's.
@@ -17,10 +17,11 @@ from faas_blueprint.errors import FatalError
 from faas_blueprint.outcome import Outcome
 from faas_blueprint.receipt import Address, CallReference, Receipt, address, make_receipt, signing_digest
 from faas_blueprint.tangle.evidence import refutation_digest
+from faas_blueprint.tangle.quotes import JobQuote, QuoteTypes, ServiceQuote
 
 
 class Signer:
-    """Signs receipts of its own operator, and what refutes those of others; nothing else."""
+    """Signs receipts and quotes of its own operator, and what refutes receipts of others; nothing else."""
 
     __slots__ = ("__key", "address")
     __key: coincurve.PrivateKey
@@ -49,6 +50,14 @@ class Signer:
         receipt that it stands by. Raises FatalError for one that names another operator."""
         self._check_own(own)
         return self._sign(refutation_digest(manager, refuted, own, report))
+
+    def quote_job(self, types: QuoteTypes, quote: JobQuote, chain_id: int, tangle: Address) -> bytes:
+        """This operator's word that a job costs so much; `types` are those of the deployment's epoch."""
+        return self._sign(types.job_digest(quote, chain_id, tangle))
+
+    def quote_service(self, types: QuoteTypes, quote: ServiceQuote, chain_id: int, tangle: Address) -> bytes:
+        """Likewise for a service."""
+        return self._sign(types.service_digest(quote, chain_id, tangle))
 
     def attest(
         self,

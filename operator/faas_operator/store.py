@@ -48,6 +48,7 @@ from faas_operator.ledger import Ledger
 from faas_operator.payment_store import PaymentStore
 from faas_operator.pipeline import UNRUN, Event, State, next_state
 from faas_operator.processes import Processes
+from faas_operator.quote_store import QuoteStore
 from faas_operator.refutation_store import RefutationStore
 from faas_operator.snapshot_catalog import SnapshotCatalog
 from faas_operator.spending_limits import SpendingLimits
@@ -163,6 +164,11 @@ class Store:
     def refutations(self) -> RefutationStore:
         """What was signed against others' receipts, in the same database."""
         return RefutationStore(self._engine, self._clock)
+
+    @property
+    def quotes(self) -> QuoteStore:
+        """What quotes were signed, in the same database."""
+        return QuoteStore(self._engine, self._clock)
 
     def close(self) -> None:
         """Let go of the database, and of what this process does for all."""

@@ -73,6 +73,9 @@ CASES = {
     ("GET", "/machines/{measurement}"): Case(None, NO_MACHINE),
     ("GET", "/calls/{service_id}/{call_id}/receipt"): Case(None, NO_CALL),
     ("GET", "/calls/{service_id}/{call_id}/refutations"): Case(None, "/calls/1/1/refutations"),
+    ("POST", "/quotes/jobs"): Case(
+        None, "/quotes/jobs", {"requester": "0x" + "1" * 40, "service_id": 1, "job_index": 0, "inputs": "0x"}
+    ),
     ("PUT", "/blobs/{sha256}"): execute(f"/blobs/{sha256(UPLOADED).hex()}", body=UPLOAD),
     ("POST", "/sign-in/challenges"): Case(
         None, "/sign-in/challenges", {"scheme": "ethereum", "address": "0x" + "1" * 40}
@@ -143,7 +146,7 @@ CASES = {
 }
 """Of all routes below `/api/v1`, by method and template."""
 
-NOTHING_THERE = {NO_MACHINE, NO_CALL}
+NOTHING_THERE = {NO_MACHINE, NO_CALL, "/quotes/jobs"}
 """Open to everyone, and this node has none."""
 
 SOCKETS = {

@@ -61,6 +61,7 @@ OPEN = {
     ("get", "/api/v1/machines/{measurement}"),
     ("get", "/api/v1/calls/{service_id}/{call_id}/receipt"),
     ("get", "/api/v1/calls/{service_id}/{call_id}/refutations"),
+    ("post", "/api/v1/quotes/jobs"),
     ("get", "/api/v1/pricing"),
     ("post", "/api/v1/sign-in"),
     ("post", "/api/v1/sign-in/challenges"),

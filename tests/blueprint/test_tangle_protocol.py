@@ -181,11 +181,11 @@ def test_reverts_have_names() -> None:
 @pytest.mark.parametrize(
     ("service", "now", "is_open"),
     [
-        (Service(1, CALLER, 100, 0, 0, 1, 2, ServiceStatus.ACTIVE), 10**9, True),
-        (Service(1, CALLER, 100, 50, 0, 1, 2, ServiceStatus.ACTIVE), 150, True),
-        (Service(1, CALLER, 100, 50, 0, 1, 2, ServiceStatus.ACTIVE), 151, False),
-        (Service(1, CALLER, 100, 0, 120, 1, 2, ServiceStatus.TERMINATED), 110, False),
-        (Service(0, ZERO_ADDRESS, 0, 0, 0, 0, 0, ServiceStatus.PENDING), 110, False),
+        (Service(1, CALLER, 100, 0, 0, 1, 2, ServiceStatus.ACTIVE, 0), 10**9, True),
+        (Service(1, CALLER, 100, 50, 0, 1, 2, ServiceStatus.ACTIVE, 0), 150, True),
+        (Service(1, CALLER, 100, 50, 0, 1, 2, ServiceStatus.ACTIVE, 0), 151, False),
+        (Service(1, CALLER, 100, 0, 120, 1, 2, ServiceStatus.TERMINATED, 0), 110, False),
+        (Service(0, ZERO_ADDRESS, 0, 0, 0, 0, 0, ServiceStatus.PENDING, 0), 110, False),
     ],
 )
 def test_when_a_service_takes_jobs(service: Service, now: int, is_open: bool) -> None:

@@ -15,6 +15,7 @@ from faas_api.platform import (
     credit_routes,
     execute_routes,
     execution_routes,
+    quote_routes,
     session_routes,
     sign_in_routes,
     snapshot_routes,
@@ -24,6 +25,7 @@ from faas_api.platform import (
 from faas_operator.branches import BranchService
 from faas_operator.executions import ExecutionService
 from faas_operator.payments import PayPerRequest
+from faas_operator.quoting import Quoting
 from faas_operator.settings import Settings
 from faas_operator.sign_in import SignIn
 from faas_operator.snapshots import SnapshotService
@@ -42,6 +44,7 @@ def add_routes(
     access: Access,
     sign_in: SignIn,
     payments: PayPerRequest | None = None,
+    quoting: Quoting | None = None,
 ) -> None:
     """Add the routes over one service, what is asked most first, each router by itself: one within another
     would be gone through again for each request."""
@@ -53,6 +56,7 @@ def add_routes(
         execution_routes.router(executions, access),
         blob_routes.router(store, executions.engine, settings, access),
         call_routes.router(store, settings, access),
+        quote_routes.router(quoting, access),
         snapshot_routes.router(snapshots, access),
         branch_routes.router(branches, executions, access),
         session_routes.router(snapshots, access),

@@ -255,11 +255,19 @@ def _job_submitted(
 
 
 def _service(values: tuple[Value, ...]) -> Service:
-    (blueprint_id, owner, created_at, ttl, terminated_at, _, operators, _, _, _, pricing, status, _) = cast(
-        "tuple[int, Address, int, int, int, int, int, int, int, int, int, int, int]", values[0]
+    (blueprint_id, owner, created_at, ttl, terminated_at, _, operators, _, _, _, pricing, status, policy) = (
+        cast("tuple[int, Address, int, int, int, int, int, int, int, int, int, int, int]", values[0])
     )
     if status not in ServiceStatus._value2member_map_:
         raise ChainUnavailable(f"service status {status} is unknown")
     return Service(
-        blueprint_id, owner, created_at, ttl, terminated_at, operators, pricing, ServiceStatus(status)
+        blueprint_id,
+        owner,
+        created_at,
+        ttl,
+        terminated_at,
+        operators,
+        pricing,
+        ServiceStatus(status),
+        policy,
     )

@@ -30,6 +30,8 @@ class Service:
     operator_count: int
     pricing: int
     status: ServiceStatus
+    confidentiality: int
+    """Whether it is to run in enclaves; part of quotes for its jobs."""
 
     def is_open(self, now: int) -> bool:
         """Whether jobs are taken at `now` (Unix seconds): active and not past its time."""
