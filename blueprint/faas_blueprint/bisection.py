@@ -76,8 +76,8 @@ class Report:
             "refuted": to_hex(self.refuted),
             "milestone": self.milestone,
             "start": to_hex(self.start),
-            "right": _point_to_json(self.right),
-            "wrong": _point_to_json(self.wrong),
+            "right": point_to_json(self.right),
+            "wrong": point_to_json(self.wrong),
         }
 
     def digest(self) -> Digest:
@@ -108,6 +108,7 @@ def differing_leg(start: Digest, first: Sequence[Point], second: Sequence[Point]
     return None
 
 
-def _point_to_json(point: Point) -> Mapping[str, str | None]:
+def point_to_json(point: Point) -> Mapping[str, str | None]:
+    """Digests as `0x…`; null where there is no outcome."""
     outcome = point.outcome_digest
     return {"root": to_hex(point.root), "outcome_digest": None if outcome is None else to_hex(outcome)}

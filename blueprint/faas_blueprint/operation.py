@@ -23,14 +23,17 @@ from itertools import pairwise
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import InvalidRequest, NotServed
 from faas_blueprint.job import (
+    COMPILED_LANGUAGES,
     MAX_CODE_BYTES,
     MAX_EPOCH,
     MAX_INPUT_BYTES,
     U64_MAX,
     InputFile,
     Job,
+    Language,
     Mode,
     check_path,
+    make_job,
 )
 
 MERGED_AT_MOST = 16
@@ -228,6 +231,19 @@ def snapshots_of(operation: Operation) -> tuple[Digest | None, ...]:
             return ()
         case _:
             return (operation.snapshot,)
+
+
+def job_of(operation: Run | RestoreSnapshot, contents: Mapping[Digest, bytes]) -> Job:
+    """The job that an operation runs; `contents` holds its blobs by SHA-256, checked."""
+    if isinstance(operation, RestoreSnapshot):
+        return make_job(Language.PYTHON, "", seed=operation.challenge)
+    return operation.program.whole(contents)
+
+
+def compiled_language(operation: Operation) -> Language | None:
+    """Of an operation's program, if it is compiled."""
+    language = operation.program.job.language if isinstance(operation, Run) else None
+    return language if language in COMPILED_LANGUAGES else None
 
 
 def not_served() -> NotServed:

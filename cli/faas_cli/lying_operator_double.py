@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Generic, TypeVar
 
 from fastapi import FastAPI, HTTPException
 
@@ -33,13 +34,14 @@ from faas_operator.node import Node
 LIE = b"whatever the liar likes\n"
 
 
-class LyingEngineDouble:
-    """Runs jobs on a real engine and says that something else came out."""
+_Engine = TypeVar("_Engine", bound=JobEngine)
 
-    def __init__(self, engine: JobEngine) -> None:
+
+class _EngineDouble(Generic[_Engine]):
+    """In all but the performing, the real engine behind it."""
+
+    def __init__(self, engine: _Engine) -> None:
         self._engine = engine
-        self.truths: dict[Digest, Outcome] = {}
-        """What really came out, by the state root that was said instead."""
 
     @property
     def profile_id(self) -> Digest:
@@ -58,6 +60,15 @@ class LyingEngineDouble:
     async def adopt(self, manifest: DerivedManifest, read: ReadPiece) -> None:
         """See `JobEngine`."""
         await self._engine.adopt(manifest, read)
+
+
+class LyingEngineDouble(_EngineDouble[JobEngine]):
+    """Runs jobs on a real engine and says that something else came out."""
+
+    def __init__(self, engine: JobEngine) -> None:
+        super().__init__(engine)
+        self.truths: dict[Digest, Outcome] = {}
+        """What really came out, by the state root that was said instead."""
 
     async def perform(
         self, operation: Operation, contents: Mapping[Digest, bytes], keeper: str | None = None
@@ -70,32 +81,11 @@ class LyingEngineDouble:
         return replace(execution, outcome=lie)
 
 
-class FlippedMemoryEngineDouble:
+class FlippedMemoryEngineDouble(_EngineDouble[Engine]):
     """Runs jobs on a real engine, and flips a bit of what a job has printed right after the first milestone.
 
     A job that ends before has its bit flipped at the end.
     """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @property
-    def profile_id(self) -> Digest:
-        """See `JobEngine`."""
-        return self._engine.profile_id
-
-    @property
-    def measurement(self) -> Digest:
-        """See `JobEngine`."""
-        return self._engine.measurement
-
-    async def missing(self, operation: Operation) -> tuple[Digest, ...]:
-        """See `JobEngine`."""
-        return await self._engine.missing(operation)
-
-    async def adopt(self, manifest: DerivedManifest, read: ReadPiece) -> None:
-        """See `JobEngine`."""
-        await self._engine.adopt(manifest, read)
 
     async def perform(
         self, operation: Operation, contents: Mapping[Digest, bytes], keeper: str | None = None

@@ -38,13 +38,10 @@ from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home, default_store
 from faas_microvm.library import SnapshotLibrary
 from faas_microvm.mailbox import (
-    FORK_OFFSET,
-    PHYSICAL,
     TICK_MS,
     Program,
     Runner,
     State,
-    encode_fork,
     encode_request,
 )
 from faas_microvm.milestones import Milestones
@@ -57,7 +54,6 @@ from faas_microvm.published_snapshots import publish
 from faas_microvm.running import (
     MilestoneKeeper,
     Stopped,
-    is_under_way,
     origin_of,
     run_to_end,
     run_to_outcome,
@@ -74,8 +70,6 @@ Note = Callable[[str], None]
 
 _CPU_SECONDS = 7 * 24 * 3600
 """A backstop only: the watchdog ends a machine long before."""
-
-FORK_PHYSICAL = PHYSICAL + FORK_OFFSET
 
 _RUNNERS = {
     Language.PYTHON: Runner.PYTHON,
@@ -349,7 +343,7 @@ class Engine:
     async def idle(self, measurement: Digest | None) -> Snapshot:
         """A snapshot that can take a job. Raises InvalidRequest when one is under way in it."""
         snapshot = await self.library.get(measurement)
-        if is_under_way(snapshot):
+        if snapshot.is_under_way:
             raise InvalidRequest(
                 f"a job is under way in snapshot {to_hex(snapshot.measurement)}: resume it",
                 {"field": "snapshot"},
@@ -383,9 +377,8 @@ class Engine:
         if not 0 <= seed <= U64_MAX or not 0 <= epoch <= MAX_EPOCH:
             raise InvalidRequest("a fork's seed or epoch is out of range", {"field": "seed"})
         parent = await self.library.get(snapshot)
-        record = encode_fork(seed, epoch, identity)
         origin = {"seed": str(seed), "epoch": str(epoch), "identity": identity.hex()}
-        child = parent.with_bytes(FORK_PHYSICAL, record)
+        child = parent.forked(seed, epoch, identity)
         return await self.library.keep(child, parent, "fork", label=label, origin=origin)
 
     async def snapshot_at(
@@ -421,7 +414,7 @@ class Engine:
         """Let a job go on that `snapshot_at` stopped on its way; virtual time counts from there."""
         started = time.perf_counter()
         start = await self.library.get(snapshot)
-        if not is_under_way(start):
+        if not start.is_under_way:
             raise InvalidRequest(f"no job is under way in snapshot {to_hex(snapshot)}", {"field": "snapshot"})
         async with self.machine(start) as machine:
             outcome = await run_to_outcome(machine, start, b"", seconds)

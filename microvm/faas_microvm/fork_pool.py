@@ -20,7 +20,6 @@ from faas_microvm.fork_server import ForkedMachine, ForkParent
 from faas_microvm.machine import Machine
 from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.pool import MachinePool
-from faas_microvm.running import is_under_way
 from faas_microvm.sandbox import Cgroup, HostLimits
 from faas_microvm.snapshot import Snapshot
 from faas_microvm.warm_up import corpus
@@ -114,7 +113,7 @@ class ForkPool:
     async def take(self, snapshot: Snapshot | None = None) -> PausedMachine:
         """A paused machine, fresh from a snapshot; give it to `end` afterwards."""
         start = snapshot or self._snapshot
-        if is_under_way(start):  # it goes on once: no parent is worth its while
+        if start.is_under_way:  # it goes on once: no parent is worth its while
             return await self._cold.take(snapshot)
         self._asked[start.measurement] += 1
         if self._at_once or self._asked[start.measurement] > 1:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import NotFound
 from faas_blueprint.file_manifest import FileEntry
-from faas_blueprint.job import Job, Language, Mode, make_job
+from faas_blueprint.job import Job, Mode
 from faas_blueprint.operation import (
     CreateBranch,
     ForkRecord,
@@ -26,6 +26,7 @@ from faas_blueprint.operation import (
     Operation,
     RestoreSnapshot,
     Run,
+    job_of,
     not_served,
     snapshots_of,
 )
@@ -99,13 +100,10 @@ async def start_of_run(
     engine: Engine, operation: Run | RestoreSnapshot, contents: Mapping[Digest, bytes]
 ) -> tuple[Job, Digest]:
     """The job that an operation runs, and the snapshot that it starts on. Raises as `perform` does."""
-    if isinstance(operation, RestoreSnapshot):
-        job = make_job(Language.PYTHON, "", seed=operation.challenge)
-        return job, operation.snapshot or engine.measurement
     start = operation.snapshot or engine.measurement
-    if operation.fork is not None:
+    if isinstance(operation, Run) and operation.fork is not None:
         start = await _fork(engine, start, operation.fork)
-    return operation.program.whole(contents), start
+    return job_of(operation, contents), start
 
 
 async def _create_branch(engine: Engine, branch: CreateBranch) -> Execution:

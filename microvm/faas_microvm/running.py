@@ -50,6 +50,8 @@ class Stopped:
     """As the machine computed it, if it did."""
     trace: tuple[Digest, ...] = ()
     """State roots of the milestones on the way."""
+    measured: Snapshot | None = None
+    """What `snapshot` answers, once it was worked out."""
 
     @property
     def is_milestone(self) -> bool:
@@ -58,6 +60,8 @@ class Stopped:
 
     def snapshot(self, start: Snapshot) -> Snapshot:
         """The stopped machine, measured; `start` is any snapshot on the same base."""
+        if self.measured is not None:
+            return self.measured
         if self.pages is None:
             raise MachineFailure("the stopped machine's pages were not taken")
         return start.derived(self.pages, hash_pages(self.pages), self.devices)
@@ -135,9 +139,11 @@ async def run_to_stop(
             yield event
         if not stopped.is_milestone:
             break
+        if stopped.ram_root is None:
+            stopped = replace(stopped, measured=await asyncio.to_thread(stopped.snapshot, base))
         if keeper is not None:
             keeper.offer(stopped, base)
-        trace = (*trace, await asyncio.to_thread(stopped.state_root, base))
+        trace = (*trace, stopped.state_root(base))
         if last:
             break
     yield replace(stopped, trace=trace)
@@ -159,12 +165,6 @@ async def run_to_outcome(machine: PausedMachine, start: Snapshot, request: bytes
     """The outcome of a request in a machine that was restored from `start`: see `run_to_stop`."""
     stopped = await run_to_end(machine, start.base, request, seconds)
     return stopped.outcome(start, await asyncio.to_thread(stopped.state_root, start))
-
-
-def is_under_way(snapshot: Snapshot) -> bool:
-    """Whether the machine was stopped amid a job: then it cannot take another."""
-    report = snapshot.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
-    return mailbox.decode_result(report).state in (mailbox.State.PAUSED, mailbox.State.MILESTONE)
 
 
 def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:

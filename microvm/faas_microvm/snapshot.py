@@ -16,6 +16,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -34,6 +35,7 @@ from faas_microvm.sandbox import HostLimits
 BOOT_SECONDS = 900.0
 BOOT_LIMITS = HostLimits(cpu_seconds=int(BOOT_SECONDS), memory_bytes=4 << 30, file_bytes=RAM_BYTES)
 PAGE_COUNT = RAM_BYTES // PAGE_SIZE
+FORK_PHYSICAL = mailbox.PHYSICAL + mailbox.FORK_OFFSET
 
 Progress = Callable[[str], None]
 
@@ -98,6 +100,16 @@ class Snapshot:
             {index: pages[index]}
         )
         return self.derived(pages, hashes, self.devices)
+
+    def forked(self, seed: int, epoch: int, identity: bytes) -> Snapshot:
+        """The same machine with another fork record, which is in range: its next job takes note of it."""
+        return self.with_bytes(FORK_PHYSICAL, mailbox.encode_fork(seed, epoch, identity))
+
+    @cached_property
+    def is_under_way(self) -> bool:
+        """Whether it was stopped amid a job: then it cannot take another."""
+        report = self.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
+        return mailbox.decode_result(report).state in (mailbox.State.PAUSED, mailbox.State.MILESTONE)
 
     def changed_from(self, parent: Snapshot) -> dict[int, bytes]:
         """The pages of this snapshot that are not those of `parent`, another on the same base."""

@@ -18,11 +18,15 @@ from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import Job
 from faas_blueprint.outcome import Outcome
 from faas_microvm.mailbox import encode_request
-from faas_microvm.running import is_under_way, run_to_end
+from faas_microvm.running import run_to_end
 from faas_microvm.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from faas_microvm.engine import Engine
+
+
+TO_THE_END = 1 << 32
+"""As a milestone: no run has so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ async def run_on(
     `start` is where the run started, `trace` the roots up to `machine`'s own, and `job` only says how long it
     may take here. Raises InvalidRequest unless the machine stands at a milestone with that root.
     """
-    if not is_under_way(machine) or not trace or trace[-1] != machine.measurement:
+    if not machine.is_under_way or not trace or trace[-1] != machine.measurement:
         raise InvalidRequest(f"{to_hex(machine.measurement)} is not the last milestone of the trace")
     return await _run(engine, machine, start, trace, b"", engine.watchdog_seconds(job), 1)
 

@@ -122,7 +122,7 @@ class Answering:
 
     async def _run_on_machine(self, record: JobRecord, operation: Operation) -> JobRecord:
         try:
-            contents = await asyncio.to_thread(self._blobs.contents, blobs_of(operation))
+            contents = await asyncio.to_thread(self._store.blobs.contents, blobs_of(operation))
             execution = await self._engine.perform(operation, contents, keeper_of(record.call))
         except NotFound as error:
             return await self._miss(record, operation, error)

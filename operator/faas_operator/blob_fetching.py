@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 
-from faas_blueprint.digests import Digest, sha256, to_hex
+from faas_blueprint.digests import sha256, to_hex
 from faas_blueprint.errors import BlobUnavailable, NotFound
 from faas_blueprint.operation import Blob
 from faas_operator.logs import about
@@ -38,10 +38,6 @@ class BlobFetcher:
         until = time.monotonic() + self._seconds
         for blob in blobs:
             await self._bring(blob, service_id, until)
-
-    def contents(self, blobs: Iterable[Blob]) -> dict[Digest, bytes]:
-        """The bytes of blobs that were brought. Raises NotFound."""
-        return {blob.sha256: self._store.blobs.read(blob.sha256) for blob in blobs}
 
     async def _bring(self, blob: Blob, service_id: int, until: float) -> None:
         while True:

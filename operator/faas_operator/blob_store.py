@@ -6,7 +6,7 @@ gone after some days; a job that names it in time makes it the run's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, func
@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 
 from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import InsufficientResources
+from faas_blueprint.operation import Blob
 from faas_operator.blob_tables import UploadedBlobRow
 from faas_operator.stored_outcomes import keep_blob, read_blob
 from faas_operator.transactions import reading
@@ -45,6 +46,10 @@ class BlobStore:
                 .limit(1)
             ).first()
             return read_blob(session, digest) if uploaded is None else uploaded
+
+    def contents(self, blobs: Iterable[Blob]) -> dict[Digest, bytes]:
+        """The bytes of all, by SHA-256. Raises NotFound."""
+        return {blob.sha256: self.read(blob.sha256) for blob in blobs}
 
     def keep(self, content: bytes) -> None:
         """Store what belongs to a run."""

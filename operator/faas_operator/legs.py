@@ -17,9 +17,6 @@ from faas_microvm.engine import Engine
 from faas_microvm.performing import start_of_run
 from faas_microvm.tracing import run_on, run_to_milestone
 
-TO_THE_END = 1 << 32
-"""No run has so many milestones."""
-
 
 @dataclass(frozen=True, slots=True)
 class Retraced:

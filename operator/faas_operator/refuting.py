@@ -28,10 +28,11 @@ from faas_blueprint.receipt import Address, recover_address
 from faas_blueprint.statement import Statement
 from faas_blueprint.tangle.evidence import prove_refuted, refutation_digest
 from faas_blueprint.tangle.service_manager import ManagedCall
+from faas_microvm.tracing import TO_THE_END
 from faas_operator.cases import Case, case_against, is_refutable, outvoted
 from faas_operator.chain.court import CourtChain
 from faas_operator.job_record import JobRecord
-from faas_operator.legs import TO_THE_END, Retrace
+from faas_operator.legs import Retrace
 from faas_operator.logs import about
 from faas_operator.peer_receipts import peer_signatures
 from faas_operator.peers import Peers
@@ -151,10 +152,7 @@ class Refuter:
     async def _is_confirmed(self, record: JobRecord, report: Report, own_trace: tuple[Digest, ...]) -> bool:
         """Whether the leg, run again, starts and ends as the report says."""
         operation = operation_of_call(record.submitted.job_index, record.submitted.inputs)
-        contents = {
-            blob.sha256: await asyncio.to_thread(self._store.blobs.read, blob.sha256)
-            for blob in blobs_of(operation)
-        }
+        contents = await asyncio.to_thread(self._store.blobs.contents, blobs_of(operation))
         is_end = report.right.outcome_digest is not None
         common = own_trace[: report.milestone]
         milestone = TO_THE_END if is_end else report.milestone + 1

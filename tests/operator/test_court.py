@@ -38,6 +38,7 @@ from faas_blueprint.receipt import CallReference
 from faas_blueprint.tangle import evidence, protocol, service_manager
 from faas_blueprint.tangle.service_manager import Assurance, ManagedCall, Standing
 from faas_cli.lying_operator_double import LIE, LyingEngineDouble, two_faced_api_double
+from faas_microvm.tracing import TO_THE_END
 from faas_operator import court as court_module
 from faas_operator import refuting
 from faas_operator.chain.court import CourtChain
@@ -46,7 +47,7 @@ from faas_operator.court import Court
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
 from faas_operator.devnet.shared_service import register_operator, request_service
-from faas_operator.legs import TO_THE_END, Retraced
+from faas_operator.legs import Retraced
 from faas_operator.node import Node
 from faas_operator.peers import Peers
 from faas_operator.pipeline import State

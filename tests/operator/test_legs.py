@@ -13,8 +13,9 @@ from faas_blueprint.job import encode_job, make_job
 from faas_blueprint.operation import CreateBranch, ForkRecord
 from faas_blueprint.operation_payload import operation_of_call
 from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.tracing import TO_THE_END
 from faas_operator import legs
-from faas_operator.legs import TO_THE_END, Retraced, retrace
+from faas_operator.legs import Retraced, retrace
 
 pytestmark = pytest.mark.machine
 

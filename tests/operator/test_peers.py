@@ -189,7 +189,7 @@ async def test_a_blob_is_brought_from_a_registered_operator_past_those_that_lie_
         settings = Settings(home=tmp_path, private_peers=True, blob_seconds=0)
         fetcher = BlobFetcher(store, settings, Peers(settings, registry))
         await fetcher.bring([BLOB], 1)
-        assert fetcher.contents([BLOB]) == {BLOB.sha256: BYTES}
+        assert store.blobs.contents([BLOB]) == {BLOB.sha256: BYTES}
         public_only = Settings(home=tmp_path, blob_seconds=0)
         other = Blob(3, sha256(b"abc"))
         with pytest.raises(BlobUnavailable):

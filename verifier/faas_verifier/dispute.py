@@ -16,7 +16,7 @@ Sides that do not start from the same contradict nothing, nor does a failure. No
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
@@ -178,10 +178,3 @@ def _report(side: Side, pair: Bisected) -> Report:
         right=leg.point,
         wrong=claimed_point(side, leg, pair.is_whole),
     )
-
-
-def reports_of(judged: Judged) -> tuple[Report, ...]:
-    """The same for each operator of a refuted side."""
-    if judged.report is None:
-        return ()
-    return tuple(replace(judged.report, operator=operator) for operator in judged.side.operators)

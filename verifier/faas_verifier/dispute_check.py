@@ -174,8 +174,6 @@ def _claimed(bundle: Bundle, milestone: int) -> tuple[Point, ...]:
 
 async def _start(evidence: EvidenceBundle, engine: Engine, progress: Note) -> _Start:
     """4. Raises InvalidRequest when it is not what it must be."""
-    from faas_microvm.running import is_under_way
-
     base, report, receipt = engine.library.base, evidence.report, evidence.refuted.receipt
     operation = decode_operation(evidence.refuted.job)
     parent = base
@@ -202,7 +200,7 @@ async def _start(evidence: EvidenceBundle, engine: Engine, progress: Note) -> _S
         if evidence.start is None:
             raise InvalidRequest("the machine that the leg starts on is not in the bundle")
         machine = unpack_machine(evidence.start, base, report.start, "the machine that the leg starts on")
-        if not is_under_way(machine):
+        if not machine.is_under_way:
             raise InvalidRequest("no job is under way in the machine that the leg starts on")
         found = FoundMachine(machine, "the bundle")
 

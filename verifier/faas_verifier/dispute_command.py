@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from faas_blueprint.errors import FaaSError, InvalidRequest
-from faas_blueprint.job import COMPILED_LANGUAGES, Language
-from faas_blueprint.operation import Run
+from faas_blueprint.job import Language
+from faas_blueprint.operation import compiled_language
 from faas_blueprint.operation_payload import decode_operation
 from faas_blueprint.receipt import Address
 from faas_microvm.home import default_home
@@ -127,9 +127,7 @@ def _compiled_language(evidence: EvidenceBundle) -> Language | None:
     """Of a leg that begins with a program that is compiled."""
     if evidence.report.milestone:
         return None
-    operation = decode_operation(evidence.refuted.job)
-    language = operation.program.job.language if isinstance(operation, Run) else None
-    return language if language in COMPILED_LANGUAGES else None
+    return compiled_language(decode_operation(evidence.refuted.job))
 
 
 def _write(found: Dispute, output: Path | None) -> list[Path]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faas_blueprint.bisection import Point
+from faas_blueprint.bisection import Point, point_to_json
 from faas_blueprint.digests import ZERO_DIGEST, Digest, to_hex
 from faas_blueprint.errors import FaaSError, InvalidRequest
 from faas_blueprint.merkle import HASH_SIZE
@@ -64,8 +64,8 @@ class AuditedLeg:
             "verdict": str(self.conclusion),
             "reason": self.reason,
             "start": None if self.start is None else to_hex(self.start),
-            "claimed": _point_to_json(self.claimed),
-            "found": _point_to_json(self.found),
+            "claimed": None if self.claimed is None else point_to_json(self.claimed),
+            "found": None if self.found is None else point_to_json(self.found),
         }
 
 
@@ -165,10 +165,3 @@ def _without_trace(leg: AnsweredLeg, asked: bool) -> AuditedLeg:
     return AuditedLeg(
         leg, Conclusion.UNCHECKED, "its trace is not on-chain: name operators' APIs with --blobs"
     )
-
-
-def _point_to_json(point: Point | None) -> dict[str, str | None] | None:
-    if point is None:
-        return None
-    outcome = point.outcome_digest
-    return {"root": to_hex(point.root), "outcome_digest": None if outcome is None else to_hex(outcome)}

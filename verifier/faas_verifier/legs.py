@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from faas_blueprint.bisection import Point
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import BlobUnavailable, FatalError, InvalidRequest, NotFound
-from faas_blueprint.job import Job, Language, make_job
-from faas_blueprint.operation import ForkRecord, Operation, RestoreSnapshot, Run
+from faas_blueprint.job import Job
+from faas_blueprint.operation import Operation, RestoreSnapshot, Run, job_of
 from faas_verifier.blobs import Endpoints
 from faas_verifier.published_machine import fetch_derived_machine
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from faas_microvm.tracing import Ran
 
 Note = Callable[[str], None]
-
-THE_WHOLE_RUN = 1 << 31
-"""More milestones than any run has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +75,15 @@ class TracedRun:
 
     async def whole(self) -> LegRun:
         """All of it. Raises MachineFailure, and InvalidRequest for a program that does not compile."""
-        from faas_microvm.tracing import run_from
+        from faas_microvm.tracing import TO_THE_END, run_from
 
         self.progress("running the whole job")
-        ran = await run_from(self.engine, self.start, self.job, THE_WHOLE_RUN)
+        ran = await run_from(self.engine, self.start, self.job, TO_THE_END)
         return LegRun((), self.start, ran, "the run's start")
 
     async def leg(self, prefix: tuple[Digest, ...]) -> LegRun:
         """The leg after these milestones. An earlier one, where our own run does not come through them: it
         is the first that ends elsewhere. Raises likewise."""
-        from faas_microvm.running import is_under_way
         from faas_microvm.tracing import run_from, run_on
 
         if not prefix:
@@ -95,7 +91,7 @@ class TracedRun:
             ran = await run_from(self.engine, self.start, self.job, 1)
             return LegRun((), self.start, ran, "the run's start")
         found = await self.find(prefix[-1])
-        if found is None or not is_under_way(found.snapshot):
+        if found is None or not found.snapshot.is_under_way:
             self.progress(f"nobody serves the machine of milestone {len(prefix)}: running from the start")
             reached = await run_from(self.engine, self.start, self.job, len(prefix))
             if reached.trace != prefix:
@@ -111,13 +107,11 @@ def job_and_start(
 ) -> tuple[Job, Snapshot]:
     """The job that an operation runs, and the machine that it starts on, which is `parent` (the receipt's
     snapshot) or a fork of it. Raises InvalidRequest for an operation that runs nothing."""
-    match operation:
-        case RestoreSnapshot():
-            return make_job(Language.PYTHON, "", seed=operation.challenge), parent
-        case Run():
-            return operation.program.whole(contents), _forked(parent, operation.fork)
-        case _:
-            raise InvalidRequest("this job runs no program: there are no legs to run again")
+    if not isinstance(operation, Run | RestoreSnapshot):
+        raise InvalidRequest("this job runs no program: there are no legs to run again")
+    fork = operation.fork if isinstance(operation, Run) else None
+    start = parent if fork is None else parent.forked(fork.seed, fork.epoch, fork.identity)
+    return job_of(operation, contents), start
 
 
 def own_machines(engine: Engine) -> FindMachine:
@@ -149,15 +143,6 @@ def found_machines(engine: Engine, endpoints: Endpoints, progress: Note) -> Find
         return FoundMachine(fetched, "fetched by its hash and measured")
 
     return find
-
-
-def _forked(parent: Snapshot, fork: ForkRecord | None) -> Snapshot:
-    from faas_microvm.engine import FORK_PHYSICAL
-    from faas_microvm.mailbox import encode_fork
-
-    if fork is None:
-        return parent
-    return parent.with_bytes(FORK_PHYSICAL, encode_fork(fork.seed, fork.epoch, fork.identity))
 
 
 def _common(left: tuple[Digest, ...], right: tuple[Digest, ...]) -> tuple[Digest, ...]:

@@ -8,11 +8,11 @@ is for the caller to find. Nothing is built from packages when machines can be f
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from faas_blueprint.digests import ZERO_DIGEST, Digest, to_hex
 from faas_blueprint.errors import (
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from faas_microvm.snapshot import Snapshot
 
 Note = Callable[[str], None]
+_Manifest = TypeVar("_Manifest", "MachineManifest", "DerivedManifest")
 
 
 DERIVED_BYTES = 1 << 30
@@ -60,36 +61,35 @@ async def fetch_derived_machine(
     """
     if not endpoints.addresses:
         raise BlobUnavailable(f"machine {to_hex(measurement)}: name an operator's API with --blobs")
-    reasons, falsified = [], False
-    for address in endpoints.addresses:
-        try:
-            manifest = await derived_manifest(address, measurement)
-            if manifest.base != base.measurement:
-                raise DataWithheld(
-                    f"{address} has it on the base {to_hex(manifest.base)}, which is another one"
-                )
-            if manifest.page_count * PAGE_SIZE > most_bytes:
-                raise DataWithheld(f"{address} has it with {manifest.page_count} pages: it is too large here")
-            return await _put_derived_together(endpoints, manifest, base, progress)
-        except DataWithheld as error:
-            reasons.append(error.message)
-        except DataFalsified as error:
-            falsified = True
-            reasons.append(error.message)
-    told = f"machine {to_hex(measurement)}: {'; '.join(reasons)}"
-    raise DataFalsified(told) if falsified else DataWithheld(told)
+
+    async def fetch(address: str) -> Snapshot:
+        from faas_microvm.fetched_machine import fetch_derived
+
+        manifest = await derived_manifest(address, measurement)
+        if manifest.base != base.measurement:
+            raise DataWithheld(f"{address} has it on the base {to_hex(manifest.base)}, which is another one")
+        if manifest.page_count * PAGE_SIZE > most_bytes:
+            raise DataWithheld(f"{address} has it with {manifest.page_count} pages: it is too large here")
+        return await fetch_derived(base, manifest, _reader(endpoints, len(manifest.pieces()), progress))
+
+    return await _first_that_serves(endpoints, measurement, fetch)
 
 
 async def derived_manifest(address: str, measurement: Digest) -> DerivedManifest:
     """What one endpoint says of a derived machine. Raises DataWithheld, DataFalsified."""
     from faas_microvm.derived_manifest import decode_derived_manifest
+
+    return await _manifest(address, measurement, decode_derived_manifest)
+
+
+async def _manifest(address: str, measurement: Digest, decode: Callable[[bytes], _Manifest]) -> _Manifest:
     from faas_microvm.machine_manifest import MANIFEST_BYTES
 
     answer = await ask(address, f"/machines/{to_hex(measurement)}", MANIFEST_BYTES)
     if isinstance(answer, str):
         raise DataWithheld(f"{address} {answer}")
     try:
-        manifest = decode_derived_manifest(answer)
+        manifest = decode(answer)
     except InvalidRequest as error:
         raise DataFalsified(f"{address}: {error.message}") from error
     if manifest.measurement != measurement:
@@ -97,16 +97,25 @@ async def derived_manifest(address: str, measurement: Digest) -> DerivedManifest
     return manifest
 
 
-async def _put_derived_together(
-    endpoints: Endpoints, manifest: DerivedManifest, base: Snapshot, progress: Note
+async def _first_that_serves(
+    endpoints: Endpoints, measurement: Digest, fetch: Callable[[str], Awaitable[Snapshot]]
 ) -> Snapshot:
-    from faas_microvm.fetched_machine import fetch_derived
-
-    read = _reader(endpoints, len(manifest.pieces()), progress)
-    try:
-        return await fetch_derived(base, manifest, read)
-    except FatalError as error:
-        raise DataFalsified(f"its manifest's pieces do not make it up: {error.message}") from error
+    """By the manifest of one endpoint after the other; pieces come from any. Raises DataWithheld,
+    DataFalsified."""
+    reasons, falsified = [], False
+    for address in endpoints.addresses:
+        try:
+            return await fetch(address)
+        except DataWithheld as error:
+            reasons.append(error.message)
+        except DataFalsified as error:
+            falsified = True
+            reasons.append(error.message)
+        except FatalError as error:
+            falsified = True
+            reasons.append(f"its manifest's pieces do not make it up: {error.message}")
+    told = f"machine {to_hex(measurement)}: {'; '.join(reasons)}"
+    raise DataFalsified(told) if falsified else DataWithheld(told)
 
 
 def _reader(endpoints: Endpoints, parts: int, progress: Note) -> ReadPiece:
@@ -205,42 +214,15 @@ class MachineSource:
         return snapshot
 
     async def _fetch(self, measurement: Digest) -> Snapshot:
-        """By the manifest of one endpoint after the other; pieces come from any."""
-        reasons, falsified = [], False
-        for address in self.endpoints.addresses:
-            try:
-                manifest = await self._manifest(address, measurement)
-                return await self._put_together(manifest)
-            except DataWithheld as error:
-                reasons.append(error.message)
-            except DataFalsified as error:
-                falsified = True
-                reasons.append(error.message)
-        told = f"machine {to_hex(measurement)}: {'; '.join(reasons)}"
-        raise DataFalsified(told) if falsified else DataWithheld(told)
-
-    async def _manifest(self, address: str, measurement: Digest) -> MachineManifest:
-        from faas_microvm.machine_manifest import MANIFEST_BYTES, decode_machine_manifest
-
-        answer = await ask(address, f"/machines/{to_hex(measurement)}", MANIFEST_BYTES)
-        if isinstance(answer, str):
-            raise DataWithheld(f"{address} {answer}")
-        try:
-            manifest = decode_machine_manifest(answer)
-        except InvalidRequest as error:
-            raise DataFalsified(f"{address}: {error.message}") from error
-        if manifest.measurement != measurement:
-            raise DataFalsified(f"{address} has another machine's manifest for it")
-        return manifest
-
-    async def _put_together(self, manifest: MachineManifest) -> Snapshot:
         from faas_microvm.fetched_machine import fetch_machine
+        from faas_microvm.machine_manifest import decode_machine_manifest
 
-        read = _reader(self.endpoints, len(manifest.memory) + 1, self.progress)
-        try:
+        async def fetch(address: str) -> Snapshot:
+            manifest = await _manifest(address, measurement, decode_machine_manifest)
+            read = _reader(self.endpoints, len(manifest.memory) + 1, self.progress)
             return await fetch_machine(self.home, manifest, read)
-        except FatalError as error:
-            raise DataFalsified(f"its manifest's pieces do not make it up: {error.message}") from error
+
+        return await _first_that_serves(self.endpoints, measurement, fetch)
 
     def _known(self, name: str) -> Digest | None:
         from faas_microvm.base import known_measurement

@@ -27,13 +27,14 @@ from typing import Protocol
 from faas_blueprint.bundle import Bundle
 from faas_blueprint.digests import ZERO_DIGEST, Digest, to_hex
 from faas_blueprint.errors import BlobUnavailable, FaaSError, InvalidRequest
-from faas_blueprint.job import COMPILED_LANGUAGES, Job, Language
+from faas_blueprint.job import COMPILED_LANGUAGES, Job
 from faas_blueprint.operation import (
     InstanceRequest,
     JobKind,
     Operation,
     Run,
     blobs_of,
+    compiled_language,
     kind_of,
     not_served,
     snapshots_of,
@@ -136,7 +137,7 @@ async def rerun(
         return _findings(judgement, _not_to_be_had(error))
     try:
         opening, fetched = open_machine, False
-        language, starts = _language(operation), starts_of(bundle.receipt, operation)
+        language, starts = compiled_language(operation), starts_of(bundle.receipt, operation)
         if source is not None and await source.lacks(bundle.receipt, language, starts):
             objection = objection_to_fetching(
                 starts, registered, provenance, source.own_base(bundle.receipt, language)
@@ -191,12 +192,6 @@ def _not_to_be_had(error: BlobUnavailable) -> Judgement:
     if isinstance(error, DataWithheld):
         return Judgement(Status.WITHHELD, error.message)
     return unchecked(error.message)
-
-
-def _language(operation: Operation) -> Language | None:
-    """Of the program, if it is compiled."""
-    language = operation.program.job.language if isinstance(operation, Run) else None
-    return language if language in COMPILED_LANGUAGES else None
 
 
 def _operation(bundle: Bundle, job_index: int | None) -> Operation:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import InvalidRequest, NotFound
-from faas_blueprint.job import COMPILED_LANGUAGES, Job, Language
-from faas_blueprint.operation import Operation, Run, blobs_of
+from faas_blueprint.job import COMPILED_LANGUAGES, Job
+from faas_blueprint.operation import blobs_of, compiled_language
 from faas_blueprint.operation_payload import operation_of_call
 from faas_blueprint.receipt import Receipt
 from faas_microvm.home import default_home
@@ -61,7 +61,7 @@ async def open_run(
     opening, fetched = open_own or (lambda: own_engine(home, progress)), False
     if endpoints.addresses:
         source = MachineSource(home or default_home(), endpoints, progress)
-        language, starts = _compiled(operation), starts_of(receipt, operation)
+        language, starts = compiled_language(operation), starts_of(receipt, operation)
         if await source.lacks(receipt, language, starts):
             own_base = source.own_base(receipt, language)
             objection = objection_to_fetching(starts, posted.registered, posted.provenance, own_base)
@@ -94,11 +94,6 @@ async def _parent(engine: Engine, measurement: Digest, fetched: bool) -> Snapsho
             "kept, verify that job's receipt first"
         )
     return await engine.library.get(measurement)
-
-
-def _compiled(operation: Operation) -> Language | None:
-    language = operation.program.job.language if isinstance(operation, Run) else None
-    return language if language in COMPILED_LANGUAGES else None
 
 
 async def _require_machine(engine: Engine, job: Job, receipt: Receipt) -> None:
