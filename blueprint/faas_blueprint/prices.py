@@ -91,6 +91,21 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
+class Reserved:
+    """What a service may use over its time."""
+
+    seconds: int
+    machines: int
+    """That run at once, each with a whole processor."""
+    memory_mb: int
+    """Of each machine."""
+    storage_mb: int = 0
+    """Of kept snapshots, at any time."""
+    egress_mb: int = 0
+    """Over the whole time."""
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """The parts of a price in nanocredits, each rounded up once."""
 
@@ -129,6 +144,16 @@ def execution_cost(table: PriceTable, mode: Mode, use: Use) -> Cost:
         _ceiling(use.virtual_ns * rate * table.percent(mode), unit),
         _ceiling(use.egress_bytes * table.egress_gib, GIB),
     )
+
+
+def reserved_cost(table: PriceTable, reserved: Reserved) -> int:
+    """The price of a service whose jobs are free, in nanocredits: machines that run all the time in the
+    dearest mode, storage that is full from the first second on, and all of the egress."""
+    dearest = max(Mode, key=table.percent)
+    machine = Use(reserved.seconds * _NS_PER_SECOND, reserved.memory_mb, _MILLICORES, 0)
+    compute = reserved.machines * execution_cost(table, dearest, machine).compute
+    egress = _ceiling((reserved.egress_mb << 20) * table.egress_gib, GIB)
+    return compute + egress + storage_cost(table, (reserved.storage_mb << 20) * reserved.seconds)
 
 
 def storage_cost(table: PriceTable, byte_seconds: int) -> int:

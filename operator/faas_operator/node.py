@@ -48,7 +48,7 @@ from faas_operator.legs import retrace
 from faas_operator.payments import PayPerRequest
 from faas_operator.peers import Peers
 from faas_operator.processes import OPERATOR_DUTY
-from faas_operator.quoting import Quoting, Tariff
+from faas_operator.quoting import Quoting
 from faas_operator.refuting import Refuter
 from faas_operator.service import Operator
 from faas_operator.settings import Secrets, Settings, database_url
@@ -56,6 +56,7 @@ from faas_operator.settlement import Settlement
 from faas_operator.signer import Signer
 from faas_operator.slash_alerts import SlashAlerts
 from faas_operator.store import Store
+from faas_operator.tariff import Tariff
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,13 @@ class Node:
         return SlashAlerts(self.chain, self.store, self.deployment, self.settings, on_duty)
 
     def quoting(self) -> Quoting | None:
-        """Quotes for jobs, if the settings say so. Raises MissingPrerequisite on a Substrate chain, which has
-        none, and for a bad price table. A dry node gives none."""
+        """Quotes for jobs and services, if the settings say so. Raises MissingPrerequisite on a Substrate
+        chain, which has none, and for a bad price table. A dry node gives none."""
         settings = self.settings
         if not settings.quotes or isinstance(self.chain, DryAdapter | DrySubstrateAdapter):
             return None
         if not isinstance(self.chain, EvmAdapter):
-            raise MissingPrerequisite("jobs are quoted on EVM chains only: unset FAAS_QUOTES")
+            raise MissingPrerequisite("quotes are given on EVM chains only: unset FAAS_QUOTES")
         prices = terms_of(settings).prices
         tariff = Tariff(prices, settings.credit_rates, settings.quote_markup_percent, settings.quote_floor)
         return Quoting(self.chain, self.signer, self.store.quotes, tariff, settings, time.time)

@@ -8,7 +8,7 @@ takes each once; `quote_store` sees to it that no two are the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from faas_blueprint.definition import Pricing
@@ -17,12 +17,6 @@ from faas_blueprint.errors import InvalidRequest, NotFound, NotServed
 from faas_blueprint.job import LIMIT_RANGES, Job, Limits, Mode, make_job
 from faas_blueprint.operation import InstanceRequest, JobKind, Run, not_served
 from faas_blueprint.operation_payload import operation_of_call
-from faas_blueprint.prices import (
-    NANOCREDITS_PER_CREDIT,
-    PriceTable,
-    execution_cost,
-    most_use_of,
-)
 from faas_blueprint.receipt import ZERO_ADDRESS, Address
 from faas_blueprint.tangle import protocol
 from faas_blueprint.tangle.quotes import QUOTES, JobQuote, QuoteTypes, SignedJobQuote
@@ -30,11 +24,10 @@ from faas_blueprint.tangle.values import Service
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.quote_store import QuoteStore
+from faas_operator.service_quoting import ServiceQuoting
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
-
-CLOCK_SKEW_SECONDS = 60
-"""By so much the chain's clock may be behind this host's: it takes no quote from its future."""
+from faas_operator.tariff import Tariff, validity
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +39,6 @@ class JobRequest:
     service_id: int
     job_index: int
     inputs: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Tariff:
-    """How a job's price is made; amounts are in the smallest unit of an asset."""
-
-    prices: PriceTable
-    credit_rates: Mapping[str, int]
-    """What a credit costs, by asset; the zero address is the native one."""
-    markup_percent: int = 0
-    floor: int = 0
-
-    def price(self, job: Job, mode: Mode, asset: Address) -> int:
-        """The most that a run can cost, rounded up. Raises NotServed for an asset without a rate."""
-        rate = self.credit_rates.get(asset)
-        if rate is None:
-            raise NotServed(f"this operator takes no payment in {asset}", {"asset": asset})
-        cost = execution_cost(self.prices, mode, most_use_of(job)).total
-        amount = -(-cost * rate * (100 + self.markup_percent) // (100 * NANOCREDITS_PER_CREDIT))
-        return max(amount, self.floor)
 
 
 class Quoting:
@@ -86,6 +59,8 @@ class Quoting:
         self._tariff = tariff
         self._settings = settings
         self._clock = clock
+        self.services = ServiceQuoting(chain, signer, store, tariff, settings, clock)
+        """Quotes for services, likewise."""
 
     @property
     def types(self) -> QuoteTypes:
@@ -103,15 +78,15 @@ class Quoting:
         service = await self._service(request)
         asset = await self._asset(request.service_id)
         price = max(self._tariff.price(job, mode, asset) for job, mode in self._covered(run))
-        now = int(self._clock())
-        chain_time = (await self.chain.rpc.head()).timestamp
+        now, seconds = int(self._clock()), self._settings.quote_seconds
+        timestamp, expiry = await validity(self.chain, now, seconds)
         quote = JobQuote(
             request.requester,
             request.service_id,
             request.job_index,
             price,
-            max(chain_time, now - CLOCK_SKEW_SECONDS),
-            max(chain_time, now) + self._settings.quote_seconds,
+            timestamp,
+            expiry,
             service.confidentiality,
             keccak256(request.inputs),
         )

@@ -47,6 +47,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     court_tables.ContestedCallRow,
     court_tables.RefutationRow,
     quote_tables.JobQuoteRow,
+    quote_tables.ServiceQuoteRow,
 )
 
 VERSION_TABLE = "alembic_version"

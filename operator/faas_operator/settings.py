@@ -212,13 +212,15 @@ class Settings(_Sourced):
     x402_pay_to: Annotated[Address | None, BeforeValidator(_address_or_none)] = None
     """Who is paid then; default: the operator's address."""
     quotes: bool = False
-    """Whether jobs are quoted to whoever asks over HTTP."""
+    """Whether jobs and services are quoted to whoever asks over HTTP."""
     quote_seconds: int = Field(300, ge=30, le=3000)
     """How long a quote holds."""
     quote_markup_percent: int = Field(0, ge=0, le=10_000)
     """What is added to the price table's figure."""
     quote_floor: int = Field(LEAST_PRICE, ge=LEAST_PRICE, le=10**30)
     """The least that is quoted, in the smallest unit of the service's asset."""
+    quote_exposure_bps: int = Field(1000, ge=1, le=10_000)
+    """How much of the stake a quote for a service puts behind it."""
     open_quotes: int = Field(32, ge=1, le=10_000)
     """How many a caller may have that hold yet."""
     sweep_seconds: float = Field(3600.0, gt=0)

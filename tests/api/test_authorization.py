@@ -76,6 +76,9 @@ CASES = {
     ("POST", "/quotes/jobs"): Case(
         None, "/quotes/jobs", {"requester": "0x" + "1" * 40, "service_id": 1, "job_index": 0, "inputs": "0x"}
     ),
+    ("POST", "/quotes/services"): Case(
+        None, "/quotes/services", {"requester": "0x" + "1" * 40, "ttl_seconds": 3600}
+    ),
     ("PUT", "/blobs/{sha256}"): execute(f"/blobs/{sha256(UPLOADED).hex()}", body=UPLOAD),
     ("POST", "/sign-in/challenges"): Case(
         None, "/sign-in/challenges", {"scheme": "ethereum", "address": "0x" + "1" * 40}
@@ -146,7 +149,7 @@ CASES = {
 }
 """Of all routes below `/api/v1`, by method and template."""
 
-NOTHING_THERE = {NO_MACHINE, NO_CALL, "/quotes/jobs"}
+NOTHING_THERE = {NO_MACHINE, NO_CALL, "/quotes/jobs", "/quotes/services"}
 """Open to everyone, and this node has none."""
 
 SOCKETS = {

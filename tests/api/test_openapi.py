@@ -62,6 +62,7 @@ OPEN = {
     ("get", "/api/v1/calls/{service_id}/{call_id}/receipt"),
     ("get", "/api/v1/calls/{service_id}/{call_id}/refutations"),
     ("post", "/api/v1/quotes/jobs"),
+    ("post", "/api/v1/quotes/services"),
     ("get", "/api/v1/pricing"),
     ("post", "/api/v1/sign-in"),
     ("post", "/api/v1/sign-in/challenges"),

@@ -30,10 +30,11 @@ from faas_operator.chain.evm import EvmAdapter
 from faas_operator.executions import ExecutionService
 from faas_operator.node import Node
 from faas_operator.quote_store import EXTRA_SECONDS, QuoteStore
-from faas_operator.quoting import JobRequest, Quoting, Tariff
+from faas_operator.quoting import JobRequest, Quoting
 from faas_operator.settings import Secrets, Settings
 from faas_operator.signer import Signer
 from faas_operator.store import Store
+from faas_operator.tariff import Tariff
 
 JOB = make_job("python", "print(1)")
 INPUTS = encode_job(JOB)

@@ -57,6 +57,7 @@ GET_JOB_QUOTED_OPERATORS = Function("getJobQuotedOperators", ("uint64", "uint64"
 BLUEPRINT_COUNT = Function("blueprintCount", (), ("uint64",))
 SERVICE_COUNT = Function("serviceCount", (), ("uint64",))
 OPERATOR_STATUS_REGISTRY = Function("operatorStatusRegistry", (), ("address",))
+TNT_TOKEN = Function("tntToken", (), ("address",))
 PENDING_REWARDS = Function("pendingRewards", ("address",), ("uint256",))
 
 JOB_SUBMITTED = Event("JobSubmitted", ("uint64", "uint64", "uint8", "address", "bytes"), (0, 1))
@@ -193,6 +194,11 @@ def service_count() -> Read[int]:
 def operator_status_registry() -> Read[Address]:
     """Where heartbeats go."""
     return OPERATOR_STATUS_REGISTRY.read(as_address)
+
+
+def tnt_token() -> Read[Address]:
+    """The token whose stake is behind services; some epochs do not tell."""
+    return TNT_TOKEN.read(as_address)
 
 
 def pending_rewards(account: Address) -> Read[int]:

@@ -24,6 +24,13 @@ LEAST_PRICE = 100
 """In the smallest unit: Tangle takes no smaller one but zero."""
 
 
+MIN_TTL_SECONDS, MAX_TTL_SECONDS = 3600, 365 * 24 * 3600
+"""A requested service lasts so long; one from quotes is held to it here only, where the chain does not."""
+
+PROCESSORS, MEMORY_MB, STORAGE_MB, EGRESS = range(4)
+"""Kinds of `ResourceCommitment`; egress is counted in MB here."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobQuote:
     """What one call of a service's job costs. Amounts are in the smallest unit of the service's asset."""
@@ -53,7 +60,7 @@ class SecurityCommitment:
 
 @dataclass(frozen=True, slots=True)
 class ResourceCommitment:
-    """What an operator sets aside: kind 0 is processors, 1 MB of memory, 2 MB of storage."""
+    """What an operator sets aside of a kind."""
 
     kind: int
     count: int

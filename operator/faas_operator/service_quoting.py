@@ -1,0 +1,179 @@
+"""What a new service costs, as a signed quote.
+
+Where jobs are paid one by one, a service costs nothing: the chain would take what is paid up front and the
+jobs' prices besides. Where a service is paid once, its jobs are free, so its quote pays for all that it may
+use: `prices.reserved_cost` of the machines, storage and egress that are asked for and that the quote
+commits to. A quote is given only for what this operator has room for and would approve on request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from faas_blueprint.definition import Pricing
+from faas_blueprint.errors import ChainUnavailable, InsufficientResources, InvalidRequest, NotServed
+from faas_blueprint.job import LIMIT_RANGES
+from faas_blueprint.prices import Reserved
+from faas_blueprint.receipt import ZERO_ADDRESS, Address
+from faas_blueprint.tangle import protocol
+from faas_blueprint.tangle.quotes import (
+    EGRESS,
+    MAX_TTL_SECONDS,
+    MEMORY_MB,
+    MIN_TTL_SECONDS,
+    PROCESSORS,
+    QUOTES,
+    STORAGE_MB,
+    QuoteTypes,
+    ResourceCommitment,
+    SecurityCommitment,
+    ServiceQuote,
+    SignedServiceQuote,
+)
+from faas_operator.approval import ApprovalPolicy
+from faas_operator.chain.discovery import active_services
+from faas_operator.chain.endpoint import Reverted
+from faas_operator.chain.evm import EvmAdapter
+from faas_operator.quote_store import QuoteStore
+from faas_operator.settings import Settings
+from faas_operator.signer import Signer
+from faas_operator.tariff import Tariff, validity
+
+MOST_MB = 1 << 20
+"""Of storage and of egress that are quoted: a TiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRequest:
+    """What a quote is asked for."""
+
+    requester: Address
+    """Who is going to create the service."""
+    reserved: Reserved
+    """Its time, and what it may use."""
+
+
+class ServiceQuoting:
+    """Quotes of one operator for services of its blueprint."""
+
+    def __init__(
+        self,
+        chain: EvmAdapter,
+        signer: Signer,
+        store: QuoteStore,
+        tariff: Tariff,
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self.chain = chain
+        self._signer = signer
+        self._store = store
+        self._tariff = tariff
+        self._settings = settings
+        self._clock = clock
+
+    @property
+    def types(self) -> QuoteTypes:
+        """The typed data of the deployment's epoch."""
+        return QUOTES[self.chain.epoch.name]
+
+    async def quote(self, request: ServiceRequest, caller: str) -> SignedServiceQuote:
+        """A quote that is stored, and that nobody else has.
+
+        Raises InvalidRequest for what cannot be reserved, NotServed for what this operator does not quote,
+        InsufficientResources where it has no room, RateLimitExceeded, ChainUnavailable.
+        """
+        self._check(request.reserved)
+        room = await self._room(request.requester)
+        total_cost = await self._cost(request.reserved)
+        timestamp, expiry = await validity(self.chain, int(self._clock()), self._settings.quote_seconds)
+        quote = ServiceQuote(
+            request.requester,
+            self.chain.blueprint_id,
+            request.reserved.seconds,
+            total_cost,
+            timestamp,
+            expiry,
+            security=(await self._security(),),
+            resources=commitments(request.reserved),
+        )
+        place = (self.chain.chain_id, self.chain.tangle)
+        kept = await asyncio.to_thread(
+            self._store.add_service,
+            caller,
+            quote,
+            lambda item: self.types.service_digest(item, *place),
+            self._settings.open_quotes,
+            room,
+        )
+        signature = self._signer.quote_service(self.types, kept, *place)
+        return SignedServiceQuote(kept, signature, self._signer.address)
+
+    def _check(self, reserved: Reserved) -> None:
+        low, high = LIMIT_RANGES["memory_mb"]
+        for name, least, most in (
+            ("seconds", MIN_TTL_SECONDS, MAX_TTL_SECONDS),
+            ("machines", 1, 256),
+            ("memory_mb", low, high),
+            ("storage_mb", 0, MOST_MB),
+            ("egress_mb", 0, MOST_MB),
+        ):
+            if not least <= getattr(reserved, name) <= most:
+                raise InvalidRequest(f"{name} must be from {least} to {most}", {"field": name})
+        machines = self._settings.parallel_jobs
+        if reserved.machines > machines:
+            raise InsufficientResources(
+                f"this operator runs {machines} machines at once", {"machines": machines}
+            )
+
+    async def _room(self, requester: Address) -> int | None:
+        """For how many services there is room; None: for any number."""
+        allowed = frozenset(self._settings.approved_requesters)
+        if allowed and not self.types.binds_inputs:
+            raise NotServed(
+                "this operator serves only whom it knows, and quotes of this epoch name no requester: "
+                "request the service instead"
+            )
+        chain, at_most = self.chain, self._settings.services_at_most
+        registered = protocol.is_operator_registered(chain.blueprint_id, self._signer.address)
+        if not await chain.rpc.read(chain.tangle, registered):
+            raise NotServed(f"this operator is not registered for blueprint {chain.blueprint_id}")
+        serving = 0
+        if at_most is not None:
+            services = await active_services(chain.rpc, chain.tangle, chain.blueprint_id)
+            serving = sum(self._signer.address in service.operators for service in services)
+        reason = ApprovalPolicy(allowed).against(requester, serving)
+        if reason is not None:
+            raise NotServed(reason, {"field": "requester"})
+        return None if at_most is None else at_most - serving
+
+    async def _cost(self, reserved: Reserved) -> int:
+        chain = self.chain
+        blueprint = await chain.rpc.read(chain.tangle, chain.epoch.blueprint(chain.blueprint_id))
+        if blueprint.pricing == Pricing.EVENT_DRIVEN:
+            return 0
+        if blueprint.pricing == Pricing.PAY_ONCE:
+            return self._tariff.service_price(reserved, ZERO_ADDRESS)
+        raise NotServed("services by subscription are not quoted: request one instead")
+
+    async def _security(self) -> SecurityCommitment:
+        """Without one, the chain would put all of the stake behind the service."""
+        exposure = self._settings.quote_exposure_bps
+        try:
+            token = await self.chain.rpc.read(self.chain.tangle, protocol.tnt_token())
+        except (Reverted, ChainUnavailable):
+            token = ZERO_ADDRESS  # an epoch that does not tell: it looks at the exposure only
+        return SecurityCommitment(int(token != ZERO_ADDRESS), token, exposure)
+
+
+def commitments(reserved: Reserved) -> tuple[ResourceCommitment, ...]:
+    """What is reserved, as a quote names it."""
+    amounts = (
+        (PROCESSORS, reserved.machines),
+        (MEMORY_MB, reserved.machines * reserved.memory_mb),
+        (STORAGE_MB, reserved.storage_mb),
+        (EGRESS, reserved.egress_mb),
+    )
+    return tuple(ResourceCommitment(kind, count) for kind, count in amounts if count)
