@@ -11,7 +11,7 @@ from sqlalchemy import Engine, delete, func
 from sqlmodel import Session, col, select
 
 from faas_blueprint.digests import Digest, to_hex
-from faas_blueprint.errors import InsufficientResources, RateLimitExceeded
+from faas_blueprint.errors import NotServed, RateLimitExceeded
 from faas_blueprint.tangle.quotes import MAX_AGE_SECONDS, JobQuote, ServiceQuote
 from faas_operator.quote_tables import JobQuoteRow, ServiceQuoteRow
 from faas_operator.transactions import lock
@@ -48,17 +48,15 @@ class QuoteStore:
         most_open: int,
         room: int | None,
     ) -> ServiceQuote:
-        """Likewise. With `room` for so many more services, raises InsufficientResources when there are as
-        many quotes that hold yet, whoever has them."""
+        """Likewise. With `room` for so many more services, raises NotServed when there are as many quotes
+        that hold yet, whoever has them."""
         with Session(self._engine) as session:
             self._make_room(session, ServiceQuoteRow, caller, most_open)
             if room is not None:
                 holding = col(ServiceQuoteRow.expiry) >= self._clock()
                 query = select(func.count()).select_from(ServiceQuoteRow).where(holding)
                 if session.exec(query).one() >= room:
-                    raise InsufficientResources(
-                        "this operator has quoted as many services as it can serve: ask again later"
-                    )
+                    raise NotServed("this operator has quoted as many services as it serves: ask again later")
             return self._added(session, ServiceQuoteRow, caller, quote, digest_of)
 
     def _make_room(self, session: Session, row: Row, caller: str, most_open: int) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from faas_blueprint.definition import Pricing
-from faas_blueprint.errors import ChainUnavailable, InsufficientResources, InvalidRequest, NotServed
+from faas_blueprint.errors import ChainUnavailable, InvalidRequest, NotServed
 from faas_blueprint.job import LIMIT_RANGES
 from faas_blueprint.prices import Reserved
 from faas_blueprint.receipt import ZERO_ADDRESS, Address
@@ -82,8 +82,8 @@ class ServiceQuoting:
     async def quote(self, request: ServiceRequest, caller: str) -> SignedServiceQuote:
         """A quote that is stored, and that nobody else has.
 
-        Raises InvalidRequest for what cannot be reserved, NotServed for what this operator does not quote,
-        InsufficientResources where it has no room, RateLimitExceeded, ChainUnavailable.
+        Raises InvalidRequest for what cannot be reserved, NotServed for what this operator does not quote or
+        has no room for, RateLimitExceeded, ChainUnavailable.
         """
         self._check(request.reserved)
         room = await self._room(request.requester)
@@ -115,18 +115,13 @@ class ServiceQuoting:
         low, high = LIMIT_RANGES["memory_mb"]
         for name, least, most in (
             ("seconds", MIN_TTL_SECONDS, MAX_TTL_SECONDS),
-            ("machines", 1, 256),
+            ("machines", 1, self._settings.parallel_jobs),
             ("memory_mb", low, high),
             ("storage_mb", 0, MOST_MB),
             ("egress_mb", 0, MOST_MB),
         ):
             if not least <= getattr(reserved, name) <= most:
                 raise InvalidRequest(f"{name} must be from {least} to {most}", {"field": name})
-        machines = self._settings.parallel_jobs
-        if reserved.machines > machines:
-            raise InsufficientResources(
-                f"this operator runs {machines} machines at once", {"machines": machines}
-            )
 
     async def _room(self, requester: Address) -> int | None:
         """For how many services there is room; None: for any number."""

@@ -8,15 +8,19 @@ import pytest
 from eth_abi.abi import encode
 from eth_account import Account
 
-from faas_sdk import SubmissionRefused, abi
+from faas_sdk import FundsAtRisk, SubmissionRefused, abi
 from faas_sdk.effects import Pause, Response
 from faas_sdk.guard import Deployment, check_submission
+from faas_sdk.operations import Inputs
 from faas_sdk.payload import PARAMETERS
 from faas_sdk.rpc import Rpc
-from faas_sdk.submission import Submission, submit
+from faas_sdk.submission import Payment, submit
 from faas_sdk.tlv import Field, Kind, encode_schema
+from faas_sdk.transactions import Sending
 
 TANGLE = "0x" + "cf" * 20
+OPERATOR = "0x" + "0b" * 20
+MANAGER = "0x" + "3a" * 20
 ACCOUNT = Account.from_key(b"\x01" * 32)
 NOW = 1_000_000
 
@@ -38,6 +42,12 @@ class ScriptedChain:
     newer: bool = False
     """Whether the blueprint's definition has a metadataHash."""
     jobs: int = 1
+    operators: tuple[str, ...] = (OPERATOR,)
+    manager: str = abi.ZERO_ADDRESS
+    needed: int | None = 1
+    """How many results the manager asks for; None: it does not say."""
+    aggregated: bool | None = False
+    """Likewise, whether they must be aggregated."""
     balance: int = 10**18
     revert: str | None = None
     methods: list[str] = field(default_factory=list)
@@ -78,11 +88,25 @@ class ScriptedChain:
                     return {"error": {"message": "execution reverted", "data": self.revert}}
                 return hex(100_000)
             case "eth_call":
-                return "0x" + self.view(bytes.fromhex(params[0]["data"][2:])).hex()
+                found = self.view(bytes.fromhex(params[0]["data"][2:]))
+                if found is None:
+                    return {"error": {"message": "execution reverted", "data": "0x"}}
+                return "0x" + found.hex()
         raise AssertionError(f"{method} must not be asked")
 
-    def view(self, data: bytes) -> bytes:
+    def view(self, data: bytes) -> bytes | None:
+        """None is a revert."""
         selector = data[:4]
+        if selector == abi.GET_SERVICE_OPERATORS.selector:
+            return encode(["address[]"], [self.operators])
+        if selector == abi.GET_BLUEPRINT.selector:  # of the same name and arguments in both epochs
+            head = (ACCOUNT.address, self.manager, 1)
+            values = (*head, 1, self.pricing, True) if self.newer else (*head, 1, 1, self.pricing, True)
+            return encode((abi.GET_BLUEPRINT if self.newer else abi.GET_BLUEPRINT_0_10).gives, [values])
+        if selector == abi.GET_REQUIRED_RESULT_COUNT.selector:
+            return None if self.needed is None else encode(["uint32"], [self.needed])
+        if selector == abi.REQUIRES_AGGREGATION.selector:
+            return None if self.aggregated is None else encode(["bool"], [self.aggregated])
         if selector == abi.GET_SERVICE.selector:
             service = (7, ACCOUNT.address, self.created_at, self.ttl, 0, 0, 1, 1, 0, 1)
             return encode([abi.SERVICE], [(*service, self.pricing, self.status, 0)])
@@ -113,8 +137,14 @@ class ScriptedChain:
         return encode([kind], [(*head, TANGLE, 1, True, config, ("",) * 9, jobs, b"\2", b"\2", [1])])
 
 
-def check(chain: ScriptedChain, maximum: int | None = None):
-    return chain.run(check_submission(Deployment(Rpc("http://chain"), TANGLE), 3, ACCOUNT.address, maximum))
+def check(chain: ScriptedChain, maximum: int | None = None, value: int | None = None):
+    at = Deployment(Rpc("http://chain"), TANGLE)
+    return chain.run(check_submission(at, 3, ACCOUNT.address, maximum, value_wei=value))
+
+
+def send(chain: ScriptedChain):
+    at, sending = Deployment(Rpc("http://chain"), TANGLE), Sending(ACCOUNT, 1.0, 0.1)
+    return chain.run(submit(at, sending, 3, Inputs(0, b"\1"), Payment(), lambda _: None))
 
 
 @pytest.mark.parametrize("newer", [False, True], ids=["0.10", "0.19"])
@@ -143,13 +173,53 @@ def test_nothing_is_sent_to_a_service_that_is_not_event_driven(pricing):
         ("schema_mismatch", ScriptedChain(schema=b"\1\0\0")),
         ("price_too_high", ScriptedChain(rate=2001)),
         ("foreign_asset", ScriptedChain(asset="0x" + "aa" * 20)),
+        ("ends_soon", ScriptedChain(ttl=159)),
+        ("no_operator", ScriptedChain(operators=())),
+        ("too_few_operators", ScriptedChain(manager=MANAGER, needed=2)),
+        ("aggregated", ScriptedChain(manager=MANAGER, aggregated=True)),
+        ("aggregated", ScriptedChain(manager=MANAGER, aggregated=None, newer=True)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_reasons_not_to_send(reason, chain):
     with pytest.raises(SubmissionRefused) as caught:
         check(chain, maximum=2000)
-    assert caught.value.reason == reason
+    assert caught.value.reason == caught.value.code == reason
+    assert isinstance(caught.value, FundsAtRisk) == (reason in AT_RISK)
+
+
+AT_RISK = {"no_contract", "ends_soon", "no_operator", "too_few_operators", "aggregated"}
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        ScriptedChain(manager=MANAGER),
+        ScriptedChain(manager=MANAGER, needed=2, operators=(OPERATOR, TANGLE)),
+        ScriptedChain(manager=MANAGER, needed=0),
+        ScriptedChain(manager=MANAGER, needed=None, newer=True),
+        ScriptedChain(manager=MANAGER, aggregated=None),  # the older epoch then takes plain results
+        ScriptedChain(ttl=160),
+    ],
+)
+def test_a_job_that_can_be_completed(chain):
+    assert check(chain).price_wei == 1000
+
+
+@pytest.mark.parametrize("pricing", [0, 1], ids=["pay once", "subscription"])
+def test_any_value_is_refused_where_jobs_are_free(pricing):
+    with pytest.raises(FundsAtRisk) as caught:
+        check(ScriptedChain(pricing=pricing), value=1)
+    assert (caught.value.reason, caught.value.details["value_wei"]) == ("value_swallowed", 1)
+    assert check(ScriptedChain(pricing=pricing), value=0).price_wei == 0
+
+
+@pytest.mark.parametrize("value", [0, 999, 1001])
+def test_only_the_exact_amount_is_sent(value):
+    with pytest.raises(SubmissionRefused, match="exactly 1000 wei") as caught:
+        check(ScriptedChain(), value=value)
+    assert caught.value.reason == "wrong_value"
+    assert check(ScriptedChain(), value=1000).price_wei == 1000
 
 
 def test_a_schema_of_another_order_is_another_schema():
@@ -161,8 +231,8 @@ def test_a_schema_of_another_order_is_another_schema():
         check(ScriptedChain(schema=encode_schema(renamed)))
 
 
-def test_the_last_second_of_a_service_and_an_empty_schema():
-    assert check(ScriptedChain(ttl=100)).price_wei == 1000
+def test_the_last_minute_of_a_service_and_an_empty_schema():
+    assert check(ScriptedChain(ttl=160)).price_wei == 1000
     assert check(ScriptedChain(schema=b"")).price_wei == 1000
 
 
@@ -176,9 +246,8 @@ def test_the_last_second_of_a_service_and_an_empty_schema():
     ids=["price", "gas", "revert"],
 )
 def test_nothing_is_signed_or_sent(reason, chain):
-    job = Submission(ACCOUNT, 3, b"\1", None, 1.0, 0.1)
     with pytest.raises(SubmissionRefused) as caught:
-        chain.run(submit(Deployment(Rpc("http://chain"), TANGLE), job, lambda _: None))
+        send(chain)
     assert caught.value.reason == reason
     assert "eth_sendRawTransaction" not in chain.methods
     if reason == "reverts":
@@ -209,13 +278,11 @@ class ForgetfulChain(ScriptedChain):
 
 
 def test_a_job_that_was_taken_though_the_answer_was_lost():
-    job = Submission(ACCOUNT, 3, b"\1", None, 1.0, 0.1)
-    call = ForgetfulChain().run(submit(Deployment(Rpc("http://chain"), TANGLE), job, lambda _: None))
+    call = send(ForgetfulChain())
     assert (call.call_id, call.block, call.price_wei) == (9, 5, 1000)
 
 
 def test_a_transaction_that_no_one_has_is_refused():
-    job = Submission(ACCOUNT, 3, b"\1", None, 1.0, 0.1)
     with pytest.raises(SubmissionRefused, match="nonce too low") as caught:
-        ForgetfulChain(jobs=2).run(submit(Deployment(Rpc("http://chain"), TANGLE), job, lambda _: None))
+        send(ForgetfulChain(jobs=2))
     assert caught.value.reason == "rejected"

@@ -4,6 +4,7 @@ Each has an async twin. They depend on nothing of the node, and write to nothing
 """
 
 from faas_sdk.async_client import AsyncFaaSClient
+from faas_sdk.async_tangle import AsyncTangleFaaSClient
 from faas_sdk.client import FaaSClient
 from faas_sdk.errors import (
     ApiError,
@@ -11,6 +12,7 @@ from faas_sdk.errors import (
     ExecutionTimeout,
     FaaSError,
     Forbidden,
+    FundsAtRisk,
     InsufficientResources,
     InvalidRequest,
     NotFound,
@@ -28,11 +30,12 @@ from faas_sdk.errors import (
 from faas_sdk.execution import Execution, Health
 from faas_sdk.operations import Fork
 from faas_sdk.output_files import FilesHash, OutputFile
+from faas_sdk.quotes import JobQuote, ServiceQuote
 from faas_sdk.results import CallStatus, TangleResult
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream, StreamEvent
-from faas_sdk.submission import JobCall
-from faas_sdk.tangle import AsyncTangleFaaSClient, TangleFaaSClient
+from faas_sdk.submission import JobCall, NewService
+from faas_sdk.tangle import TangleFaaSClient
 from faas_sdk.tangle_plans import DEVNET_TANGLE
 from faas_sdk.usage import CurrentUsage, Usage
 from faas_sdk.verification import Verification
@@ -53,10 +56,13 @@ __all__ = [
     "FilesHash",
     "Forbidden",
     "Fork",
+    "FundsAtRisk",
     "Health",
     "InsufficientResources",
     "InvalidRequest",
     "JobCall",
+    "JobQuote",
+    "NewService",
     "NotFound",
     "OutputFile",
     "Page",
@@ -66,6 +72,7 @@ __all__ = [
     "ResultTimeout",
     "ResultUnreadable",
     "ServerError",
+    "ServiceQuote",
     "Snapshot",
     "Stream",
     "StreamEvent",

@@ -50,6 +50,18 @@ ERRORS = (
     "SchemaValidationFailed(uint8,uint64,uint64,uint256)",
     "ManagerReverted(address,bytes)",
     "EnforcedPause()",
+    "QuoteAlreadyUsed(address)",
+    "QuoteExpired(address,uint64)",
+    "QuoteTimestampTooOld(address,uint64,uint64)",
+    "QuoteTimestampStale(address,uint64,uint64)",
+    "InvalidQuoteSignature(address)",
+    "OperatorNotInService(uint64,address)",
+    "OperatorNotRegistered(uint64,address)",
+    "OperatorNotActive(address)",
+    "PaymentTooSmall(uint256,uint256)",
+    "TokenNotAllowed(address)",
+    "UpfrontPaymentNotAllowedForEventDriven()",
+    "DuplicateOperatorQuote(address)",
 )
 _ERROR_NAMES = {"0x" + keccak(text=item)[:4].hex(): item.partition("(")[0] for item in ERRORS}
 
@@ -76,6 +88,16 @@ SUBMIT_JOB = Function("submitJob", ("uint64", "uint8", "bytes"), ("uint64",))
 GET_SERVICE = Function("getService", ("uint64",), (SERVICE,))
 IS_PERMITTED_CALLER = Function("isPermittedCaller", ("uint64", "address"), ("bool",))
 IS_SERVICE_OPERATOR = Function("isServiceOperator", ("uint64", "address"), ("bool",))
+GET_SERVICE_OPERATORS = Function("getServiceOperators", ("uint64",), ("address[]",))
+IS_OPERATOR_REGISTERED = Function("isOperatorRegistered", ("uint64", "address"), ("bool",))
+GET_BLUEPRINT_0_10 = Function(
+    "getBlueprint", ("uint64",), ("(address,address,uint64,uint32,uint8,uint8,bool)",)
+)
+GET_BLUEPRINT = Function("getBlueprint", ("uint64",), ("(address,address,uint64,uint8,uint8,bool)",))
+"""Owner and manager first; pricing before the last."""
+GET_REQUIRED_RESULT_COUNT = Function("getRequiredResultCount", ("uint64", "uint8"), ("uint32",))
+"""Of a blueprint's manager, as the next."""
+REQUIRES_AGGREGATION = Function("requiresAggregation", ("uint64", "uint8"), ("bool",))
 GET_JOB_EVENT_RATE = Function("getJobEventRate", ("uint64", "uint8"), ("uint256",))
 GET_SERVICE_PAYMENT_ASSET = Function("getServicePaymentAsset", ("uint64",), ("address",))
 GET_BLUEPRINT_DEFINITION_0_10 = Function("getBlueprintDefinition", ("uint64",), (DEFINITION_0_10,))

@@ -8,7 +8,8 @@ from faas_sdk.effects import Plan
 from faas_sdk.operations import Inputs
 from faas_sdk.rest import RestApi
 from faas_sdk.results import CallStatus, Submitted, TangleResult
-from faas_sdk.submission import JobCall, Progress
+from faas_sdk.submission import JobCall, NewService, Payment, ServiceOrder
+from faas_sdk.transactions import Progress
 from faas_sdk.verification import Verification
 
 
@@ -27,8 +28,16 @@ class TangleChain(ABC):
         """Raises SubmissionRefused for what no transaction can carry, before anything is uploaded."""
 
     @abstractmethod
-    def submit(self, service_id: int, inputs: Inputs, progress: Progress) -> Plan[JobCall]:
+    def require_quotes(self) -> None:
+        """Raises SubmissionRefused on a chain that has none."""
+
+    @abstractmethod
+    def submit(self, service_id: int, inputs: Inputs, payment: Payment, progress: Progress) -> Plan[JobCall]:
         """Send a job. Raises SubmissionRefused before anything is paid, TransactionFailed, ResultTimeout."""
+
+    @abstractmethod
+    def create_service(self, wanted: ServiceOrder, progress: Progress) -> Plan[NewService]:
+        """A service from quotes. Raises likewise."""
 
     @abstractmethod
     def submitted(self, service_id: int, call_id: int) -> Plan[Submitted]:

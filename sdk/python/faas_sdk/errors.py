@@ -15,6 +15,7 @@ FaaSError
 ├── SubstrateNotInstalled    the endpoint is a Substrate node, and the extra that it takes is not there
 └── TangleError              of the chain
     ├── SubmissionRefused    this client would not send it; `reason` says why, nothing was paid
+    │   └── FundsAtRisk      Tangle would have taken the money for nothing
     ├── TransactionFailed    it was sent and reverted
     ├── ResultTimeout        no result yet; the job is still there, wait again
     └── ResultUnreadable     what was posted is not a result of this blueprint
@@ -37,7 +38,7 @@ class FaaSError(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
-        """The API's documented code, empty when no API was involved."""
+        """The API's documented code, a refusal's reason, else empty."""
         self.status = status
         """The HTTP status, 0 likewise."""
         self.details: Details = dict(details or {})
@@ -122,9 +123,13 @@ class SubmissionRefused(TangleError):
     """This client would not send the job; nothing was paid."""
 
     def __init__(self, reason: str, message: str, details: Details | None = None) -> None:
-        super().__init__(message, details=details)
+        super().__init__(message, code=reason, details=details)
         self.reason = reason
-        """A stable word, such as `not_permitted`; see `faas_sdk.guard`."""
+        """A stable word, such as `not_permitted`, also its `code`; see `faas_sdk.guard`."""
+
+
+class FundsAtRisk(SubmissionRefused):
+    """Tangle would have taken the money, for nothing, and given none of it back."""
 
 
 class TransactionFailed(TangleError):

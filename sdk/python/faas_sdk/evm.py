@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from eth_account.signers.local import LocalAccount
 
 from faas_sdk.chain import TangleChain
@@ -19,7 +21,8 @@ from faas_sdk.results import (
     read_submitted,
     wait_for_result,
 )
-from faas_sdk.submission import JobCall, Progress, Submission, submit
+from faas_sdk.submission import JobCall, NewService, Payment, ServiceOrder, create_service, submit
+from faas_sdk.transactions import Progress, Sending
 from faas_sdk.verification import Verification, verify
 
 INCLUSION_TIMEOUT = 120.0
@@ -45,20 +48,22 @@ class EvmChain(TangleChain):
     def check_inputs(self, inputs: Inputs) -> None:
         """Only the chain knows what is too large for it: it is asked as the transaction is built."""
 
-    def submit(self, service_id: int, inputs: Inputs, progress: Progress) -> Plan[JobCall]:
+    def require_quotes(self) -> None:
+        """This chain has them."""
+
+    def submit(self, service_id: int, inputs: Inputs, payment: Payment, progress: Progress) -> Plan[JobCall]:
         """See `TangleChain`."""
+        limited = replace(payment, maximum_wei=self._max_price_wei)
+        return (yield from submit(self._at, self._sending(), service_id, inputs, limited, progress))
+
+    def create_service(self, wanted: ServiceOrder, progress: Progress) -> Plan[NewService]:
+        """See `TangleChain`."""
+        return (yield from create_service(self._at, self._sending(), wanted, progress))
+
+    def _sending(self) -> Sending:
         if self._account is None:
             raise SubmissionRefused("no_key", "submitting a job takes a private_key")
-        submission = Submission(
-            self._account,
-            service_id,
-            inputs.payload,
-            self._max_price_wei,
-            INCLUSION_TIMEOUT,
-            self._poll_interval,
-            inputs.job_index,
-        )
-        return (yield from submit(self._at, submission, progress))
+        return Sending(self._account, INCLUSION_TIMEOUT, self._poll_interval)
 
     def submitted(self, service_id: int, call_id: int) -> Plan[Submitted]:
         """See `TangleChain`."""

@@ -214,6 +214,10 @@ class RestApi:
         """`GET` of a path below `/api/v1` that answers one object."""
         return (yield from self._object("GET", path))
 
+    def post(self, path: str, body: Mapping[str, object]) -> Plan[dict[str, object]]:
+        """`POST` likewise."""
+        return (yield from self._object("POST", path, body))
+
     # -- account
 
     def account(self) -> Plan[dict[str, object]]:

@@ -19,7 +19,7 @@ from faas_sdk.payload import PostedOutcome, StreamHash, decode_posted
 from faas_sdk.receipt import Receipt, recover_signer
 from faas_sdk.rest import RestApi
 from faas_sdk.rpc import Log
-from faas_sdk.submission import Progress
+from faas_sdk.transactions import Progress
 
 
 @dataclass(frozen=True, slots=True)

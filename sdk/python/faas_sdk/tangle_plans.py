@@ -17,10 +17,13 @@ from faas_sdk.guard import Deployment
 from faas_sdk.inputs import check, checked
 from faas_sdk.operations import Inputs, Options, create_snapshot, program_inputs
 from faas_sdk.payload import JobInputs
+from faas_sdk.quote_files import job_quote_from_json, service_quote_from_json
+from faas_sdk.quotes import JobQuote, ServiceQuote
 from faas_sdk.rest import Content, RestApi
 from faas_sdk.results import CallStatus, Submitted, TangleResult, read_output_file
 from faas_sdk.rpc import Rpc, RpcError
-from faas_sdk.submission import JobCall, Progress
+from faas_sdk.submission import JobCall, NewService, Payment, ServiceOrder
+from faas_sdk.transactions import Progress
 from faas_sdk.verification import Verification
 
 DEVNET_TANGLE = "0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9"
@@ -114,11 +117,9 @@ class TanglePlans:
         return self._service_id
 
     def _submit_program(
-        self, inputs: JobInputs, options: Options, progress: Progress | None
+        self, inputs: JobInputs, options: Options, payment: Payment, progress: Progress | None
     ) -> Plan[JobCall]:
-        made = checked(lambda: program_inputs(inputs, options, self._can_upload))
-        check(inputs)
-        return (yield from self._submit(made, progress))
+        return (yield from self._submit(self._program(inputs, options), progress, payment))
 
     def _create_snapshot(
         self, inputs: JobInputs, snapshot: str | None, progress: Progress | None
@@ -127,21 +128,73 @@ class TanglePlans:
         check(inputs)
         return (yield from self._submit(made, progress))
 
+    def _program(self, inputs: JobInputs, options: Options) -> Inputs:
+        made = checked(lambda: program_inputs(inputs, options, self._can_upload))
+        check(inputs)
+        return made
+
+    def _get_quote(self, inputs: JobInputs, options: Options, progress: Progress | None) -> Plan[JobQuote]:
+        made = self._program(inputs, options)
+        endpoint = yield from self._quoting_endpoint()
+        chain = yield from self._connect()
+        service_id = yield from self._find_service()
+        yield from self._upload(made, progress)
+        body = {
+            "requester": chain.caller,
+            "service_id": service_id,
+            "job_index": made.job_index,
+            "inputs": "0x" + made.payload.hex(),
+        }
+        return job_quote_from_json((yield from endpoint.post("/quotes/jobs", body)), made.payload)
+
+    def _get_service_quote(self, wanted: Mapping[str, int]) -> Plan[ServiceQuote]:
+        endpoint = yield from self._quoting_endpoint()
+        chain = yield from self._connect()
+        body = {"requester": chain.caller, **wanted}
+        return service_quote_from_json((yield from endpoint.post("/quotes/services", body)))
+
+    def _quoting_endpoint(self) -> Plan[RestApi]:
+        if self._private_key is None:
+            raise SubmissionRefused("no_key", "a quote is for an account: give its private_key")
+        (yield from self._connect()).require_quotes()
+        if self._endpoint is None:
+            raise SubmissionRefused("no_endpoint", "an operator is asked for a quote: give its endpoint")
+        return self._endpoint
+
+    def _submit_quoted(
+        self, quotes: Sequence[JobQuote], value_wei: int | None, progress: Progress | None
+    ) -> Plan[JobCall]:
+        if not quotes:
+            raise SubmissionRefused("wrong_quote", "there is no quote")
+        inputs = Inputs(quotes[0].job_index, quotes[0].inputs)
+        return (yield from self._submit(inputs, progress, Payment(value_wei=value_wei, quotes=tuple(quotes))))
+
+    def _create_service(self, wanted: ServiceOrder, progress: Progress | None) -> Plan[NewService]:
+        if self._private_key is None:
+            raise SubmissionRefused("no_key", "creating a service takes a private_key")
+        chain = yield from self._connect()
+        return (yield from chain.create_service(wanted, progress or _silent))
+
     @property
     def _can_upload(self) -> bool:
         return self._endpoint is not None and self._endpoint.api_key is not None
 
-    def _submit(self, inputs: Inputs, progress: Progress | None) -> Plan[JobCall]:
+    def _submit(
+        self, inputs: Inputs, progress: Progress | None, payment: Payment | None = None
+    ) -> Plan[JobCall]:
         if self._private_key is None:
             raise SubmissionRefused("no_key", "submitting a job takes a private_key")
         chain = yield from self._connect()
         service_id = yield from self._find_service()
         chain.check_inputs(inputs)
+        yield from self._upload(inputs, progress)
+        return (yield from chain.submit(service_id, inputs, payment or Payment(), progress or _silent))
+
+    def _upload(self, inputs: Inputs, progress: Progress | None) -> Plan[None]:
         for sha256, content in inputs.blobs.items():
             assert self._endpoint is not None
             (progress or _silent)(f"uploading {len(content)} bytes, which go by their hash")
             yield from self._endpoint.upload_blob(sha256, content)
-        return (yield from chain.submit(service_id, inputs, progress or _silent))
 
     def _submitted(self, job: JobCall | int) -> Plan[Submitted]:
         chain = yield from self._connect()
@@ -185,9 +238,16 @@ def _is_substrate(rpc: Rpc) -> Plan[bool]:
         return False
 
 
+def quotes_of(quote: JobQuote | Sequence[JobQuote], *others: object) -> Sequence[JobQuote]:
+    """The quotes that a job is submitted from. Raises ValueError when anything else is said of the job."""
+    if any(other not in (None, b"", (), False) for other in others):
+        raise ValueError("a quote says what the job is: give it alone")
+    return (quote,) if isinstance(quote, JobQuote) else tuple(quote)
+
+
 def make_inputs(
-    code: str,
-    language: str,
+    code: str | None,
+    language: str | None,
     stdin: Content,
     arguments: Sequence[str],
     env_vars: Mapping[str, str] | None,
@@ -198,6 +258,8 @@ def make_inputs(
     memory_mb: int | None,
     keep: bool,
 ) -> JobInputs:
+    if code is None or language is None:
+        raise ValueError("a job has code and a language, or a quote")
     limits = {"timeout_ms": timeout_ms, "memory_mb": memory_mb}
     return JobInputs(
         code,

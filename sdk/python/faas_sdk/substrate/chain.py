@@ -9,7 +9,7 @@ from faas_sdk.operations import Inputs
 from faas_sdk.rest import RestApi
 from faas_sdk.results import CallStatus, Submitted, TangleResult
 from faas_sdk.rpc import Rpc
-from faas_sdk.submission import JobCall, Progress
+from faas_sdk.submission import JobCall, NewService, Payment, ServiceOrder
 from faas_sdk.substrate.account import SubstrateAccount
 from faas_sdk.substrate.guard import fields_of, may_call, operators_of, require_tangle
 from faas_sdk.substrate.node import Node
@@ -21,6 +21,7 @@ from faas_sdk.substrate.results import (
     wait_for_result,
 )
 from faas_sdk.substrate.submission import submit
+from faas_sdk.transactions import Progress
 from faas_sdk.verification import Verification, compare
 
 INCLUSION_TIMEOUT = 240.0
@@ -56,16 +57,32 @@ class SubstrateChain(TangleChain):
         """See `TangleChain`."""
         fields_of(inputs)
 
-    def submit(self, service_id: int, inputs: Inputs, progress: Progress) -> Plan[JobCall]:
+    def require_quotes(self) -> None:
+        """See `TangleChain`."""
+        raise _no_quotes()
+
+    def submit(self, service_id: int, inputs: Inputs, payment: Payment, progress: Progress) -> Plan[JobCall]:
         """See `TangleChain`."""
         if self._account is None:
             raise SubmissionRefused("no_key", "submitting a job takes a private_key")
+        if payment.quotes:
+            raise _no_quotes()
+        if payment.value_wei:
+            raise SubmissionRefused(
+                "wrong_value",
+                "jobs on this chain cost their fee only: nothing can be sent along",
+                {"value_wei": payment.value_wei, "price_wei": 0},
+            )
         interval = self._poll_interval
         return (
             yield from submit(
                 self._node, self._account, service_id, inputs, INCLUSION_TIMEOUT, interval, progress
             )
         )
+
+    def create_service(self, wanted: ServiceOrder, progress: Progress) -> Plan[NewService]:
+        """See `TangleChain`."""
+        raise _no_quotes()
 
     def submitted(self, service_id: int, call_id: int) -> Plan[Submitted]:
         """See `TangleChain`."""
@@ -102,3 +119,7 @@ class SubstrateChain(TangleChain):
 def open_chain(rpc: Rpc, secret: str | None, key_type: str, poll_interval: float) -> SubstrateChain:
     """A chain with the account of a seed or mnemonic. Raises ValueError."""
     return SubstrateChain(rpc, None if secret is None else SubstrateAccount(secret, key_type), poll_interval)
+
+
+def _no_quotes() -> SubmissionRefused:
+    return SubmissionRefused("no_quotes", "this chain has no quotes: jobs cost their fee only")

@@ -19,12 +19,12 @@ from faas_sdk.operations import PARAMETERS
 from faas_sdk.payload import COMPACT_RESULT, EXECUTE_JOB, RESULT, PostedOutcome, decode_posted
 from faas_sdk.rest import RestApi
 from faas_sdk.results import Submitted, TangleResult, make_result
-from faas_sdk.submission import Progress
 from faas_sdk.substrate.account import extrinsic_hash
 from faas_sdk.substrate.fields import from_fields
 from faas_sdk.substrate.guard import operators_of
 from faas_sdk.substrate.metadata import RuntimeEvent
 from faas_sdk.substrate.node import Block, Node
+from faas_sdk.transactions import Progress
 
 SUBSTRATE_BIT = 1 << 62
 """Set in the chain ids that receipts of Substrate chains name."""

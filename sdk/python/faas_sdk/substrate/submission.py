@@ -9,11 +9,12 @@ from faas_sdk.effects import Plan, pause
 from faas_sdk.errors import ResultTimeout, SubmissionRefused, TransactionFailed
 from faas_sdk.operations import Inputs
 from faas_sdk.rpc import RpcError
-from faas_sdk.submission import JobCall, Progress
+from faas_sdk.submission import JobCall
 from faas_sdk.substrate.account import Extrinsic, SubstrateAccount, compact
 from faas_sdk.substrate.guard import check_extrinsic, check_service, fields_of
 from faas_sdk.substrate.metadata import RuntimeEvent
 from faas_sdk.substrate.node import Block, Node
+from faas_sdk.transactions import Progress
 
 
 def submit(
