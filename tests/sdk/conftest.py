@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +69,20 @@ def flaky_server() -> Iterator[FlakyServer]:
     http.shutdown()
     thread.join()
     http.server_close()
+
+
+@pytest.fixture
+def quote_cases(compiled: Path) -> Callable[[dict[str, object]], Awaitable[object]]:
+    """What the TypeScript client says to cases, see sdk/typescript/tests/quote-cases.ts."""
+
+    async def answers(cases: dict[str, object]) -> object:
+        node = await asyncio.create_subprocess_exec(
+            *("node", str(compiled / "quote-cases.js"), json.dumps(cases)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await asyncio.wait_for(node.communicate(), 120)
+        assert node.returncode == 0, errors.decode()
+        return json.loads(output)
+
+    return answers

@@ -360,3 +360,67 @@ async def test_the_blocking_twin(chain, tmp_path) -> None:
 async def transactions(chain) -> int:
     customer = chain.deployment.customer
     return int(await chain.rpc.request("eth_getTransactionCount", customer, "pending"), 16)
+
+
+# -- the TypeScript client
+
+
+def typescript_client(chain, endpoint: str | None = None) -> dict[str, object]:
+    deployment = chain.deployment
+    return {
+        "rpcUrl": deployment.rpc_url,
+        "tangle": deployment.tangle,
+        "privateKey": deployment.customer_key,
+        "serviceId": deployment.service_id,
+        "endpoint": endpoint,
+    }
+
+
+@pytest.mark.chain
+async def test_the_typescript_client_uses_quotes_and_checks_them(chain, tmp_path, quote_cases) -> None:
+    async with operator_of(chain, tmp_path) as endpoint:
+        answers = await quote_cases({"client": typescript_client(chain, endpoint), "quotes": True})
+    assert answers == {
+        "signed": True,
+        "serviceSigned": True,
+        "paid": True,
+        "again": "reverts",
+        "cheaper": "bad_signature",
+        "late": "bad_signature",
+        "otherInputs": "wrong_quote inputs",
+        "elsewhere": "wrong_quote service",
+        "twice": "wrong_quote operator",
+        "none": "wrong_quote",
+        "frugal": "price_too_high",
+        "otherValue": "wrong_value",
+        "noEndpoint": "no_endpoint",
+        "serviceAgain": "reverts",
+        "insecure": "unsecured",
+        "free": True,
+        "there": True,
+    }
+
+
+@pytest.mark.chain
+async def test_both_clients_sign_and_send_the_same(chain, quote_cases) -> None:
+    """In both epochs; the Python one's are the operators' own, see above."""
+    jobs, services = [], []
+    for epoch in ("0.10", "0.19"):
+        inputs = f"inputs {epoch}".encode()
+        hashed = "0x" + keccak256(inputs).hex()
+        by = signed(epoch, 1 << 60, "0x" + "cd" * 20)
+        jobs.append(JobQuote(OPERATOR, 1 << 63, 7, 10**30, 1, (1 << 64) - 1, 2, hashed, by, inputs))
+        security = (SecurityCommitment(1, OPERATOR, 1000), SecurityCommitment(0, ZERO_ADDRESS, 65535))
+        resources = (ResourceCommitment(0, 2), ResourceCommitment(3, 1 << 60))
+        for lists in ((security, resources), ((), ())):
+            services.append(ServiceQuote(OPERATOR, 4, 1 << 40, 10**30, 5, 6, 1, *lists, by))
+    asked = {
+        "jobs": [job_quote_to_json(quote) for quote in jobs],
+        "services": [service_quote_to_json(quote) for quote in services],
+    }
+    found = await quote_cases({"client": typescript_client(chain), "digests": asked})
+    expected = [["0x" + quote.digest.hex(), "0x" + submit_job_call([quote]).hex()] for quote in jobs]
+    for quote in services:
+        call = create_service_call([quote], [quote.requester], b"\xc0")
+        expected.append(["0x" + quote.digest.hex(), "0x" + call.hex()])
+    assert found == expected

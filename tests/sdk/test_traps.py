@@ -35,7 +35,12 @@ from faas_operator.chain.epochs import probe_epoch
 from faas_operator.devnet.provision import software_digest
 from faas_operator.signer import Signer
 from faas_sdk import AsyncTangleFaaSClient, FundsAtRisk, SubmissionRefused
-from faas_sdk.quote_files import job_quote_from_json, service_quote_from_json
+from faas_sdk.quote_files import (
+    job_quote_from_json,
+    job_quote_to_json,
+    service_quote_from_json,
+    service_quote_to_json,
+)
 
 pytestmark = pytest.mark.chain
 
@@ -452,6 +457,74 @@ async def test_a_stranger(ours, chain) -> None:
         with pytest.raises(SubmissionRefused) as refused:
             await client.submit_job(code="1", language="python")
     assert refused.value.reason == "not_permitted"
+
+
+async def test_the_typescript_client_refuses_the_same(chain, ours, quote_cases) -> None:
+    """The same traps, laid out as above; those that take time are scripted in its own tests."""
+    deployment = chain.deployment
+    rate, devnet_service = deployment.event_rate_wei, deployment.service_id
+    free = await blueprint(chain, PAID_ONCE)
+    free_service = await free.service(cost=5000)
+    many = await blueprint(chain, PAID_BY_JOB, answering_manager({REQUIRED_RESULTS: 3, AGGREGATION: 0}, 1))
+    many_service = await many.service()
+    joined = await blueprint(chain, PAID_BY_JOB, answering_manager({}, 1))
+    first, *others = PAID_BY_JOB.jobs
+    shorter = replace(first, parameters=first.parameters[:-1])
+    foreign = await blueprint(chain, replace(PAID_BY_JOB, jobs=(shorter, *others)))
+
+    def job(service_id: int, **fields) -> dict[str, object]:
+        return {"options": {"serviceId": service_id}, **fields}
+
+    def quoted(trap: Trap, service_id: int, **fields) -> dict[str, object]:
+        quote = job_quote_of(trap.job_quote(service_id, **fields), trap.place)
+        return job(service_id, jobQuotes=[job_quote_to_json(quote)])
+
+    def service(trap: Trap, **fields) -> dict[str, object]:
+        signed = trap.service_quote(**{"cost": 5000, "ttl": 7200, **fields})
+        quote = service_quote_to_json(service_quote_of(signed, trap.place))
+        return job(devnet_service, serviceQuotes=[quote])
+
+    weak = (SecurityCommitment(1, deployment.bond_token, 0),)
+    nobody = address(Account.create().address)
+    cases = {
+        "value_swallowed, at risk": [job(free_service, valueWei="777"), quoted(free, free_service)],
+        "upfront_swallowed, at risk": [service(ours)],
+        "no_contract, at risk": [{"options": {"serviceId": 1, "tangle": nobody}}],
+        "wrong_value": [job(devnet_service, valueWei=str(rate + 1)), job(devnet_service, valueWei="0")],
+        "too_few_operators, at risk": [job(many_service), quoted(many, many_service)],
+        "aggregated, at risk": [job(await joined.service())],
+        "ends_soon, at risk": [service(free, ttl=60)],
+        "never_ends": [service(free, ttl=0), service(free, ttl=2 * 365 * 86400)],
+        "unsecured": [service(ours, cost=0, security=weak)],
+        "schema_mismatch": [job(await foreign.service())],
+        "quote_expired": [quoted(ours, devnet_service, expiry=int(time.time()) - 1)],
+        "wrong_quote price": [quoted(ours, devnet_service, price=99)],
+        "wrong_quote requester": [quoted(ours, devnet_service, requester=nobody)],
+    }
+    sent = await ours.sent()
+    client = {
+        "rpcUrl": deployment.rpc_url,
+        "tangle": deployment.tangle,
+        "privateKey": deployment.customer_key,
+        "serviceId": devnet_service,
+    }
+    named = {f"{reason} {n}": item for reason, items in cases.items() for n, item in enumerate(items)}
+    answers = await quote_cases({"client": client, "cases": named})
+    assert answers == {name: name.rpartition(" ")[0] for name in named}
+    assert await ours.sent() == sent
+    paid = {
+        "exact": job(devnet_service, valueWei=str(rate)),
+        "quoted": quoted(ours, devnet_service, price=6000),
+        "service": service(free, cost=7000),
+        "free": job(free_service),
+    }
+    answers = await quote_cases({"client": client, "cases": paid})
+    assert answers == {
+        "exact": f"job for {rate}",
+        "quoted": "job for 6000",
+        "service": "service for 7000",
+        "free": "job for 0",
+    }
 
 
 def result(trap: Trap, service_id: int, call_id: int) -> bytes:

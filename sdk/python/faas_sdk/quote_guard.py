@@ -183,14 +183,12 @@ def _require_one_each(quotes: Sequence[JobQuote] | Sequence[ServiceQuote]) -> No
 
 def _require_time(ttl: int) -> None:
     """7. Of the service."""
-    if ttl == 0:
-        raise SubmissionRefused("never_ends", "a service from quotes is for a time")
-    if not LEAST_TTL <= ttl <= MOST_TTL:
-        raise FundsAtRisk(
-            "ends_soon" if ttl < LEAST_TTL else "never_ends",
-            f"a service lasts from {LEAST_TTL} to {MOST_TTL} seconds, not {ttl}",
-            {"ttl": ttl},
-        )
+    if LEAST_TTL <= ttl <= MOST_TTL:
+        return
+    message = f"a service from quotes lasts from {LEAST_TTL} to {MOST_TTL} seconds, not {ttl}"
+    if 0 < ttl < LEAST_TTL:
+        raise FundsAtRisk("ends_soon", message, {"ttl": ttl})
+    raise SubmissionRefused("never_ends", message, {"ttl": ttl})
 
 
 def _require_price(prices: Sequence[int], maximum: int | None) -> None:

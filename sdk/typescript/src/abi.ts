@@ -19,6 +19,8 @@ export const TANGLE = parseAbi([
   "function getService(uint64 serviceId) view returns (Service)",
   "function isPermittedCaller(uint64 serviceId, address caller) view returns (bool)",
   "function isServiceOperator(uint64 serviceId, address operator) view returns (bool)",
+  "function getServiceOperators(uint64 serviceId) view returns (address[])",
+  "function isOperatorRegistered(uint64 blueprintId, address operator) view returns (bool)",
   "function getJobEventRate(uint64 blueprintId, uint8 jobIndex) view returns (uint256)",
   "function getServicePaymentAsset(uint64 serviceId) view returns (address)",
   "function facetForSelector(bytes4 selector) view returns (address)",
@@ -31,6 +33,35 @@ export const TANGLE = parseAbi([
   "error SchemaValidationFailed(uint8,uint64,uint64,uint256)",
   "error ManagerReverted(address,bytes)",
   "error EnforcedPause()",
+  "error QuoteAlreadyUsed(address)",
+  "error QuoteExpired(address,uint64)",
+  "error QuoteTimestampTooOld(address,uint64,uint64)",
+  "error QuoteTimestampStale(address,uint64,uint64)",
+  "error InvalidQuoteSignature(address)",
+  "error OperatorNotInService(uint64,address)",
+  "error OperatorNotRegistered(uint64,address)",
+  "error OperatorNotActive(address)",
+  "error PaymentTooSmall(uint256,uint256)",
+  "error TokenNotAllowed(address)",
+  "error UpfrontPaymentNotAllowedForEventDriven()",
+  "error DuplicateOperatorQuote(address)",
+]);
+
+export const BLUEPRINT_0_10 = parseAbi([
+  "struct Blueprint { address owner; address manager; uint64 createdAt; uint32 operatorCount; uint8 membership; uint8 pricing; bool active; }",
+  "function getBlueprint(uint64 blueprintId) view returns (Blueprint)",
+]);
+
+/** Since 0.11. */
+export const BLUEPRINT = parseAbi([
+  "struct Blueprint { address owner; address manager; uint64 createdAt; uint8 membership; uint8 pricing; bool active; }",
+  "function getBlueprint(uint64 blueprintId) view returns (Blueprint)",
+]);
+
+/** Of any blueprint's manager. */
+export const MANAGER = parseAbi([
+  "function getRequiredResultCount(uint64 serviceId, uint8 jobIndex) view returns (uint32)",
+  "function requiresAggregation(uint64 serviceId, uint8 jobIndex) view returns (bool)",
 ]);
 
 /** Of our service manager. */

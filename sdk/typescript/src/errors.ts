@@ -16,6 +16,7 @@
  *     │   └── RequestTimeout       nothing answered in time
  *     └── TangleError              of the chain
  *         ├── SubmissionRefused    this client would not send it; `reason` says why, nothing was paid
+ *         │   └── FundsAtRisk      Tangle would have taken the money for nothing
  *         ├── TransactionFailed    it was sent and reverted
  *         ├── ResultTimeout        no result yet; the job is still there, wait again
  *         └── ResultUnreadable     what was posted is not a result of this blueprint
@@ -34,7 +35,7 @@ export interface ErrorContext {
 
 /** Base of all errors. */
 export class FaaSError extends Error {
-  /** The API's documented code, empty when no API was involved. */
+  /** The API's documented code, a refusal's reason, else empty. */
   readonly code: string;
   /** The HTTP status, 0 likewise. */
   readonly status: number;
@@ -115,14 +116,17 @@ export class SubstrateNotInstalled extends FaaSError {
 /** This client would not send the job; nothing was paid. */
 export class SubmissionRefused extends TangleError {
   constructor(
-    /** A stable word, such as `not_permitted`; see `guard`. */
+    /** A stable word, such as `not_permitted`, also its `code`; see `guard` and `quote-guard`. */
     readonly reason: string,
     message: string,
     details: Details = {},
   ) {
-    super(message, { details });
+    super(message, { code: reason, details });
   }
 }
+
+/** Tangle would have taken the money, for nothing, and given none of it back. */
+export class FundsAtRisk extends SubmissionRefused {}
 
 /** The transaction was included and reverted. */
 export class TransactionFailed extends TangleError {}

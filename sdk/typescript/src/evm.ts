@@ -19,8 +19,9 @@ import {
   type SubmittedCall,
   type TangleResult,
 } from "./results.js";
-import { submit, type JobCall, type OnProgress } from "./submission.js";
+import { createService, submit, type JobCall, type NewService, type Payment, type ServiceOrder } from "./submission.js";
 import type { Looked, TangleChain } from "./tangle-chain.js";
+import type { OnProgress, Sending } from "./transactions.js";
 import { verifyPosted, verifyReceiptFile, type Verification } from "./verification.js";
 
 const INCLUSION_TIMEOUT = 120_000;
@@ -53,19 +54,27 @@ export class EvmChain implements TangleChain {
   /** Only the chain knows what is too large for it: it is asked as the transaction is built. */
   checkInputs(): void {}
 
-  submit(serviceId: bigint, inputs: CallInputs, progress: OnProgress, signal: AbortSignal | undefined): Promise<JobCall> {
+  /** This chain has them. */
+  requireQuotes(): void {}
+
+  submit(
+    serviceId: bigint,
+    inputs: CallInputs,
+    payment: Payment,
+    progress: OnProgress,
+    signal: AbortSignal | undefined,
+  ): Promise<JobCall> {
+    const limited = { ...payment, maximumWei: this.maximumPriceWei };
+    return submit(this.chain, this.#sending(signal), serviceId, inputs, limited, progress);
+  }
+
+  createService(order: ServiceOrder, progress: OnProgress, signal: AbortSignal | undefined): Promise<NewService> {
+    return createService(this.chain, this.#sending(signal), order, progress);
+  }
+
+  #sending(signal: AbortSignal | undefined): Sending {
     if (this.account === undefined) throw new SubmissionRefused("no_key", "submitting a job takes a privateKey");
-    const submission = {
-      account: this.account,
-      inputs: inputs.payload,
-      jobIndex: inputs.jobIndex,
-      serviceId,
-      maximumPriceWei: this.maximumPriceWei,
-      inclusionTimeout: INCLUSION_TIMEOUT,
-      pollInterval: this.pollInterval,
-      signal,
-    };
-    return submit(this.chain, submission, progress);
+    return { account: this.account, inclusionTimeout: INCLUSION_TIMEOUT, pollInterval: this.pollInterval, signal };
   }
 
   submitted(serviceId: bigint, callId: bigint): Promise<SubmittedCall> {

@@ -12,6 +12,7 @@ export type { ExecuteRequest, Execution, Language, Mode, Resources } from "./exe
 export type { ChainMode, Fork, MergeStrategy, RunOptions } from "./operations.js";
 export type { FilesHash, OutputFile } from "./output-files.js";
 export type { RunStatus } from "./payload.js";
+export type { JobQuote, ResourceCommitment, SecurityCommitment, ServiceQuote } from "./quotes.js";
 export { recoverSigner, type Receipt } from "./receipt.js";
 export type { ReceiptFile } from "./receipt-file.js";
 export type { ClientOptions } from "./rest.js";
@@ -29,15 +30,20 @@ export type {
   Snapshot,
 } from "./state.js";
 export { ExecutionStream, type Progress, type StreamEvent, type StreamListeners } from "./stream.js";
-export type { JobCall, OnProgress } from "./submission.js";
+export type { JobCall, NewService } from "./submission.js";
 export {
   DEVNET_TANGLE,
   TangleFaaSClient,
   type JobReference,
   type JobRequest,
+  type PricedRequest,
+  type QuotedRequest,
+  type ServiceOptions,
+  type ServiceRequest,
   type SubmitOptions,
   type TangleClientOptions,
   type WaitOptions,
 } from "./tangle.js";
+export type { OnProgress } from "./transactions.js";
 export { Usage, type CurrentUsage, type Period, type UsageMetrics } from "./usage.js";
 export { verifyReceiptFile, type ChainEvidence, type Finding, type Place, type Verification } from "./verification.js";

@@ -1,27 +1,16 @@
-/** Sending a job: guard, build, sign, send, and find the call that it became. */
+/** Sending a job, or creating a service: guard, send, and find what it became. */
 
-import {
-  bytesToHex,
-  encodeFunctionData,
-  keccak256,
-  numberToHex,
-  type Hex,
-  type LocalAccount,
-  type TransactionSerializable,
-} from "viem";
+import { bytesToHex, encodeFunctionData, keccak256, type Hex } from "viem";
 
-import { JOB_SUBMITTED, TANGLE } from "./abi.js";
-import { pause } from "./abort.js";
-import { logOf, revertName, RpcError, type Chain, type Log } from "./chain.js";
-import { ConnectionFailed, ResultTimeout, SubmissionRefused, TransactionFailed } from "./errors.js";
+import { JOB_SUBMITTED, JOB_SUBMITTED_FROM_QUOTE, SERVICE_ACTIVATED, TANGLE } from "./abi.js";
+import type { Chain } from "./chain.js";
 import { checkSubmission } from "./guard.js";
-import { INLINE_BYTES } from "./operations.js";
-import { EXECUTE_JOB } from "./payload.js";
+import { INLINE_BYTES, type CallInputs } from "./operations.js";
+import { checkJobQuotes, checkServiceQuotes, type Several } from "./quote-guard.js";
+import { createServiceCall, submitJobCall, type JobQuote, type ServiceQuote } from "./quotes.js";
+import { reverted, senderOf, transact, type OnProgress, type Sending } from "./transactions.js";
 
 const BY_HASH = "with an operator's endpoint and an apiKey there, large parts go by their hash";
-
-/** Told what is going on, in words. */
-export type OnProgress = (line: string) => void;
 
 /** A job that stands on-chain. */
 export interface JobCall {
@@ -36,114 +25,71 @@ export interface JobCall {
   jobDigest: Hex;
 }
 
-/** What is sent, by whom, and how to wait for a block. */
-export interface Submission {
-  account: LocalAccount;
+/** A service that was created from quotes. */
+export interface NewService {
   serviceId: bigint;
-  inputs: Uint8Array;
-  /** Default: job 0. */
-  jobIndex?: number | undefined;
-  maximumPriceWei: bigint | undefined;
-  /** Milliseconds. */
-  inclusionTimeout: number;
-  pollInterval: number;
-  signal: AbortSignal | undefined;
+  transactionHash: Hex;
+  block: bigint;
+  costWei: bigint;
 }
 
-/** Throws SubmissionRefused, TransactionFailed, ResultTimeout, ConnectionFailed. */
-export async function submit(chain: Chain, job: Submission, progress: OnProgress): Promise<JobCall> {
+/** How a job is paid for: by its rate, unless there are quotes. */
+export interface Payment {
+  /** Nothing over it is paid. */
+  maximumWei?: bigint | undefined;
+  /** What the caller says that it costs; refused unless that is so. */
+  valueWei?: bigint | undefined;
+  quotes?: Several<JobQuote> | undefined;
+}
+
+/** A service to be created. */
+export interface ServiceOrder {
+  quotes: Several<ServiceQuote>;
+  /** Besides the one who creates it. */
+  permittedCallers: readonly Hex[];
+  maximumWei: bigint;
+  leastExposureBps: number;
+}
+
+/** Throws SubmissionRefused before anything is paid, TransactionFailed, ResultTimeout, ConnectionFailed. */
+export async function submit(
+  chain: Chain,
+  sending: Sending,
+  serviceId: bigint,
+  { jobIndex, payload }: Pick<CallInputs, "jobIndex" | "payload">,
+  { quotes, maximumWei, valueWei }: Payment,
+  progress: OnProgress,
+): Promise<JobCall> {
   progress("checking the service");
-  const priceWei = await checkSubmission(chain, job.serviceId, address(job), job.maximumPriceWei, job.jobIndex);
-  const raw = await signed(chain, job, priceWei);
-  const transactionHash = keccak256(raw);
-  job.signal?.throwIfAborted(); // from here on it is paid
-  progress(`submitting the job, paying ${priceWei} wei`);
-  await send(chain, raw, transactionHash);
-  progress(`waiting for transaction ${transactionHash}`);
-  const receipt = await inclusion(chain, job, transactionHash);
-  const log = submittedLog(chain, receipt);
-  if (BigInt(String(receipt["status"])) !== 1n || log === undefined) {
-    throw new TransactionFailed(`transaction ${transactionHash} reverted`, { details: { transactionHash } });
-  }
-  const { serviceId, inputs } = job;
+  const sender = senderOf(sending);
+  const priceWei =
+    quotes === undefined
+      ? await checkSubmission(chain, serviceId, sender, maximumWei, jobIndex, valueWei)
+      : await checkJobQuotes(chain, serviceId, sender, maximumWei, valueWei, quotes);
+  const args = [serviceId, jobIndex, bytesToHex(payload)] as const;
+  const data =
+    quotes === undefined ? encodeFunctionData({ abi: TANGLE, functionName: "submitJob", args }) : submitJobCall(quotes);
+  const hint = payload.length > INLINE_BYTES ? ` (inputs of ${payload.length} bytes; ${BY_HASH})` : "";
+  const { transactionHash, logs } = await transact(chain, sending, data, priceWei, progress, hint);
+  const event = quotes === undefined ? JOB_SUBMITTED : JOB_SUBMITTED_FROM_QUOTE;
+  const log = logs.find((item) => item.topics[0] === event);
+  if (log === undefined) throw reverted(transactionHash);
   const callId = BigInt(log.topics[2] ?? 0);
-  return { serviceId, callId, transactionHash, block: log.block, priceWei, inputs, jobDigest: keccak256(inputs) };
+  return { serviceId, callId, transactionHash, block: log.block, priceWei, inputs: payload, jobDigest: keccak256(payload) };
 }
 
-async function send(chain: Chain, raw: Hex, transactionHash: Hex): Promise<void> {
-  try {
-    await chain.call("eth_sendRawTransaction", raw);
-  } catch (error) {
-    if (!(error instanceof RpcError)) throw error;
-    // Sent again after a lost answer, it may be there already, even in a block: then all is well.
-    if ((await chain.call("eth_getTransactionByHash", transactionHash)) === null) {
-      throw new SubmissionRefused("rejected", `the endpoint rejects the transaction: ${error.message}`);
-    }
-  }
-}
-
-/** The signed transaction. */
-async function signed(chain: Chain, job: Submission, value: bigint): Promise<Hex> {
-  const sender = address(job);
-  const args = [job.serviceId, job.jobIndex ?? EXECUTE_JOB, bytesToHex(job.inputs)] as const;
-  const data = encodeFunctionData({ abi: TANGLE, functionName: "submitJob", args });
-  const balance = await chain.number("eth_getBalance", sender, "latest");
-  if (balance < value) throw insufficient(sender, balance, value);
-  const query = { from: sender, to: chain.tangle, value: numberToHex(value), data };
-  const gas = ((await estimatedGas(chain, query, job.inputs.length)) * 5n) / 4n;
-  const fees = await feesOf(chain);
-  const needed = value + gas * ("gasPrice" in fees ? fees.gasPrice : fees.maxFeePerGas);
-  if (balance < needed) throw insufficient(sender, balance, needed);
-  const nonce = Number(await chain.number("eth_getTransactionCount", sender, "pending"));
-  const chainId = Number(await chain.id());
-  const transaction = { to: chain.tangle, value, data, gas, nonce, chainId, ...fees };
-  return job.account.signTransaction(transaction as TransactionSerializable);
-}
-
-async function estimatedGas(chain: Chain, query: object, size: number): Promise<bigint> {
-  try {
-    return await chain.number("eth_estimateGas", query);
-  } catch (error) {
-    if (!(error instanceof RpcError)) throw error;
-    const hint = size > INLINE_BYTES ? ` (inputs of ${size} bytes; ${BY_HASH})` : "";
-    throw new SubmissionRefused("reverts", `Tangle would refuse the job: ${revertName(error)}${hint}`);
-  }
-}
-
-type Fees = { type: "legacy"; gasPrice: bigint } | { type: "eip1559"; maxFeePerGas: bigint; maxPriorityFeePerGas: bigint };
-
-/** EIP-1559 with room for the base fee to double; the gas price where a chain has no base fee. */
-async function feesOf(chain: Chain): Promise<Fees> {
-  const { baseFee } = await chain.newestBlock();
-  if (baseFee === undefined) return { type: "legacy", gasPrice: await chain.number("eth_gasPrice") };
-  const tip = await chain.number("eth_maxPriorityFeePerGas");
-  return { type: "eip1559", maxFeePerGas: 2n * baseFee + tip, maxPriorityFeePerGas: tip };
-}
-
-async function inclusion(chain: Chain, job: Submission, transactionHash: Hex): Promise<Record<string, unknown>> {
-  const deadline = Date.now() + job.inclusionTimeout;
-  for (;;) {
-    const receipt = await chain.call("eth_getTransactionReceipt", transactionHash);
-    if (typeof receipt === "object" && receipt !== null) return receipt as Record<string, unknown>;
-    if (Date.now() >= deadline) {
-      const message = `transaction ${transactionHash} is in no block yet; it may still get there`;
-      throw new ResultTimeout(message, { details: { transactionHash } });
-    }
-    await pause(job.pollInterval, job.signal);
-  }
-}
-
-function submittedLog(chain: Chain, receipt: Record<string, unknown>): Log | undefined {
-  if (!Array.isArray(receipt["logs"])) throw new ConnectionFailed("the endpoint's receipt has no logs");
-  const logs = receipt["logs"].map(logOf);
-  return logs.find((log) => log.address === chain.tangle && log.topics[0] === JOB_SUBMITTED);
-}
-
-function address(job: Submission): Hex {
-  return job.account.address.toLowerCase() as Hex;
-}
-
-function insufficient(sender: string, balance: bigint, needed: bigint): SubmissionRefused {
-  const message = `${sender} holds ${balance} wei, ${needed} may be needed`;
-  return new SubmissionRefused("insufficient_funds", message, { balanceWei: balance, neededWei: needed });
+/** Throws likewise. */
+export async function createService(
+  chain: Chain,
+  sending: Sending,
+  { quotes, permittedCallers, maximumWei, leastExposureBps }: ServiceOrder,
+  progress: OnProgress,
+): Promise<NewService> {
+  progress("checking the quotes");
+  const costWei = await checkServiceQuotes(chain, senderOf(sending), quotes, maximumWei, leastExposureBps);
+  const data = createServiceCall(quotes, permittedCallers, "0x");
+  const { transactionHash, logs } = await transact(chain, sending, data, costWei, progress);
+  const log = logs.find((item) => item.topics[0] === SERVICE_ACTIVATED);
+  if (log === undefined) throw reverted(transactionHash);
+  return { serviceId: BigInt(log.topics[1] ?? 0), transactionHash, block: log.block, costWei };
 }

@@ -10,11 +10,12 @@ import type { CallInputs } from "./operations.js";
 import type { Pair, Polkadot, RuntimeEvent } from "./polkadot.js";
 import type { RestApi } from "./rest.js";
 import type { CallStatus, SubmittedCall, TangleResult } from "./results.js";
-import type { JobCall, OnProgress } from "./submission.js";
+import type { JobCall, Payment } from "./submission.js";
 import { checkExtrinsic, checkService, fieldsOf, mayCall, operatorsOf, requireTangle } from "./substrate-guard.js";
 import { SubstrateNode, type Block } from "./substrate-node.js";
 import { firstPosted, postedOf, readPosted, readSubmitted, resultOf, type Posted } from "./substrate-results.js";
 import type { Looked, TangleChain } from "./tangle-chain.js";
+import type { OnProgress } from "./transactions.js";
 import { verifyPosted, verifyReceiptFile, type Verification } from "./verification.js";
 
 /** Milliseconds that an extrinsic may take to get into a final block. */
@@ -77,14 +78,28 @@ export class SubstrateChain implements TangleChain {
     fieldsOf(inputs);
   }
 
+  requireQuotes(): never {
+    throw new SubmissionRefused("no_quotes", "this chain has no quotes: jobs cost their fee only");
+  }
+
+  async createService(): Promise<never> {
+    return this.requireQuotes();
+  }
+
   async submit(
     serviceId: bigint,
     inputs: CallInputs,
+    { quotes, valueWei }: Payment,
     progress: OnProgress,
     signal: AbortSignal | undefined,
   ): Promise<JobCall> {
     const pair = this.#pair;
     if (pair === undefined) throw new SubmissionRefused("no_key", "submitting a job takes a privateKey");
+    if (quotes !== undefined) this.requireQuotes();
+    if (valueWei !== undefined && valueWei !== 0n) {
+      const message = "jobs on this chain cost their fee only: nothing can be sent along";
+      throw new SubmissionRefused("wrong_value", message, { valueWei, priceWei: 0n });
+    }
     progress("checking the service");
     const start = await this.#node.finalised();
     await checkService(this.#node, start, serviceId, inputs.jobIndex, this.caller, pair.address);

@@ -3,7 +3,8 @@
 import type { CallInputs } from "./operations.js";
 import type { RestApi } from "./rest.js";
 import type { CallStatus, SubmittedCall, TangleResult } from "./results.js";
-import type { JobCall, OnProgress } from "./submission.js";
+import type { JobCall, NewService, Payment, ServiceOrder } from "./submission.js";
+import type { OnProgress } from "./transactions.js";
 import type { Verification } from "./verification.js";
 
 /** What was seen of a call while its result was waited for. */
@@ -26,7 +27,17 @@ export interface TangleChain {
   /** Throws SubmissionRefused for what no transaction can carry, before anything is uploaded. */
   checkInputs(inputs: CallInputs): void;
   /** Sends a job. Throws SubmissionRefused before anything is paid, TransactionFailed, ResultTimeout. */
-  submit(serviceId: bigint, inputs: CallInputs, progress: OnProgress, signal: AbortSignal | undefined): Promise<JobCall>;
+  submit(
+    serviceId: bigint,
+    inputs: CallInputs,
+    payment: Payment,
+    progress: OnProgress,
+    signal: AbortSignal | undefined,
+  ): Promise<JobCall>;
+  /** Throws SubmissionRefused on a chain that has no quotes. */
+  requireQuotes(): void;
+  /** A service from quotes. Throws as `submit`. */
+  createService(order: ServiceOrder, progress: OnProgress, signal: AbortSignal | undefined): Promise<NewService>;
   /** A job call as it stands. Throws TangleError when there is none. */
   submitted(serviceId: bigint, callId: bigint): Promise<SubmittedCall>;
   /** The result of a call that stands, in blocks that were not looked at yet; undefined when there is none. */

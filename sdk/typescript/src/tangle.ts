@@ -1,6 +1,6 @@
 /** The client of a FaaS service on Tangle. */
 
-import { sha256, type Hex, type LocalAccount } from "viem";
+import { bytesToHex, sha256, type Hex, type LocalAccount } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
 import { pause } from "./abort.js";
@@ -23,11 +23,14 @@ import {
 } from "./operations.js";
 import { LIMITS, type JobInputs } from "./payload.js";
 import { loadPolkadot, type Polkadot } from "./polkadot.js";
+import { several } from "./quote-guard.js";
+import { jobQuoteFromJson, serviceQuoteFromJson, type JobQuote, type ServiceQuote } from "./quotes.js";
 import { RestApi } from "./rest.js";
 import { readOutputFile, TangleResult, type CallStatus, type SubmittedCall } from "./results.js";
-import type { JobCall, OnProgress } from "./submission.js";
+import type { JobCall, NewService, Payment } from "./submission.js";
 import { SubstrateChain } from "./substrate.js";
 import type { TangleChain } from "./tangle-chain.js";
+import type { OnProgress } from "./transactions.js";
 import type { Verification } from "./verification.js";
 
 /** Where Tangle stands on the local chain of `faas up`. */
@@ -82,6 +85,38 @@ export interface JobRequest {
   keep?: boolean | undefined;
 }
 
+/** A job that is paid for by its rate; with `valueWei`, only if that is it. */
+export type PricedRequest = JobRequest & RunOptions & { valueWei?: bigint | undefined };
+
+/** A job that operators have quoted; several for the same one, and for their sum. */
+export interface QuotedRequest {
+  quote: JobQuote | readonly JobQuote[];
+  valueWei?: bigint | undefined;
+}
+
+/** A service to be quoted, and what it may use where its jobs are free. */
+export interface ServiceRequest {
+  /** An hour to a year. */
+  ttlSeconds: number | bigint;
+  /** That run at once, each with a whole processor; default: 1. */
+  machines?: number | undefined;
+  /** Of each machine; default: 512. */
+  memoryMb?: number | undefined;
+  /** Of kept snapshots, at any time. */
+  storageMb?: number | undefined;
+  /** Of output, over the whole time. */
+  egressMb?: number | undefined;
+}
+
+export interface ServiceOptions extends SubmitOptions {
+  /** Who may submit jobs, besides the one who creates the service. */
+  permittedCallers?: readonly string[] | undefined;
+  /** Nothing over it is paid; default: 0, which is what a service costs whose jobs are paid one by one. */
+  maxCostWei?: bigint | undefined;
+  /** Of its stake, in ten-thousandths, that each operator puts behind it at least; default: 1000. */
+  minExposureBps?: number | undefined;
+}
+
 export interface WaitOptions {
   signal?: AbortSignal | undefined;
   /** Milliseconds to wait for a result; default: 120,000. */
@@ -129,13 +164,60 @@ export class TangleFaaSClient {
    * Sends a job and waits until it is in a block, on a Substrate chain until it is final. Throws SubmissionRefused
    * before anything is paid (see `guard` and `substrate-guard`), TransactionFailed, ResultTimeout, ConnectionFailed.
    * With `mode`, `snapshot` or `fork` it is job 1, and so are inputs over 16 KiB where there is an endpoint with a key:
-   * larger parts are uploaded, and go by their hash.
+   * larger parts are uploaded, and go by their hash. From a `quote` of `getQuote` it is for the quoted price.
    */
-  async submitJob(request: JobRequest & RunOptions, options: SubmitOptions = {}): Promise<JobCall> {
-    const inputs = inputsOf(request);
-    const made = checked(() => programInputs(inputs, request, this.#canUpload));
-    check(inputs);
-    return this.#submit(made, options);
+  async submitJob(request: PricedRequest | QuotedRequest, options: SubmitOptions = {}): Promise<JobCall> {
+    const { valueWei } = request;
+    if ("quote" in request) {
+      const quotes = several([request.quote].flat() as JobQuote[]);
+      const [{ jobIndex, inputs }] = quotes;
+      return this.#submit({ jobIndex, payload: inputs, blobs: [] }, options, { quotes, valueWei });
+    }
+    return this.#submit(this.#program(request), options, { valueWei });
+  }
+
+  /**
+   * What the operator at `endpoint` asks for a job, signed: for `submitJob({ quote })`, once, soon. Give `seed` and
+   * `epoch` to have several operators' quotes for the same job. Throws SubmissionRefused without an endpoint or a key,
+   * ApiError for what the operator does not quote, ConnectionFailed.
+   */
+  async getQuote(request: JobRequest & RunOptions, options: SubmitOptions = {}): Promise<JobQuote> {
+    const made = this.#program(request);
+    return this.#use(async (chain) => {
+      const endpoint = this.#quoting(chain);
+      const serviceId = await this.#service(chain);
+      await this.#upload(made, options);
+      const inputs = bytesToHex(made.payload);
+      const body = { requester: chain.caller, service_id: serviceId, job_index: made.jobIndex, inputs };
+      const { signal } = options;
+      return jobQuoteFromJson(await endpoint.call("POST", "/quotes/jobs", { body }, { signal }), made.payload);
+    });
+  }
+
+  /**
+   * What the operator at `endpoint` asks for serving a new service: for `createService`. Where jobs are paid one by one
+   * it is nothing; else it pays for so many machines of so much memory, storage and egress, over the whole time. Throws
+   * as `getQuote`.
+   */
+  async getServiceQuote(request: ServiceRequest, options: SubmitOptions = {}): Promise<ServiceQuote> {
+    return this.#use(async (chain) => {
+      const { ttlSeconds, machines = 1, memoryMb = 512, storageMb = 0, egressMb = 0 } = request;
+      const use = { machines, memory_mb: memoryMb, storage_mb: storageMb, egress_mb: egressMb };
+      const body = { requester: chain.caller, ttl_seconds: ttlSeconds, ...use };
+      const { signal } = options;
+      return serviceQuoteFromJson(await this.#quoting(chain).call("POST", "/quotes/services", { body }, { signal }));
+    });
+  }
+
+  /**
+   * A service of the operators that have quoted, for exactly the sum of their costs. Throws SubmissionRefused before
+   * anything is paid (see `quote-guard`), TransactionFailed, ResultTimeout, ConnectionFailed.
+   */
+  async createService(quotes: readonly ServiceQuote[], options: ServiceOptions = {}): Promise<NewService> {
+    const { permittedCallers = [], maxCostWei = 0n, minExposureBps = 1000, onProgress = silent, signal } = options;
+    const callers = permittedCallers.map(address);
+    const order = { quotes: several(quotes), permittedCallers: callers, maximumWei: maxCostWei, leastExposureBps: minExposureBps };
+    return this.#use((chain) => chain.createService(order, onProgress, signal));
   }
 
   /** Job 2: runs a program, on the base or a snapshot, and keeps its machine: the result's `stateRoot`. */
@@ -182,16 +264,36 @@ export class TangleFaaSClient {
     return this.#endpoint?.hasKey ?? false;
   }
 
-  async #submit(inputs: CallInputs, options: SubmitOptions): Promise<JobCall> {
+  #program(request: JobRequest & RunOptions): CallInputs {
+    const inputs = inputsOf(request);
+    const made = checked(() => programInputs(inputs, request, this.#canUpload));
+    check(inputs);
+    return made;
+  }
+
+  async #submit(inputs: CallInputs, options: SubmitOptions, payment: Payment = {}): Promise<JobCall> {
     return this.#use(async (chain) => {
       if (!chain.signs) throw new SubmissionRefused("no_key", "submitting a job takes a privateKey");
       chain.checkInputs(inputs);
-      for (const blob of inputs.blobs) {
-        options.onProgress?.(`uploading ${blob.length} bytes, which go by their hash`);
-        await this.#endpoint?.put(`/blobs/${sha256(blob).slice(2)}`, blob, { signal: options.signal });
-      }
-      return chain.submit(await this.#service(chain), inputs, options.onProgress ?? silent, options.signal);
+      await this.#upload(inputs, options);
+      return chain.submit(await this.#service(chain), inputs, payment, options.onProgress ?? silent, options.signal);
     });
+  }
+
+  async #upload(inputs: CallInputs, options: SubmitOptions): Promise<void> {
+    for (const blob of inputs.blobs) {
+      options.onProgress?.(`uploading ${blob.length} bytes, which go by their hash`);
+      await this.#endpoint?.put(`/blobs/${sha256(blob).slice(2)}`, blob, { signal: options.signal });
+    }
+  }
+
+  #quoting(chain: TangleChain): RestApi {
+    if (!chain.signs) throw new SubmissionRefused("no_key", "a quote is for an account: give its privateKey");
+    chain.requireQuotes();
+    if (this.#endpoint === undefined) {
+      throw new SubmissionRefused("no_endpoint", "an operator is asked for a quote: give its endpoint");
+    }
+    return this.#endpoint;
   }
 
   /**

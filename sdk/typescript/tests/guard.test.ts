@@ -4,13 +4,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bytesToHex, parseTransaction, toFunctionSelector, type Hex } from "viem";
 
-import { ConnectionFailed, SubmissionRefused, SubstrateNotInstalled, TangleError, TangleFaaSClient, TransactionFailed } from "../dist/esm/index.js";
+import { ConnectionFailed, FundsAtRisk, SubmissionRefused, SubstrateNotInstalled, TangleError, TangleFaaSClient, TransactionFailed } from "../dist/esm/index.js";
 import { PARAMETERS } from "../dist/esm/payload.js";
 import { encodeSchema, field, type Field } from "../dist/esm/tlv.js";
 import { closedEndpoint } from "./flaky-server.js";
-import { CONTRACT, KEY, scriptedChain, type Script, type ScriptedChain } from "./scripted-chain.js";
+import { CONTRACT, KEY, OPERATOR, scriptedChain, type Script, type ScriptedChain } from "./scripted-chain.js";
 
 const JOB = { code: "print(1)", language: "python", seed: 1, epoch: 2_000_000 };
+
+const MANAGER: Hex = `0x${"3a".repeat(20)}`;
 
 function clientOf(chain: ScriptedChain, maxPriceWei?: bigint): TangleFaaSClient {
   return new TangleFaaSClient({ rpcUrl: chain.url, serviceId: 3, privateKey: KEY, tangle: CONTRACT, maxPriceWei, pollInterval: 5 });
@@ -37,8 +39,38 @@ for (const pricing of [0, 1]) {
   });
 }
 
+for (const [changes, valueWei, reason] of [
+  [{ pricing: 0 }, 1n, "value_swallowed"],
+  [{ pricing: 1 }, 1n, "value_swallowed"],
+  [{}, 0n, "wrong_value"],
+  [{}, 999n, "wrong_value"],
+  [{}, 1001n, "wrong_value"],
+  [{ pricing: 0 }, 0n, undefined],
+  [{}, 1000n, undefined],
+] as [Partial<Script>, bigint, string | undefined][]) {
+  test(`a value of ${valueWei} ${JSON.stringify(changes)}: ${reason ?? "sent"}`, async (context) => {
+    const chain = await scriptedChain(context, changes);
+    const submitted = clientOf(chain).submitJob({ ...JOB, valueWei });
+    if (reason === undefined) {
+      assert.equal((await submitted).priceWei, valueWei);
+      return;
+    }
+    await assert.rejects(submitted, { reason });
+    assert.equal(chain.sent.length, 0);
+  });
+}
+
+for (const changes of [{ needed: 2, operators: [MANAGER, OPERATOR] }, { needed: 0 }, { needed: undefined, newer: true }, { aggregated: undefined }]) {
+  test(`a job that can be completed: ${JSON.stringify(changes)}`, async (context) => {
+    const chain = await scriptedChain(context, { manager: MANAGER, ...changes });
+    assert.equal((await clientOf(chain).submitJob(JOB)).priceWei, 1000n);
+  });
+}
+
 const schemaOf = (...fields: Field[]): Hex => bytesToHex(encodeSchema(fields));
 const [language, code, ...others] = PARAMETERS as [Field, Field, ...Field[]];
+
+const AT_RISK = ["no_contract", "ends_soon", "no_operator", "too_few_operators", "aggregated"];
 
 const REFUSED: [string, Partial<Script>][] = [
   ["no_contract", { code: "0x" }],
@@ -54,6 +86,11 @@ const REFUSED: [string, Partial<Script>][] = [
   ["schema_mismatch", { schema: "0x010000" }],
   ["price_too_high", { rate: 2001n }],
   ["foreign_asset", { asset: `0x${"aa".repeat(20)}` }],
+  ["ends_soon", { ttl: 159n }],
+  ["no_operator", { operators: [] }],
+  ["too_few_operators", { manager: MANAGER, needed: 2 }],
+  ["aggregated", { manager: MANAGER, aggregated: true }],
+  ["aggregated", { manager: MANAGER, aggregated: undefined, newer: true }],
   ["insufficient_funds", { balance: 999n }],
   ["insufficient_funds", { balance: 1000n + 125_000n }],
   ["reverts", { revert: toFunctionSelector("EnforcedPause()") }],
@@ -64,7 +101,8 @@ for (const [reason, changes] of REFUSED) {
     const chain = await scriptedChain(context, changes);
     await assert.rejects(clientOf(chain, 2000n).submitJob(JOB), (error) => {
       assert.ok(error instanceof SubmissionRefused, String(error));
-      assert.equal(error.reason, reason);
+      assert.deepEqual([error.reason, error.code], [reason, reason]);
+      assert.equal(error instanceof FundsAtRisk, AT_RISK.includes(reason));
       if (reason === "reverts") assert.match(error.message, /EnforcedPause/);
       return true;
     });
@@ -72,8 +110,8 @@ for (const [reason, changes] of REFUSED) {
   });
 }
 
-test("the last second of a service, and a schema that takes anything", async (context) => {
-  await clientOf(await scriptedChain(context, { ttl: 100n })).submitJob(JOB);
+test("the last minute of a service, and a schema that takes anything", async (context) => {
+  await clientOf(await scriptedChain(context, { ttl: 160n })).submitJob(JOB);
   await clientOf(await scriptedChain(context, { schema: "0x" })).submitJob(JOB);
 });
 

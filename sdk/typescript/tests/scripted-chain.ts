@@ -17,7 +17,7 @@ import {
 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
-import { APPROVE_WITH_PARAMETERS, GET_SERVICE_PAYMENT_ASSET, JOB_SUBMITTED, TANGLE } from "../dist/esm/abi.js";
+import { APPROVE_WITH_PARAMETERS, BLUEPRINT, BLUEPRINT_0_10, GET_SERVICE_PAYMENT_ASSET, JOB_SUBMITTED, MANAGER, TANGLE } from "../dist/esm/abi.js";
 import { topic } from "../dist/esm/chain.js";
 import { PARAMETERS } from "../dist/esm/payload.js";
 import { encodeSchema } from "../dist/esm/tlv.js";
@@ -27,7 +27,15 @@ export const KEY: Hex = `0x${"01".repeat(32)}`;
 export const NOW = 1_000_000n;
 
 const CALLER = privateKeyToAccount(KEY).address;
-const VIEWS = [...TANGLE, ...parseAbi(["function getBlueprintDefinition(uint64 blueprintId) view returns (bytes)"])] as const;
+export const OPERATOR: Hex = `0x${"0b".repeat(20)}`;
+const VIEWS = [
+  ...TANGLE,
+  ...MANAGER,
+  ...parseAbi([
+    "function getBlueprintDefinition(uint64 blueprintId) view returns (bytes)",
+    "function getBlueprint(uint64 blueprintId) view returns (bytes)",
+  ]),
+] as const;
 
 export interface Script {
   code: Hex;
@@ -43,6 +51,12 @@ export interface Script {
   /** Whether the blueprint's definition has a metadataHash. */
   newer: boolean;
   jobs: number;
+  operators: Hex[];
+  manager: Hex;
+  /** How many results the manager asks for; undefined: it does not say. */
+  needed: number | undefined;
+  /** Likewise, whether they must be aggregated. */
+  aggregated: boolean | undefined;
   balance: bigint;
   /** Data of the revert that gas estimation meets. */
   revert: Hex | undefined;
@@ -64,6 +78,10 @@ export const OPEN: Script = {
   schema: bytesToHex(encodeSchema(PARAMETERS)),
   newer: false,
   jobs: 1,
+  operators: [OPERATOR],
+  manager: zeroAddress,
+  needed: 1,
+  aggregated: false,
   balance: 10n ** 18n,
   revert: undefined,
   forgetful: undefined,
@@ -148,6 +166,7 @@ function receipt(script: Script, transactionHash: Hex): object {
 function view(script: Script, data: Hex): Hex {
   const { functionName, args } = decodeFunctionData({ abi: VIEWS, data });
   if (functionName === "getBlueprintDefinition") return definition(script);
+  if (functionName === "getBlueprint") return blueprint(script);
   const result = {
     getService: () => ({
       blueprintId: 7n,
@@ -166,12 +185,30 @@ function view(script: Script, data: Hex): Hex {
     }),
     isPermittedCaller: () => script.permitted,
     isServiceOperator: () => true,
+    isOperatorRegistered: () => true,
+    getServiceOperators: () => script.operators,
+    getRequiredResultCount: () => told(script.needed),
+    requiresAggregation: () => told(script.aggregated),
     getJobEventRate: () => script.rate,
     getServicePaymentAsset: () => script.asset,
     facetForSelector: () => (routes(script, String(args[0])) ? CONTRACT : zeroAddress),
     submitJob: () => undefined,
   }[functionName]();
   return encodeFunctionResult({ abi: VIEWS, functionName, result } as never);
+}
+
+/** A manager that does not say reverts. */
+function told<T>(value: T | undefined): T {
+  if (value === undefined) throw { code: 3, message: "execution reverted", data: "0x" };
+  return value;
+}
+
+function blueprint(script: Script): Hex {
+  const { manager, pricing, newer } = script;
+  const result = { owner: CALLER, manager, createdAt: 1n, membership: 1, pricing, active: true };
+  return newer
+    ? encodeFunctionResult({ abi: BLUEPRINT, functionName: "getBlueprint", result })
+    : encodeFunctionResult({ abi: BLUEPRINT_0_10, functionName: "getBlueprint", result: { ...result, operatorCount: 1 } });
 }
 
 function routes(script: Script, selector: string): boolean {
