@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from faas_blueprint.errors import FaaSError, MissingPrerequisite
-from faas_cli import accounts, demo, devnet, dispute, image, job, machine, operator, run, snapshot, up
+from faas_cli import accounts, demo, devnet, dispute, image, job, machine, operator, quote, run, snapshot, up
 from faas_cli.console import console, report_error
 from faas_verifier.audit_command import audit
 from faas_verifier.command import verify
@@ -33,6 +33,7 @@ app.command("dispute")(dispute.dispute)
 app.command("audit")(audit)
 app.command("verify-proof")(verify_proof)
 app.add_typer(job.app, name="job")
+app.add_typer(quote.app, name="quote")
 app.add_typer(operator.app, name="operator")
 app.add_typer(accounts.accounts, name="accounts")
 app.add_typer(accounts.keys, name="keys")

@@ -36,7 +36,8 @@ COMMANDS = {
     "accounts create", "accounts list", "accounts show", "accounts limit", "accounts close", "accounts open",
     "accounts audit", "keys create", "keys list", "keys revoke",
     "job submit", "job snapshot", "job restore", "job branch",
-    "job merge", "job wait", "job show", "operator doctor", "operator register", "operator run",
+    "job merge", "job wait", "job show", "quote job", "quote service", "quote take",
+    "operator doctor", "operator register", "operator run",
     "operator database", "operator show-config", "operator status", "operator claim", "operator slashes",
     "operator dispute-slash",
 }  # fmt: skip

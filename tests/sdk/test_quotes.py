@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import uvicorn
@@ -360,6 +364,55 @@ async def test_the_blocking_twin(chain, tmp_path) -> None:
 async def transactions(chain) -> int:
     customer = chain.deployment.customer
     return int(await chain.rpc.request("eth_getTransactionCount", customer, "pending"), 16)
+
+
+# -- the command line
+
+
+async def faas(chain, *words: str) -> tuple[int, dict[str, object]]:
+    """Exit code, and the JSON of a command of the customer's."""
+    deployment = chain.deployment
+    place = ("--rpc", deployment.rpc_url, "--tangle", deployment.tangle)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "faas_cli.main", "quote", *words, *place),
+        *("--blueprint", str(deployment.blueprint_id), "--json"),
+        env={**os.environ, "FAAS_PRIVATE_KEY": deployment.customer_key},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert output, errors.decode()
+    return process.returncode, json.loads(output)
+
+
+@pytest.mark.chain
+async def test_quotes_on_the_command_line(chain, tmp_path) -> None:
+    """Asked for, laid down as files, and taken, each once."""
+    job, service = str(tmp_path / "job.json"), str(tmp_path / "service.json")
+    async with operator_of(chain, tmp_path) as endpoint:
+        asked = ("--endpoint", endpoint, "--service", str(chain.deployment.service_id), "--out", job)
+        done, quote = await faas(chain, "job", "--code", "print(1)", "-l", "python", *asked)
+        assert (done, quote) == (0, json.loads(Path(job).read_text()))
+        ttl = str(7200 + time.monotonic_ns() % 10**6)
+        done, found = await faas(chain, "service", "--ttl", ttl, "--endpoint", endpoint, "--out", service)
+        assert (done, found["quote"]["total_cost"]) == (0, "0")
+        done, refused = await faas(chain, "service", "--ttl", "60", "--endpoint", endpoint)
+        assert (done, refused["error"]["code"]) == (1, "INVALID_REQUEST")
+    price = int(quote["quote"]["price"])
+    done, refused = await faas(chain, "take", job, "--max-price", str(price - 1))
+    assert (done, refused["error"]["details"]["reason"]) == (1, "price_too_high")
+    done, call = await faas(chain, "take", job, "--max-price", str(price))
+    assert (done, call["service_id"]) == (0, chain.deployment.service_id)
+    async with client_of(chain, None) as client:
+        assert (await client.show(call["call_id"])).transaction_hash == call["transaction"]
+    done, refused = await faas(chain, "take", job)
+    assert (done, refused["error"]["details"]["reason"]) == (1, "reverts")
+    done, made = await faas(chain, "take", service)
+    assert (done, made["cost_wei"]) == (0, "0")
+    stored = await chain.rpc.read(chain.deployment.tangle, protocol.service(made["service_id"]))
+    assert str(stored.ttl) == ttl
+    done, refused = await faas(chain, "take", job, service)
+    assert (done, "take them apart" in refused["error"]["message"]) == (1, True)
 
 
 # -- the TypeScript client

@@ -272,6 +272,24 @@ def test_what_fits_no_block_is_refused(double, parts):
     assert "author_submitExtrinsic" not in double.requests
 
 
+def test_a_job_takes_no_money_and_has_no_quotes(double):
+    """The pallet's calls carry no value, so none is promised."""
+    with client_of(double) as client:
+        with pytest.raises(SubmissionRefused, match="their fee only") as refused:
+            client.submit_job(code="1", language="python", value_wei=1)
+        assert refused.value.reason == "wrong_value"
+        for asked in (
+            lambda: client.get_quote(code="1", language="python"),
+            lambda: client.get_service_quote(7200),
+            lambda: client.create_service([]),
+        ):
+            with pytest.raises(SubmissionRefused) as refused:
+                asked()
+            assert refused.value.reason == "no_quotes"
+        assert "author_submitExtrinsic" not in double.requests
+        assert client.submit_job(code="1", language="python", value_wei=0).price_wei == 0
+
+
 def test_a_chain_without_the_pallet_is_not_tangles(double, monkeypatch):
     monkeypatch.setattr(RuntimeMetadata, "has", lambda self, pallet: pallet != "Services")
     with client_of(double, service_id=SERVICE_ID) as client, pytest.raises(SubmissionRefused) as refused:
