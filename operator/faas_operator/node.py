@@ -143,13 +143,13 @@ class Node:
 
     def quoting(self) -> Quoting | None:
         """Quotes for jobs and services, if the settings say so. Raises MissingPrerequisite on a Substrate
-        chain, which has none, and for a bad price table. A dry node gives none."""
+        chain, which has none. A dry node gives none."""
         settings = self.settings
         if not settings.quotes or isinstance(self.chain, DryAdapter | DrySubstrateAdapter):
             return None
         if not isinstance(self.chain, EvmAdapter):
             raise MissingPrerequisite("quotes are given on EVM chains only: unset FAAS_QUOTES")
-        prices = terms_of(settings).prices
+        prices = self.store.usage.prices()  # the one table: what runs and storage are charged by
         tariff = Tariff(prices, settings.credit_rates, settings.quote_markup_percent, settings.quote_floor)
         return Quoting(self.chain, self.signer, self.store.quotes, tariff, settings, time.time)
 

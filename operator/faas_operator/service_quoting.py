@@ -1,16 +1,17 @@
 """What a new service costs, as a signed quote.
 
 Where jobs are paid one by one, a service costs nothing: the chain would take what is paid up front and the
-jobs' prices besides. Where a service is paid once, its jobs are free, so its quote pays for all that it may
-use: `prices.reserved_cost` of the machines, storage and egress that are asked for and that the quote
-commits to. A quote is given only for what this operator has room for and would approve on request.
+jobs' prices besides. Where a service is paid once, its jobs are free and may fill every machine of this node,
+so its quote pays for all of those over its whole time, and for the storage and egress that are asked for:
+`prices.reserved_cost`. Nothing holds it to the latter, so these are quoted only where the settings say so. A
+quote is given only for what this operator has room for and would approve on request.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faas_blueprint.definition import Pricing
 from faas_blueprint.errors import ChainUnavailable, InvalidRequest, NotServed
@@ -87,17 +88,17 @@ class ServiceQuoting:
         """
         self._check(request.reserved)
         room = await self._room(request.requester)
-        total_cost = await self._cost(request.reserved)
+        reserved, total_cost = await self._priced(request.reserved)
         timestamp, expiry = await validity(self.chain, int(self._clock()), self._settings.quote_seconds)
         quote = ServiceQuote(
             request.requester,
             self.chain.blueprint_id,
-            request.reserved.seconds,
+            reserved.seconds,
             total_cost,
             timestamp,
             expiry,
             security=(await self._security(),),
-            resources=commitments(request.reserved),
+            resources=commitments(reserved),
         )
         place = (self.chain.chain_id, self.chain.tangle)
         kept = await asyncio.to_thread(
@@ -144,14 +145,17 @@ class ServiceQuoting:
             raise NotServed(reason, {"field": "requester"})
         return None if at_most is None else at_most - serving
 
-    async def _cost(self, reserved: Reserved) -> int:
-        chain = self.chain
+    async def _priced(self, asked: Reserved) -> tuple[Reserved, int]:
+        """What is set aside, and its cost in wei."""
+        chain, settings = self.chain, self._settings
         blueprint = await chain.rpc.read(chain.tangle, chain.epoch.blueprint(chain.blueprint_id))
         if blueprint.pricing == Pricing.EVENT_DRIVEN:
-            return 0
-        if blueprint.pricing == Pricing.PAY_ONCE:
-            return self._tariff.service_price(reserved, ZERO_ADDRESS)
-        raise NotServed("services by subscription are not quoted: request one instead")
+            return asked, 0
+        if blueprint.pricing != Pricing.PAY_ONCE or not settings.quote_flat_services:
+            raise NotServed("only services whose jobs are paid one by one are quoted: request one instead")
+        _, memory_mb = LIMIT_RANGES["memory_mb"]
+        whole = replace(asked, machines=settings.parallel_jobs, memory_mb=memory_mb)
+        return whole, self._tariff.service_price(whole, ZERO_ADDRESS)
 
     async def _security(self) -> SecurityCommitment:
         """Without one, the chain would put all of the stake behind the service."""

@@ -219,6 +219,9 @@ class Settings(_Sourced):
     """What is added to the price table's figure."""
     quote_floor: int = Field(LEAST_PRICE, ge=LEAST_PRICE, le=10**30)
     """The least that is quoted, in the smallest unit of the service's asset."""
+    quote_flat_services: bool = False
+    """Whether services whose jobs are free are quoted: nothing holds them to the egress and storage that they
+    have paid for, and a machine that waits counts time faster than its host."""
     quote_exposure_bps: int = Field(1000, ge=1, le=10_000)
     """How much of the stake a quote for a service puts behind it."""
     open_quotes: int = Field(32, ge=1, le=10_000)

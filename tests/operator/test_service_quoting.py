@@ -155,7 +155,8 @@ async def pay_once(chain, tmp_path):
     place = (chain.deployment.rpc_url, chain.deployment.tangle, PAY_ONCE_BLUEPRINT)
     with closing(Store.open(f"sqlite:///{tmp_path / 'other.sqlite'}")) as store:
         async with await EvmAdapter.connect(*place, operator) as adapter:
-            yield quoting_of(chain, adapter, Signer.from_account(operator), store, tmp_path)
+            signer = Signer.from_account(operator)
+            yield quoting_of(chain, adapter, signer, store, tmp_path, quote_flat_services=True)
 
 
 def request_of(chain, **fields) -> ServiceRequest:
@@ -216,9 +217,12 @@ async def test_a_quote_without_a_commitment_would_put_all_of_the_stake_behind_it
 
 @pytest.mark.chain
 async def test_a_service_whose_jobs_are_free_pays_for_all_that_it_may_use(chain, pay_once) -> None:
-    asked = request_of(chain, egress_mb=5)
+    """Two machines are all that the node runs at once, and that it may fill."""
+    asked = request_of(chain, egress_mb=5, memory_mb=16)
     signed = await pay_once.quote(asked, "here")
-    cost = reserved_cost(PRICES, asked.reserved)
+    whole = replace(asked.reserved, machines=2, memory_mb=512)
+    assert signed.quote.resources[:2] == (ResourceCommitment(0, 2), ResourceCommitment(1, 1024))
+    cost = reserved_cost(PRICES, whole)
     assert signed.quote.total_cost * NANOCREDITS_PER_CREDIT * 100 >= cost * RATE * 110
     assert (signed.quote.total_cost - 1) * NANOCREDITS_PER_CREDIT * 100 < cost * RATE * 110
     for other in (signed.quote.total_cost - 1, signed.quote.total_cost + 1):
@@ -228,6 +232,9 @@ async def test_a_service_whose_jobs_are_free_pays_for_all_that_it_may_use(chain,
     service_id = await created(chain, pay_once, signed)
     service = await chain.rpc.read(chain.deployment.tangle, protocol.service(service_id))
     assert service.blueprint_id == PAY_ONCE_BLUEPRINT
+    pay_once._settings = pay_once._settings.model_copy(update={"quote_flat_services": False})
+    with pytest.raises(NotServed, match="paid one by one"):
+        await pay_once.quote(asked, "here")
 
 
 @pytest.mark.chain

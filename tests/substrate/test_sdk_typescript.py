@@ -209,6 +209,9 @@ def test_nothing_is_sent_that_would_be_lost(double, project):
         for parts in ({"stdin": large + "x"}, {"files": dict.fromkeys("abc", large)}):
             refused = sdk.call("submitJob", JOB | parts)
             assert (refused["reason"], "by their hash" in refused["message"]) == ("too_large", True)
+        assert sdk.call("submitJob", JOB | {"valueWei": 1})["reason"] == "wrong_value"
+        for asked in (("getQuote", JOB), ("getServiceQuote", {"ttlSeconds": 7200})):
+            assert sdk.call(*asked)["reason"] == "no_quotes"
     assert "author_submitExtrinsic" not in double.requests
 
 
