@@ -11,14 +11,23 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-Transaction = Session | Connection
-"""What statements run in. A connection is enough for these, and quicker made than a session."""
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A transaction under way in a connection of SQLite's driver, see `kept_connections`."""
+
+    driver: sqlite3.Connection
+
+
+Transaction = Session | Connection | Direct
+"""What statements run in."""
 
 Rows = Sequence[Any]
 """What a statement answers: tuples, whose values have the names of its columns too."""
@@ -43,17 +52,22 @@ class Statement:
 
     def run(self, within: Transaction, /, **values: object) -> Rows:
         """Execute it; answers all its rows."""
+        if isinstance(within, Direct):
+            return self._named(on_sqlite(within.driver, self._sql, values))
         connection = _begun(within)
         if connection.dialect.name == "sqlite":
-            return self._named(on_sqlite(connection, self._sql, values))
+            return self._named(on_sqlite(_driver(connection), self._sql, values))
         result = connection.exec_driver_sql(self._compiled(connection.dialect), values)
         return result.all() if result.returns_rows else ()
 
     def run_many(self, within: Transaction, rows: Sequence[Mapping[str, object]]) -> None:
         """Execute it for each of some rows; it answers nothing."""
+        if isinstance(within, Direct):
+            on_sqlite(within.driver, self._sql, rows, many=True)
+            return
         connection = _begun(within)
         if connection.dialect.name == "sqlite":
-            on_sqlite(connection, self._sql, rows, many=True)
+            on_sqlite(_driver(connection), self._sql, rows, many=True)
         else:
             connection.exec_driver_sql(self._compiled(connection.dialect), [dict(row) for row in rows])
 
@@ -72,19 +86,23 @@ class Statement:
         return [self._row(*row) for row in rows]
 
 
-def on_sqlite(connection: Connection, sql: str, values: Any = (), *, many: bool = False) -> sqlite3.Cursor:
+def on_sqlite(
+    driver: sqlite3.Connection, sql: str, values: Any = (), *, many: bool = False
+) -> sqlite3.Cursor:
     """Have SQLite's driver execute a statement, once, or with each of `many` values. Raises what SQLAlchemy
     does, but without the values."""
-    driver: Any = connection.connection.dbapi_connection
     try:
-        cursor: sqlite3.Cursor = driver.executemany(sql, values) if many else driver.execute(sql, values)
+        return driver.executemany(sql, values) if many else driver.execute(sql, values)
     except sqlite3.Error as error:
         raise DBAPIError.instance(sql, values, error, sqlite3.Error, hide_parameters=True) from error
-    return cursor
 
 
-def _begun(within: Transaction) -> Connection:
+def _begun(within: Session | Connection) -> Connection:
     """A connection with a transaction under way: the driver would begin none."""
     connection = within if isinstance(within, Connection) else within.connection()
     assert connection.in_transaction()
     return connection
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
