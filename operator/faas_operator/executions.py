@@ -8,6 +8,7 @@ several processes with one database, each knows the others' runs from there (`el
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import time
@@ -175,35 +176,35 @@ class ExecutionService:
             job = replace(job, keep=placement.mode.keeps)
         request = replace(request, job=job, placement=placement)
         execution_id = request.execution_id or new_execution_id()
-        storing = asyncio.create_task(self._store_begun(request, account, execution_id, lasting))
+        begin = functools.partial(
+            self._executions.begin,
+            *(execution_id, account, request.job, request.placement, request.key),
+            at_once=self._at_once,
+            lasting=lasting,
+            prepaid=request.prepaid,
+        )
+        storing = asyncio.get_running_loop().run_in_executor(None, begin)
         try:
-            self._set_going(await asyncio.shield(storing))
+            number = await asyncio.shield(storing)
+        except DatabaseUnavailable:
+            self._take_back(execution_id, account)
+            raise
         except asyncio.CancelledError:
             await asyncio.wait({storing})  # what is stored, and held for, has a run
-            if storing.exception() is None:
-                self._set_going(storing.result())
+            if isinstance(storing.exception(), DatabaseUnavailable):
+                self._take_back(execution_id, account)
+            elif storing.exception() is None:
+                self._set_going(_Run(execution_id, storing.result(), account, request, Feed()))
                 if request.key is None:
                     await self.cancel(execution_id, account, CALLER_LEFT)
             raise
+        self._set_going(_Run(execution_id, number, account, request, Feed()))
         return execution_id
-
-    async def _store_begun(self, request: RunRequest, account: str, execution_id: str, lasting: bool) -> _Run:
-        try:
-            number = await asyncio.to_thread(
-                self._executions.begin,
-                *(execution_id, account, request.job, request.placement, request.key),
-                at_once=self._at_once,
-                lasting=lasting,
-                prepaid=request.prepaid,
-            )
-        except DatabaseUnavailable:
-            if (account, execution_id) not in self._runs:
-                self._take_back(execution_id, account)
-            raise
-        return _Run(execution_id, number, account, request, Feed())
 
     def _take_back(self, execution_id: str, account: str) -> None:
         """The database broke off: if the run is stored all the same, nothing is to be held for it."""
+        if (account, execution_id) in self._runs:
+            return  # the id is another run's, which is stored
         work = until_stored(lambda: self._executions.take_back(execution_id, account))
         task = asyncio.create_task(work)
         self._taking_back.add(task)
