@@ -140,11 +140,13 @@ class ExecutionStore:
         signature: bytes,
         kept_snapshot_id: str | None = None,
         job: Job | None = None,
+        known: Callable[[ExecutionRecord], None] | None = None,
     ) -> ExecutionRecord | None:
         """Store what came out of a run, and settle what it cost. Answers it as `get` would; None, and nothing
         else, for one that is over already: this process was taken for dead, and its runs were ended.
 
-        `job` is the run's where it is at hand, which spares reading it again.
+        `job` is the run's where it is at hand, which spares reading it again. `known` is told the answer
+        before it is committed.
         """
         now, outcome = self._clock(), execution.outcome
         summary = outcome.summary()
@@ -167,7 +169,10 @@ class ExecutionStore:
             job = job or decode_job(row.job)
             cost = self._charging.settle(connection, row, job, status, summary)
             keep_outputs(connection, outcome, now)
-        return record_with(row, job, Attested(outcome, receipt, signature, execution.wall_ms), cost)
+            record = record_with(row, job, Attested(outcome, receipt, signature, execution.wall_ms), cost)
+            if known is not None:
+                known(record)
+        return record
 
     def restored(self, number: int, wall_ms: float) -> None:
         """Store how long a restore took."""
