@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from faas_api import health, observing
+from faas_api import health, observing, other_origins
 from faas_api.authentication import Access, describe_key_header
 from faas_api.console_files import add_console
 from faas_api.errors import handle_errors
@@ -89,6 +89,7 @@ def create_app(
     handle_errors(app)
     app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes, require_key=access.require_key)
     app.add_middleware(RateHeaders)
+    other_origins.let_in(app, settings.api_origins)
     sign_in = _sign_in(executions.store, settings)
     platform.add_routes(app, executions, settings, access, sign_in, payments)
     app.include_router(health.router(executions))
