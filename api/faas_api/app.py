@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from faas_api import health, observing
-from faas_api.authentication import Access
+from faas_api import health, observing, other_origins
+from faas_api.authentication import Access, describe_key_header
 from faas_api.console_files import add_console
 from faas_api.errors import handle_errors
 from faas_api.limits import RateHeaders, RequestCounts
@@ -45,6 +46,15 @@ Requests are counted for each account; `X-RateLimit-Limit`, `X-RateLimit-Remaini
 log = logging.getLogger(__name__)
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The description, made once."""
+        if self.openapi_schema is None:
+            describe_key_header(super().openapi())
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
 def create_app(
     executions: ExecutionService,
     settings: Settings,
@@ -69,7 +79,7 @@ def create_app(
         yield
         await counts.close()
 
-    app = FastAPI(
+    app = _Application(
         title="Tangle FaaS",
         version=VERSION,
         redirect_slashes=False,
@@ -81,6 +91,7 @@ def create_app(
     handle_errors(app)
     app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes, require_key=access.require_key)
     app.add_middleware(RateHeaders)
+    other_origins.let_in(app, settings.api_origins)
     sign_in = _sign_in(executions.store, settings)
     platform.add_routes(app, executions, settings, access, sign_in, payments, quoting)
     app.include_router(health.router(executions))

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, NewType, NoReturn
 
 from fastapi import Security
+from fastapi.openapi.models import HTTPBearer
 from fastapi.requests import HTTPConnection
-from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from fastapi.security.base import SecurityBase
 
 from faas_api.known_callers import KnownCallers
 from faas_api.limits import STATE, RequestCounts
@@ -30,11 +32,6 @@ AccountId = NewType("AccountId", str)
 
 QUERY_NAMES = ("api_key", "token")
 """Where a browser's WebSocket or EventSource, which cannot set headers, puts the key."""
-
-
-# These say in the OpenAPI description where a key goes; reading it is `presented_key`'s.
-_BEARER = Security(HTTPBearer(auto_error=False, scheme_name="bearer"))
-_HEADER = Security(APIKeyHeader(name="X-API-Key", auto_error=False, scheme_name="api_key"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +64,19 @@ class Access:
 
     def account_to(self, scope: Scope) -> Any:
         """A route's parameter: the account of a caller whose key has the scope."""
-        return Security(self._account, scopes=[scope])
+        return Security(_ByKey(self._account, scope), scopes=[scope])
 
     def account_or_none_to(self, scope: Scope) -> Any:
         """The same, or None for a caller without any key, who is counted by where they come from."""
-        return Security(self._account_or_none, scopes=[scope])
+        return Security(_ByKey(self._account_or_none, scope), scopes=[scope])
 
     def caller_to(self, scope: Scope) -> Any:
         """The same, with all that is known of the caller."""
-        return Security(self._caller, scopes=[scope])
+        return Security(_ByKey(self._caller, scope), scopes=[scope])
 
     def stream_to(self, scope: Scope) -> Any:
         """The account of a request for a stream, which may name its key in the query."""
-        return Security(self._stream_account, scopes=[scope])
+        return Security(_ByKey(self.stream_account, scope), scopes=[scope])
 
     async def anyone(self, connection: HTTPConnection) -> None:
         """A dependency of routes that need no key: counts requests by where they come from."""
@@ -92,64 +89,35 @@ class Access:
             await self._refuse(connection, key)
 
     async def stream_account(self, connection: HTTPConnection, scope: Scope) -> AccountId:
-        """For a WebSocket. Raises Unauthorized, Forbidden, RateLimitExceeded."""
+        """Also for a WebSocket. Raises Unauthorized, Forbidden, RateLimitExceeded."""
         in_query = next((connection.query_params[name] for name in QUERY_NAMES
                          if name in connection.query_params), None)  # fmt: skip
         key = presented_key(connection) or (in_query.encode(errors="replace") if in_query else None)
-        return (await self._admit(connection, key, [scope])).account
+        return (await self._admit(connection, key, scope)).account
 
     # -- dependencies
 
-    async def _caller(
-        self,
-        required: SecurityScopes,
-        connection: HTTPConnection,
-        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
-        _header: str | None = _HEADER,
-    ) -> Caller:
-        return await self._admit(connection, presented_key(connection), required.scopes)
+    async def _caller(self, connection: HTTPConnection, scope: Scope) -> Caller:
+        return await self._admit(connection, presented_key(connection), scope)
 
-    async def _account(
-        self,
-        required: SecurityScopes,
-        connection: HTTPConnection,
-        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
-        _header: str | None = _HEADER,
-    ) -> AccountId:
-        return (await self._admit(connection, presented_key(connection), required.scopes)).account
+    async def _account(self, connection: HTTPConnection, scope: Scope) -> AccountId:
+        return (await self._caller(connection, scope)).account
 
-    async def _account_or_none(
-        self,
-        required: SecurityScopes,
-        connection: HTTPConnection,
-        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
-        _header: str | None = _HEADER,
-    ) -> AccountId | None:
-        key = presented_key(connection)
-        if key is None:
+    async def _account_or_none(self, connection: HTTPConnection, scope: Scope) -> AccountId | None:
+        if presented_key(connection) is None:
             await self.anyone(connection)
             return None
-        return (await self._admit(connection, key, required.scopes)).account
-
-    async def _stream_account(
-        self,
-        required: SecurityScopes,
-        connection: HTTPConnection,
-        _bearer: HTTPAuthorizationCredentials | None = _BEARER,
-        _header: str | None = _HEADER,
-    ) -> AccountId:
-        return await self.stream_account(connection, Scope(required.scopes[0]))
+        return await self._account(connection, scope)
 
     # -- parts
 
-    async def _admit(self, connection: HTTPConnection, key: bytes | None, required: list[str]) -> Caller:
+    async def _admit(self, connection: HTTPConnection, key: bytes | None, scope: Scope) -> Caller:
         caller = None if key is None else await self._caller_with(key)
         if caller is None:
             await self._refuse(connection, key)
         await self._count(connection, caller.account, caller.limits)
-        missing = sorted(set(required) - caller.scopes)
-        if missing:
-            raise Forbidden(f"this key has no scope {missing[0]!r}", {"scope": missing[0]})
+        if scope not in caller.scopes:
+            raise Forbidden(f"this key has no scope {str(scope)!r}", {"scope": scope})
         return caller
 
     async def _refuse(self, connection: HTTPConnection, key: bytes | None) -> NoReturn:
@@ -187,6 +155,32 @@ class Access:
         standing = await self._counts.count(who, limits)
         connection.scope.setdefault("state", {})[STATE] = standing
         standing.require()
+
+
+class _ByKey(SecurityBase):
+    """A dependency that asks for a key, and is described as what it reads; `describe_key_header` adds the
+    other header."""
+
+    model = HTTPBearer()
+    scheme_name = "bearer"
+
+    def __init__(self, admit: Callable[[HTTPConnection, Scope], Awaitable[object]], scope: Scope) -> None:
+        self._admit = admit
+        self._scope = scope
+
+    async def __call__(self, connection: HTTPConnection) -> object:
+        return await self._admit(connection, self._scope)
+
+
+def describe_key_header(description: dict[str, Any]) -> None:
+    """Say in an OpenAPI description, wherever a key may be a Bearer token, that it may be in X-API-Key."""
+    description["components"]["securitySchemes"]["api_key"] = {
+        "type": "apiKey", "in": "header", "name": "X-API-Key",
+    }  # fmt: skip
+    for path in description["paths"].values():
+        for operation in path.values():
+            for required in list(operation.get("security", ())):
+                operation["security"].append({"api_key": required[_ByKey.scheme_name]})
 
 
 def configured_account(digest: str) -> AccountId:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -119,16 +120,29 @@ async def _no_database(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problems = [{"field": _field(problem["loc"]), "problem": problem["msg"]} for problem in error.errors()]
+    problems = [
+        {"field": _field(problem), "problem": _problem(problem, request)} for problem in error.errors()
+    ]
     first = problems[0]
     message = f"{first['field']}: {first['problem']}"
     return error_response(400, "INVALID_REQUEST", message, {"field": first["field"], "problems": problems})
 
 
-def _field(place: Sequence[object]) -> str:
-    return ".".join(str(part) for part in place[1:] if part not in FORMS) or "body"
+def _field(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "json_invalid":
+        return "body"  # its place is a number of characters
+    return ".".join(str(part) for part in problem["loc"][1:] if part not in FORMS) or "body"
+
+
+def _problem(problem: Mapping[str, Any], request: Request) -> str:
+    if problem["type"] == "json_invalid":
+        return f"is not JSON: {problem['ctx']['error']} at character {problem['loc'][1]}"
+    if isinstance(problem.get("input"), bytes):  # what came as another type is not parsed
+        kind = request.headers.get("content-type", "none")
+        return f"must be JSON, sent with 'Content-Type: application/json'; this one has {kind!r}"
+    return str(problem["msg"])
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

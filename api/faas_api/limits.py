@@ -10,16 +10,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
-from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.errors import StorageError
 from redis.asyncio import ConnectionPool
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faas_blueprint.errors import FatalError, RateLimitExceeded
@@ -44,13 +41,13 @@ class Standing:
     reset: float
     """Unix seconds when the window ends and all of `limit` is there again."""
 
-    def headers(self) -> Mapping[str, str]:
-        """As every answer carries it."""
-        return {
-            "X-RateLimit-Limit": str(self.limit),
-            "X-RateLimit-Remaining": str(self.remaining),
-            "X-RateLimit-Reset": str(math.ceil(self.reset)),
-        }
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """As every answer carries it, in ASGI's form."""
+        return [
+            (b"x-ratelimit-limit", b"%d" % self.limit),
+            (b"x-ratelimit-remaining", b"%d" % self.remaining),
+            (b"x-ratelimit-reset", b"%d" % math.ceil(self.reset)),
+        ]
 
     def require(self) -> None:
         """Raises RateLimitExceeded."""
@@ -77,18 +74,17 @@ class RequestCounts:
         """With what an account may do that has no limits of its own. Raises FatalError for a wrong URL."""
         self._per_minute = per_minute
         self._per_hour = per_hour
-        self._own = FixedWindowRateLimiter(MemoryStorage())
+        self._own = MemoryStorage()
         self._pool: ConnectionPool | None = None
-        self._shared: FixedWindowRateLimiter | None = None
+        self._shared: RedisStorage | None = None
         if redis_url is not None:
             self._pool = _connect(redis_url)
-            storage = RedisStorage(
+            self._shared = RedisStorage(
                 "async+redis://",
                 wrap_exceptions=True,
                 implementation="redispy",
                 connection_pool=self._pool,  # type: ignore[arg-type]
             )
-            self._shared = FixedWindowRateLimiter(storage)
 
     async def count(self, who: str, limits: AccountLimits | None = None) -> Standing:
         """Count a request, unless a window is full: then it is not allowed and not counted by the longer."""
@@ -118,13 +114,15 @@ def _connect(redis_url: str) -> ConnectionPool:
         raise FatalError("FAAS_REDIS_URL is not a Redis URL such as redis://127.0.0.1:6379/0") from error
 
 
-async def _count(limiter: FixedWindowRateLimiter, windows: tuple[RateLimitItem, ...], who: str) -> Standing:
+async def _count(storage: Storage, windows: tuple[RateLimitItem, ...], who: str) -> Standing:
+    """By fixed windows, as the library's strategy of that name does, which asks the storage more often."""
     fewest: Standing | None = None
     for window in windows:
-        allowed = await limiter.hit(window, who)
-        stats = await limiter.get_window_stats(window, who)
-        standing = Standing(allowed, window.amount, max(0, int(stats.remaining)), stats.reset_time)
-        if not allowed:
+        key = window.key_for(who)
+        count = await storage.incr(key, window.get_expiry())
+        reset = await storage.get_expiry(key)
+        standing = Standing(count <= window.amount, window.amount, max(0, window.amount - count), reset)
+        if not standing.allowed:
             return standing
         if fewest is None or standing.remaining < fewest.remaining:
             fewest = standing
@@ -149,7 +147,7 @@ class RateHeaders:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 standing = state.get(STATE)
                 if standing is not None:
-                    MutableHeaders(scope=message).update(standing.headers())
+                    message["headers"] = [*message.get("headers", ()), *standing.headers()]
             await send(message)
 
         await self._app(scope, receive, with_headers)

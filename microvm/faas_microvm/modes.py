@@ -47,7 +47,8 @@ class Setting:
 
 async def stream(engine: Engine, job: Job, setting: Setting) -> AsyncGenerator[Output | Progress | Execution]:
     """Output and progress as they come, then the execution. Raises as `Engine.stream` does."""
-    job = replace(job, keep=setting.mode.keeps)
+    if job.keep != setting.mode.keeps:
+        job = replace(job, keep=setting.mode.keeps)
     if setting.mode is Mode.PERSISTENT:
         assert setting.branch is not None
         events = engine.sessions.stream(setting.branch, job)

@@ -23,6 +23,7 @@ from faas_operator.account_record import Account, ApiKey, Scope
 from faas_operator.account_tables import ApiKeyRow
 from faas_operator.accounts import ACCOUNT_COLUMNS, account_in, checked_name, row_of
 from faas_operator.execution_record import Conflict
+from faas_operator.kept_connections import transaction
 from faas_operator.key_changes import KeyChanges
 from faas_operator.settings import hash_api_key
 from faas_operator.statement import Statement
@@ -148,7 +149,7 @@ class KeyStore:
         digest = hash_api_key(presented)
         now = self._clock()
         name = "" if parts is None else "key_" + parts[1].decode()
-        with reading(self._engine).begin() as connection:
+        with transaction(reading(self._engine)) as connection:
             rows = _BY_ID.run(connection, id=name)
         found = rows[0] if rows else None
         matches = hmac.compare_digest(digest, _NOBODY if found is None else found.digest)
@@ -160,7 +161,7 @@ class KeyStore:
         key = _key_of(found)
         if key.last_used_at is None or key.last_used_at < now - USE_SECONDS:
             key = replace(key, last_used_at=now)
-            with on_disk_later(self._engine).begin() as connection:
+            with transaction(on_disk_later(self._engine)) as connection:
                 _NOTE_USE.run(connection, id=key.id, now=now)
         return key, account
 

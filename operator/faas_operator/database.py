@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
@@ -21,15 +22,9 @@ from sqlmodel import create_engine
 
 from faas_blueprint.errors import DatabaseUnavailable, MissingPrerequisite
 from faas_operator import schema
+from faas_operator.kept_connections import KEPT, KeptConnections
 from faas_operator.statement import on_sqlite
-from faas_operator.transactions import KIND, Kind
-
-_BEGIN = {
-    Kind.LASTING: ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"),
-    Kind.LATER: ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE"),
-    Kind.READING: ("BEGIN",),
-}
-"""On SQLite. What writes takes the write lock at once, so that two never both read and then fail to write."""
+from faas_operator.transactions import BEGIN, kind_of
 
 _BUSY_SECONDS = 30
 """How long a transaction on SQLite waits for another."""
@@ -69,6 +64,9 @@ def let_go(engine: Engine) -> None:
     """Close all connections: at once, or when the threads that still use them are done."""
     event.listen(engine.pool, "checkin", _close)
     engine.dispose()
+    kept = engine.get_execution_options().get(KEPT)
+    if kept is not None:
+        kept.close()
 
 
 def _close(connection: DBAPIConnection | None, _entry: ConnectionPoolEntry) -> None:
@@ -111,7 +109,7 @@ def _sqlite(url: URL) -> Engine:
     if url.database:
         _make_private_file(Path(url.database))
         # the connection that was used last knows the pages as they are
-        engine = create_engine(url, pool_use_lifo=True)
+        engine = create_engine(url, pool_use_lifo=True, execution_options={KEPT: KeptConnections()})
     else:
         engine = create_engine(url)
     event.listen(engine, "connect", _prepare_sqlite)
@@ -186,5 +184,6 @@ def _write_ahead(cursor: DBAPICursor) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    for statement in _BEGIN[connection.get_execution_options().get(KIND, Kind.LASTING)]:
-        on_sqlite(connection, statement)
+    driver: Any = connection.connection.dbapi_connection
+    for statement in BEGIN[kind_of(connection)]:
+        on_sqlite(driver, statement)

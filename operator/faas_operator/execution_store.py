@@ -28,6 +28,7 @@ from faas_operator.execution_record import (
     summary_of,
 )
 from faas_operator.execution_statements import ADD, EARLIER, FINISH, FREE_KEY, LOOK
+from faas_operator.kept_connections import transaction
 from faas_operator.processes import Processes
 from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_outputs, read_file
 from faas_operator.tables import ExecutionRow
@@ -49,6 +50,7 @@ class ExecutionStore:
     ) -> None:
         self._engine = engine
         self._on_disk_later = on_disk_later(engine)
+        self._reading = reading(engine)
         self._clock = clock
         self._charging = charging
         self._processes = processes
@@ -78,7 +80,7 @@ class ExecutionStore:
         self._processes.beat()
         engine = self._engine if lasting else self._on_disk_later
         key_name = None if key is None else key.name
-        with engine.begin() as connection:
+        with transaction(engine) as connection:
             lock(connection, f"executions of {account}")
             if key is not None:
                 FREE_KEY.run(connection, account=account, key=key_name, since=now - KEY_SECONDS)
@@ -114,7 +116,7 @@ class ExecutionStore:
     def earlier(self, account: str, key: IdempotencyKey) -> str | None:
         """The id of the run that was asked for under a key. Raises Conflict if something else was asked."""
         since = self._clock() - KEY_SECONDS
-        with reading(self._engine).begin() as connection:
+        with transaction(self._reading) as connection:
             found = EARLIER.run(connection, account=account, key=key.name, since=since)
         if found and bytes(found[0].request_digest) != key.request:
             raise Conflict(
@@ -138,15 +140,17 @@ class ExecutionStore:
         signature: bytes,
         kept_snapshot_id: str | None = None,
         job: Job | None = None,
+        known: Callable[[ExecutionRecord], None] | None = None,
     ) -> ExecutionRecord | None:
         """Store what came out of a run, and settle what it cost. Answers it as `get` would; None, and nothing
         else, for one that is over already: this process was taken for dead, and its runs were ended.
 
-        `job` is the run's where it is at hand, which spares reading it again.
+        `job` is the run's where it is at hand, which spares reading it again. `known` is told the answer
+        before it is committed.
         """
         now, outcome = self._clock(), execution.outcome
         summary = outcome.summary()
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             finished = FINISH.run(
                 connection,
                 number=number,
@@ -165,7 +169,10 @@ class ExecutionStore:
             job = job or decode_job(row.job)
             cost = self._charging.settle(connection, row, job, status, summary)
             keep_outputs(connection, outcome, now)
-        return record_with(row, job, Attested(outcome, receipt, signature, execution.wall_ms), cost)
+            record = record_with(row, job, Attested(outcome, receipt, signature, execution.wall_ms), cost)
+            if known is not None:
+                known(record)
+        return record
 
     def restored(self, number: int, wall_ms: float) -> None:
         """Store how long a restore took."""
@@ -228,12 +235,12 @@ class ExecutionStore:
             col(ExecutionRow.status).in_(UNFINISHED),
             col(ExecutionRow.cancel_reason).is_not(None),
         )
-        with Session(reading(self._engine)) as session:
+        with Session(self._reading) as session:
             return [(account, name, reason or "") for account, name, reason in session.exec(query)]
 
     def get(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run of this account. Raises NotFound."""
-        with Session(reading(self._engine)) as session:
+        with Session(self._reading) as session:
             return record_of(session, _row_of(session, execution_id, account))
 
     def page(
@@ -249,7 +256,7 @@ class ExecutionStore:
         asked = {"status": status, "mode": mode, "language": language}
         given = {name: value for name, value in asked.items() if value is not None}
         query = select(ExecutionRow).filter_by(account=account, **given)
-        with Session(reading(self._engine)) as session:
+        with Session(self._reading) as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(ExecutionRow.number).desc()).limit(limit).offset(offset))
             return [summary_of(row) for row in rows], total
@@ -257,12 +264,12 @@ class ExecutionStore:
     def count_by_status(self) -> dict[ExecutionStatus, int]:
         """How many runs of all accounts stand where."""
         query = select(ExecutionRow.status, func.count()).group_by(ExecutionRow.status)
-        with Session(reading(self._engine)) as session:
+        with Session(self._reading) as session:
             return {ExecutionStatus(status): count for status, count in session.exec(query)}
 
     def file(self, execution_id: str, account: str, path: str) -> bytes:
         """An output file of a run of this account. Raises NotFound."""
-        with Session(reading(self._engine)) as session:
+        with Session(self._reading) as session:
             row = _row_of(session, execution_id, account)
             if row.outcome is None:
                 raise NotFound(f"execution {execution_id} has no output: it is {row.status}")

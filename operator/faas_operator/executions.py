@@ -8,13 +8,15 @@ several processes with one database, each knows the others' runs from there (`el
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from types import TracebackType
+from typing import TypeVar
 
 from faas_blueprint.bundle import manifest_to_json
 from faas_blueprint.digests import Digest, to_hex
@@ -53,6 +55,8 @@ from faas_operator.store import Store
 from faas_operator.until_stored import until_stored
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 UNFINISHED_AT_MOST = 256
 """Runs that wait or run at once; more are refused."""
@@ -99,9 +103,18 @@ class _Run:
     """What is stored if the task is cancelled."""
     storing: bool = False
     """It has ended, one way or another: it is too late to cancel."""
+    known: asyncio.Future[ExecutionRecord | None] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+    """What is about to be stored; None where it comes to an end without."""
     error: Exception | None = None
     record: ExecutionRecord | None = None
     """What was stored at its end, if it has an outcome."""
+
+    def foresee(self, record: ExecutionRecord | None) -> None:
+        """The first that is known of its end."""
+        if not self.known.done():
+            self.known.set_result(record)
 
 
 class ExecutionService:
@@ -175,35 +188,35 @@ class ExecutionService:
             job = replace(job, keep=placement.mode.keeps)
         request = replace(request, job=job, placement=placement)
         execution_id = request.execution_id or new_execution_id()
-        storing = asyncio.create_task(self._store_begun(request, account, execution_id, lasting))
+        begin = functools.partial(
+            self._executions.begin,
+            *(execution_id, account, request.job, request.placement, request.key),
+            at_once=self._at_once,
+            lasting=lasting,
+            prepaid=request.prepaid,
+        )
+        storing = asyncio.get_running_loop().run_in_executor(None, begin)
         try:
-            self._set_going(await asyncio.shield(storing))
+            number = await asyncio.shield(storing)
+        except DatabaseUnavailable:
+            self._take_back(execution_id, account)
+            raise
         except asyncio.CancelledError:
             await asyncio.wait({storing})  # what is stored, and held for, has a run
-            if storing.exception() is None:
-                self._set_going(storing.result())
+            if isinstance(storing.exception(), DatabaseUnavailable):
+                self._take_back(execution_id, account)
+            elif storing.exception() is None:
+                self._set_going(_Run(execution_id, storing.result(), account, request, Feed()))
                 if request.key is None:
                     await self.cancel(execution_id, account, CALLER_LEFT)
             raise
+        self._set_going(_Run(execution_id, number, account, request, Feed()))
         return execution_id
-
-    async def _store_begun(self, request: RunRequest, account: str, execution_id: str, lasting: bool) -> _Run:
-        try:
-            number = await asyncio.to_thread(
-                self._executions.begin,
-                *(execution_id, account, request.job, request.placement, request.key),
-                at_once=self._at_once,
-                lasting=lasting,
-                prepaid=request.prepaid,
-            )
-        except DatabaseUnavailable:
-            if (account, execution_id) not in self._runs:
-                self._take_back(execution_id, account)
-            raise
-        return _Run(execution_id, number, account, request, Feed())
 
     def _take_back(self, execution_id: str, account: str) -> None:
         """The database broke off: if the run is stored all the same, nothing is to be held for it."""
+        if (account, execution_id) in self._runs:
+            return  # the id is another run's, which is stored
         work = until_stored(lambda: self._executions.take_back(execution_id, account))
         task = asyncio.create_task(work)
         self._taking_back.add(task)
@@ -213,16 +226,29 @@ class ExecutionService:
         self._runs[run.account, run.id] = run
         run.task = asyncio.create_task(self._live(run))
 
-    async def execute(self, request: RunRequest, account: str) -> ExecutionRecord:
-        """Begin a run and wait for it. Cancelling the call stops the run, unless it has an idempotency key:
-        then it goes on, for the caller to ask again.
+    async def execute(
+        self, request: RunRequest, account: str, make: Callable[[ExecutionRecord], Answer]
+    ) -> Answer:
+        """Begin a run, wait for it, and answer what `make` makes of it. Cancelling the call stops the run,
+        unless it has an idempotency key: then it goes on, for the caller to ask again.
 
-        A run that ended at its time limit is a record too (see `require_in_time`).
-        Raises what `start` raises, and what the engine raises: MachineFailure, ….
+        `make` is called while the record is on its way to the disk, and again if another one gets there: it
+        must tell nobody. A run that ended at its time limit is a record too (see `require_in_time`).
+        Raises what `start` raises, what the engine raises, MachineFailure, …, and what `make` raises.
         """
         execution_id = await self.start(request, account, lasting=request.key is not None)
         try:
-            return await self.wait(execution_id, account)
+            run = self._runs.get((account, execution_id))
+            if run is None:
+                return make(await self.wait(execution_id, account))
+            known = await asyncio.shield(run.known)
+            if known is None:
+                return make(await self._end_of(run))
+            try:
+                made = make(known)
+            finally:
+                stored = await self._end_of(run)
+            return made if stored is known else make(stored)
         except asyncio.CancelledError:
             if request.key is None:
                 await self.cancel(execution_id, account, CALLER_LEFT)
@@ -231,12 +257,16 @@ class ExecutionService:
     async def wait(self, execution_id: str, account: str) -> ExecutionRecord:
         """A run once it is over. Raises what it failed with, and NotFound."""
         run = self._runs.get((account, execution_id))
-        if run is not None and run.task is not None:
-            await asyncio.shield(run.task)
-            if run.error is not None:
-                raise run.error
-            return run.record or await self.record(execution_id, account)
+        if run is not None:
+            return await self._end_of(run)
         return await self._elsewhere.wait(execution_id, account)
+
+    async def _end_of(self, run: _Run) -> ExecutionRecord:
+        assert run.task is not None
+        await asyncio.shield(run.task)
+        if run.error is not None:
+            raise run.error
+        return run.record or await self.record(run.id, run.account)
 
     async def cancel(
         self, execution_id: str, account: str, reason: str = "the run was cancelled"
@@ -382,6 +412,7 @@ class ExecutionService:
             await self._end(run, ExecutionStatus.FAILED, told(error))
         finally:
             del self._runs[run.account, run.id]
+            run.foresee(None)
             run.feed.end()
 
     async def _end(self, run: _Run, status: ExecutionStatus, error: str, reached_ms: int = 0) -> None:
@@ -416,13 +447,20 @@ class ExecutionService:
         raise AssertionError("a stream ends with an execution")
 
     async def _store(self, run: _Run, execution: Execution, kept: str | None) -> None:
-        run.record = await until_stored(lambda: self._sign_and_store(run, execution, kept))
+        loop = asyncio.get_running_loop()
+
+        def known(record: ExecutionRecord) -> None:
+            loop.call_soon_threadsafe(run.foresee, record)
+
+        run.record = await until_stored(lambda: self._sign_and_store(run, execution, kept, known))
         if run.record is None:
             log.error(
                 "the run was ended by another process, its outcome is lost", extra=about(execution=run.id)
             )
 
-    def _sign_and_store(self, run: _Run, execution: Execution, kept: str | None) -> ExecutionRecord | None:
+    def _sign_and_store(
+        self, run: _Run, execution: Execution, kept: str | None, known: Callable[[ExecutionRecord], None]
+    ) -> ExecutionRecord | None:
         outcome, job = execution.outcome, run.request.job
         receipt, signature = self._signer.attest(
             profile_id=execution.profile_id,
@@ -434,7 +472,7 @@ class ExecutionService:
         )
         timed_out = outcome.status is Status.TIMEOUT
         status = ExecutionStatus.TIMEOUT if timed_out else ExecutionStatus.COMPLETED
-        return self._executions.finish(run.number, status, execution, receipt, signature, kept, job)
+        return self._executions.finish(run.number, status, execution, receipt, signature, kept, job, known)
 
 
 def new_execution_id() -> str:

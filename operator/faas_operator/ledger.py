@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, func
+from sqlalchemy import Connection, Engine, func
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import FatalError
+from faas_operator.kept_connections import transaction
 from faas_operator.ledger_tables import LedgerBalanceRow, LedgerEntryRow, LedgerPostingRow
 from faas_operator.statement import Statement, Transaction
 from faas_operator.transactions import read_together, reading
@@ -39,6 +40,7 @@ _CHANGE_BALANCE = Statement(
     "ON CONFLICT (account) DO UPDATE SET amount = ledger_balance.amount + :amount "
     "WHERE ledger_balance.amount + :amount BETWEEN :floor AND :ceiling RETURNING amount"
 )
+_BALANCE = Statement("SELECT amount FROM ledger_balance WHERE account = :account")
 _POSTINGS = Statement(
     "SELECT account, amount FROM ledger_posting WHERE entry_id = "
     "(SELECT id FROM ledger_entry WHERE kind = :kind AND cause = :cause) ORDER BY id"
@@ -131,7 +133,7 @@ def postings_of(within: Transaction, cause: Cause) -> list[Posting]:
     return [Posting(row.account, int(row.amount)) for row in rows]
 
 
-def balance(within: Transaction, account: str, keep: bool = False) -> int:
+def balance(within: Session | Connection, account: str, keep: bool = False) -> int:
     """Of a ledger account, in nanocredits; with `keep`, nobody else changes it in this transaction's time."""
     query = select(LedgerBalanceRow.amount).filter_by(account=account)
     amount = within.execute(query.with_for_update() if keep else query).scalar_one_or_none()
@@ -147,7 +149,7 @@ class Ledger:
 
     def post(self, cause: Cause, *postings: Posting) -> bool:
         """See `post`, in a transaction of its own."""
-        with self._engine.begin() as connection:
+        with transaction(self._engine) as connection:
             return post(connection, self._clock(), cause, *postings)
 
     def balance(self, account: str) -> int:
@@ -199,7 +201,8 @@ def _change(within: Transaction, posting: Posting) -> None:
         within, account=posting.account, amount=posting.amount, floor=floor, ceiling=_FULL
     )
     if not changed:
-        raise Insufficient(posting.account, balance(within, posting.account))
+        rows = _BALANCE.run(within, account=posting.account)
+        raise Insufficient(posting.account, int(rows[0].amount) if rows else 0)
     after = changed[0].amount
     if after < floor:
         raise Insufficient(posting.account, after - posting.amount)

@@ -166,7 +166,7 @@ class PayPerRequest:
         """The run; raises what it failed with. Where it has not begun, its reservation is taken back."""
         asked = replace(request, key=None, execution_id=payment.execution_id, prepaid=True)
         try:
-            await self._executions.execute(asked, nobodys(payment.authorization.payer))
+            await self._executions.execute(asked, nobodys(payment.authorization.payer), lambda record: record)
         except DatabaseUnavailable:
             raise  # whether it has begun is seen when the database is back
         except Exception:

@@ -83,6 +83,10 @@ def _origins(value: object) -> tuple[str, ...]:
     return tuple(origin for origin in found if origin is not None)
 
 
+def _page_origins(value: object) -> tuple[str, ...]:
+    return ("*",) if value in ("*", ["*"], ("*",)) else _origins(value)
+
+
 def settings_file() -> Path:
     """The TOML file that is read, if it is there."""
     return Path(os.environ.get("FAAS_SETTINGS") or default_home() / "settings.toml")
@@ -158,6 +162,8 @@ class Settings(_Sourced):
     """The largest message that a WebSocket's client may send."""
     api_public_url: Annotated[str | None, BeforeValidator(_origin_or_none)] = None
     """Where clients reach the API: what wallets show when someone signs in; default: host and port."""
+    api_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_page_origins)] = ()
+    """Origins whose pages may call the API from a browser, `*` for all; the console needs none."""
     api_open_sign_in: bool | None = None
     """Whether an address that has no account gets one by signing in; default: where runs are paid for."""
     requests_per_minute: int = Field(100, ge=1)

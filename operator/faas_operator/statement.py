@@ -11,14 +11,23 @@ from __future__ import annotations
 import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-Transaction = Session | Connection
-"""What statements run in. A connection is enough for these, and quicker made than a session."""
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A transaction under way in a connection of SQLite's driver, see `kept_connections`."""
+
+    driver: sqlite3.Connection
+
+
+Transaction = Session | Connection | Direct
+"""What statements run in."""
 
 Rows = Sequence[Any]
 """What a statement answers: tuples, whose values have the names of its columns too."""
@@ -31,40 +40,41 @@ class Statement:
     """
 
     def __init__(self, sql: str) -> None:
-        self._text = text(sql)
-        self._forms: dict[str, tuple[str, Sequence[str] | None]] = {}
+        self._sql = sql
+        """As SQLite's driver takes it."""
+        self._elsewhere: str | None = None
+        """As the other one does, once that was asked for."""
         self._row: Callable[..., Any] | None = None
         """Makes a row of what SQLite's driver answers."""
 
     def __str__(self) -> str:
-        return str(self._text)
+        return self._sql
 
     def run(self, within: Transaction, /, **values: object) -> Rows:
         """Execute it; answers all its rows."""
+        if isinstance(within, Direct):
+            return self._named(on_sqlite(within.driver, self._sql, values))
         connection = _begun(within)
-        sql, order = self._form(connection.dialect)
         if connection.dialect.name == "sqlite":
-            return self._named(on_sqlite(connection, sql, _arranged(values, order)))
-        result = connection.exec_driver_sql(sql, _arranged(values, order))
+            return self._named(on_sqlite(_driver(connection), self._sql, values))
+        result = connection.exec_driver_sql(self._compiled(connection.dialect), values)
         return result.all() if result.returns_rows else ()
 
     def run_many(self, within: Transaction, rows: Sequence[Mapping[str, object]]) -> None:
         """Execute it for each of some rows; it answers nothing."""
+        if isinstance(within, Direct):
+            on_sqlite(within.driver, self._sql, rows, many=True)
+            return
         connection = _begun(within)
-        sql, order = self._form(connection.dialect)
         if connection.dialect.name == "sqlite":
-            for values in rows:
-                on_sqlite(connection, sql, _arranged(values, order))
+            on_sqlite(_driver(connection), self._sql, rows, many=True)
         else:
-            connection.exec_driver_sql(sql, [_arranged(values, order) for values in rows])
+            connection.exec_driver_sql(self._compiled(connection.dialect), [dict(row) for row in rows])
 
-    def _form(self, dialect: Dialect) -> tuple[str, Sequence[str] | None]:
-        """In the dialect, and the order of its parameters, unless it knows them by name."""
-        form = self._forms.get(dialect.name)
-        if form is None:
-            compiled = self._text.compile(dialect=dialect)
-            form = self._forms[dialect.name] = str(compiled), compiled.positiontup
-        return form
+    def _compiled(self, dialect: Dialect) -> str:
+        if self._elsewhere is None:
+            self._elsewhere = str(text(self._sql).compile(dialect=dialect))
+        return self._elsewhere
 
     def _named(self, cursor: sqlite3.Cursor) -> Rows:
         rows = cursor.fetchall()
@@ -76,22 +86,23 @@ class Statement:
         return [self._row(*row) for row in rows]
 
 
-def on_sqlite(connection: Connection, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-    """Have SQLite's driver execute a statement. Raises what SQLAlchemy does, but without the values."""
-    driver: Any = connection.connection.dbapi_connection
+def on_sqlite(
+    driver: sqlite3.Connection, sql: str, values: Any = (), *, many: bool = False
+) -> sqlite3.Cursor:
+    """Have SQLite's driver execute a statement, once, or with each of `many` values. Raises what SQLAlchemy
+    does, but without the values."""
     try:
-        cursor: sqlite3.Cursor = driver.execute(sql, values)
+        return driver.executemany(sql, values) if many else driver.execute(sql, values)
     except sqlite3.Error as error:
         raise DBAPIError.instance(sql, values, error, sqlite3.Error, hide_parameters=True) from error
-    return cursor
 
 
-def _begun(within: Transaction) -> Connection:
+def _begun(within: Session | Connection) -> Connection:
     """A connection with a transaction under way: the driver would begin none."""
     connection = within if isinstance(within, Connection) else within.connection()
     assert connection.in_transaction()
     return connection
 
 
-def _arranged(values: Mapping[str, object], order: Sequence[str] | None) -> Any:
-    return values if order is None else tuple(values[name] for name in order)
+def _driver(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection

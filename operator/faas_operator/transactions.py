@@ -13,7 +13,7 @@ from enum import Enum
 from sqlalchemy import Connection, Engine, text
 from sqlmodel import Session
 
-from faas_operator.statement import Statement, Transaction
+from faas_operator.statement import Direct, Statement, Transaction
 
 _LOCK = Statement("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _NOW = {
@@ -33,6 +33,14 @@ class Kind(Enum):
     READING = "reading"
 
 
+BEGIN = {
+    Kind.LASTING: ("PRAGMA synchronous=FULL", "BEGIN IMMEDIATE"),
+    Kind.LATER: ("PRAGMA synchronous=NORMAL", "BEGIN IMMEDIATE"),
+    Kind.READING: ("BEGIN",),
+}
+"""On SQLite. What writes takes the write lock at once, so that two never both read and then fail to write."""
+
+
 def reading(engine: Engine) -> Engine:
     """For what only reads: on SQLite what was committed when it began, and it waits for nobody."""
     return engine.execution_options(**{KIND: Kind.READING})
@@ -48,7 +56,15 @@ def on_disk_later(engine: Engine) -> Engine:
     return engine.execution_options(**{KIND: Kind.LATER})
 
 
+def kind_of(having_options: Engine | Connection) -> Kind:
+    """Of what kind its transactions are."""
+    kind: Kind = having_options.get_execution_options().get(KIND, Kind.LASTING)
+    return kind
+
+
 def _dialect(within: Transaction) -> str:
+    if isinstance(within, Direct):
+        return "sqlite"
     return (within if isinstance(within, Connection) else within.get_bind()).dialect.name
 
 

@@ -95,15 +95,15 @@ async def test_health_and_blobs_need_no_key(client, faulty_engine):
         ({"async": 1}, "async"),
         ({"resources": {"cpu_cores": 2}}, "resources.cpu_cores"),
         ({"resources": {"cpu_cores": 0.001}}, "resources.cpu_cores"),
-        ({"resources": {"disk_mb": 1_000}}, "disk_mb"),
+        ({"resources": {"disk_mb": 1_000}}, "resources.disk_mb"),
         ({"resources": {"gpu_count": 1}}, "resources.gpu_count"),
-        ({"resources": {"memory_mb": 4096}}, "memory_mb"),
+        ({"resources": {"memory_mb": 4096}}, "resources.memory_mb"),
         ({"resources": {"memory_mb": "512"}}, "resources.memory_mb"),
-        ({"resources": {"timeout_ms": 0}}, "timeout_ms"),
+        ({"resources": {"timeout_ms": 0}}, "resources.timeout_ms"),
         ({"resources": {"disk_gb": 1}}, "resources.disk_gb"),
         ({"env_vars": {"A": 1}}, "env_vars.A"),
         ({"env_vars": [["A", "1"]]}, "env_vars"),
-        ({"env_vars": {"A=B": "1"}}, "environment"),
+        ({"env_vars": {"A=B": "1"}}, "env_vars"),
         ({"files": {"a.txt": "a"}}, "files.a.txt"),
         ({"files": {"a.txt": "YQ==\n"}}, "files.a.txt"),
         ({"files": {"a.txt": "YQ"}}, "files.a.txt"),
@@ -159,6 +159,24 @@ async def test_what_is_no_json_object_is_refused(client, content):
         "/api/v1/execute", content=content, headers={"Content-Type": "application/json"}
     )
     error_of(response, 400, "INVALID_REQUEST")
+
+
+async def test_what_is_no_json_is_said_with_its_place_and_its_type(client):
+    broken = await client.post(
+        "/api/v1/execute", content=b'{"code":', headers={"Content-Type": "application/json"}
+    )
+    error = error_of(broken, 400, "INVALID_REQUEST")
+    assert error["message"] == "body: is not JSON: Expecting value at character 8"
+    assert error["details"]["field"] == "body"
+    content = json.dumps(HELLO).encode()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}  # as curl says of `-d` by itself
+    for headers, kind in ((form, form["Content-Type"]), ({}, "none")):
+        error = error_of(
+            await client.post("/api/v1/execute", content=content, headers=headers), 400, "INVALID_REQUEST"
+        )
+        assert error["message"] == (
+            f"body: must be JSON, sent with 'Content-Type: application/json'; this one has {kind!r}"
+        )
 
 
 async def test_unknown_paths_and_methods_have_the_shape_too(client):

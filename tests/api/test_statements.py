@@ -14,10 +14,11 @@ from faas_api import known_callers
 from faas_api.app import create_app
 from faas_operator.charging import Terms
 from faas_operator.executions import ExecutionService
+from faas_operator.kept_connections import KEPT
 from faas_operator.settings import Secrets, Settings
 from faas_operator.signer import Signer
 from faas_operator.store import Store
-from faas_operator.transactions import KIND, Kind
+from faas_operator.transactions import BEGIN, Kind, kind_of
 
 pytestmark = pytest.mark.machine
 
@@ -37,38 +38,57 @@ class Asked:
 
 @contextmanager
 def listening(engine) -> Iterator[Asked]:
+    on = listening_to_sqlite if engine.dialect.name == "sqlite" else listening_to_postgresql
     asked = Asked()
+    with on(engine, asked):
+        yield asked
+
+
+@contextmanager
+def listening_to_sqlite(engine, asked: Asked) -> Iterator[None]:
+    """By the driver's own trace, whoever executes it."""
+    kept = engine.get_execution_options()[KEPT]
+    how: list[str] = []
 
     def note(statement):
-        if not statement.startswith(("BEGIN", "COMMIT", "PRAGMA")):
+        if statement.startswith(("PRAGMA", "BEGIN")):
+            how.append(statement)
+        elif statement == "COMMIT":
+            asked.transactions.append(next(kind for kind, begin in BEGIN.items() if begin == tuple(how)))
+            how.clear()
+        else:
             asked.statements.append(statement)
 
+    def taken(driver, *_rest):
+        driver.set_trace_callback(note)
+
+    def given_back(driver, *_rest):
+        driver.set_trace_callback(None)
+
+    event.listen(engine, "checkout", taken)
+    event.listen(engine, "checkin", given_back)
+    for driver in kept._waiting:
+        taken(driver)
+    yield
+    event.remove(engine, "checkout", taken)
+    event.remove(engine, "checkin", given_back)
+    for driver in kept._waiting:
+        given_back(driver)
+
+
+@contextmanager
+def listening_to_postgresql(engine, asked: Asked) -> Iterator[None]:
     def executed(_connection, _cursor, statement, *_rest):
-        if engine.dialect.name != "sqlite":
-            note(statement)
-
-    def taken(connection, *_rest):
-        if engine.dialect.name == "sqlite":  # whoever executes it
-            connection.set_trace_callback(note)
-
-    def given_back(connection, *_rest):
-        if engine.dialect.name == "sqlite":
-            connection.set_trace_callback(None)
+        asked.statements.append(statement)
 
     def committed(connection):
-        asked.transactions.append(connection.get_execution_options().get(KIND, Kind.LASTING))
+        asked.transactions.append(kind_of(connection))
 
-    listeners = {
-        "before_cursor_execute": executed,
-        "checkout": taken,
-        "checkin": given_back,
-        "commit": committed,
-    }
-    for name, listener in listeners.items():
-        event.listen(engine, name, listener)
-    yield asked
-    for name, listener in listeners.items():
-        event.remove(engine, name, listener)
+    event.listen(engine, "before_cursor_execute", executed)
+    event.listen(engine, "commit", committed)
+    yield
+    event.remove(engine, "before_cursor_execute", executed)
+    event.remove(engine, "commit", committed)
 
 
 @pytest.fixture

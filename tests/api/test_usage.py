@@ -256,7 +256,9 @@ async def test_a_caller_who_leaves_while_a_run_is_being_stored(open_app, faulty_
     service._executions.begin = slow
     name = None if key is None else IdempotencyKey(key, sha256(b""))
     async with service:
-        asking = asyncio.create_task(service.execute(RunRequest(make_job("python", "1"), key=name), "acct_1"))
+        asking = asyncio.create_task(
+            service.execute(RunRequest(make_job("python", "1"), key=name), "acct_1", str)
+        )
         await entered.wait()
         asking.cancel()
         await asyncio.sleep(0.05)

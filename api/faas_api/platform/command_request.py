@@ -13,7 +13,14 @@ from pydantic import AliasChoices, Discriminator, Field, Tag
 
 from faas_api.errors import FORMS
 from faas_api.platform.describing import matching
-from faas_api.platform.requests import Asked, ExecuteRequest, Text, limit
+from faas_api.platform.requests import (
+    ENVIRONMENT,
+    Asked,
+    ExecuteRequest,
+    Text,
+    in_names_of_the_request,
+    limit,
+)
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import Job, Limits, make_job
 
@@ -49,15 +56,17 @@ class CommandRequest(Asked):
         """The job of the command. Raises InvalidRequest."""
         self._check_image()
         seed, epoch = self.chosen()
-        return make_job(
-            "bash",
-            self._folder() + (self.command if isinstance(self.command, str) else shlex.join(self.command)),
-            stdin=self._stdin(),
-            environment=self._environment(),
-            seed=seed,
-            epoch=epoch,
-            limits=Limits(timeout_ms=self.timeout_ms),
-        )
+        command = self.command if isinstance(self.command, str) else shlex.join(self.command)
+        with in_names_of_the_request(ENVIRONMENT):
+            return make_job(
+                "bash",
+                self._folder() + command,
+                stdin=self._stdin(),
+                environment=self._environment(),
+                seed=seed,
+                epoch=epoch,
+                limits=Limits(timeout_ms=self.timeout_ms),
+            )
 
     def _environment(self) -> dict[str, str]:
         if isinstance(self.env_vars, dict):

@@ -111,11 +111,14 @@ class Answering:
             execution_id = await self._executions.start(run, account)
             record = await self._executions.record(execution_id, account)
             return _accepted(body, record, request, prefer)
+
+        def make(record: ExecutionRecord) -> Response:
+            return _answer(body, require_in_time(record))
+
         try:
-            record = await while_connected(request, self._executions.execute(run, account))
+            return await while_connected(request, self._executions.execute(run, account, make))
         except ClientDisconnect:
             return Response(status_code=CLIENT_CLOSED_REQUEST)
-        return _answer(body, require_in_time(record))
 
 
 def _prefers_async(prefer: str | None) -> bool:

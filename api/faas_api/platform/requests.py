@@ -7,6 +7,8 @@ import binascii
 import re
 import secrets
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
@@ -180,6 +182,22 @@ class Asked(Strict):
         return IdempotencyKey(name, sha256(asked))
 
 
+ENVIRONMENT = {"environment": "env_vars"}
+_NAMES = ENVIRONMENT | {name: f"resources.{name}" for name in LIMIT_RANGES}
+
+
+@contextmanager
+def in_names_of_the_request(names: Mapping[str, str]) -> Iterator[None]:
+    """What the job finds wrong is told by the request's field: `names` has it by the job's."""
+    try:
+        yield
+    except InvalidRequest as error:
+        field = names.get(str(error.details.get("field")))
+        if field is None:
+            raise
+        raise InvalidRequest(error.message, {**error.details, "field": field}) from error
+
+
 class ExecuteRequest(Asked):
     """Run code. All of it, stdin too, is the job that a receipt answers for: nothing is added on the way."""
 
@@ -197,17 +215,18 @@ class ExecuteRequest(Asked):
     def job(self) -> Job:
         """The job; seed and epoch are chosen where the request leaves them open. Raises InvalidRequest."""
         seed, epoch = self.chosen()
-        return make_job(
-            self.language,
-            self.code,
-            stdin=self.stdin.encode(),
-            arguments=tuple(self.arguments),
-            environment=self.env_vars,
-            files={path: _content(path, given) for path, given in self.files.items()},
-            seed=seed,
-            epoch=epoch,
-            limits=self.resources.limits(),
-        )
+        with in_names_of_the_request(_NAMES):
+            return make_job(
+                self.language,
+                self.code,
+                stdin=self.stdin.encode(),
+                arguments=tuple(self.arguments),
+                environment=self.env_vars,
+                files={path: _content(path, given) for path, given in self.files.items()},
+                seed=seed,
+                epoch=epoch,
+                limits=self.resources.limits(),
+            )
 
 
 def _content(path: str, given: str | TextContent | Base64Content) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faas_sdk.errors import ConnectionFailed
 from faas_sdk.output_files import OutputFile, check_path
@@ -33,7 +33,7 @@ class Execution:
     """What it left in its output folder; `output_file` fetches the bytes."""
     files_truncated: bool
     """Whether something there was left out."""
-    response: Mapping[str, object]
+    response: Mapping[str, object] = field(repr=False)
     """The whole answer."""
     snapshot_id: str | None = None
     """The machine after the run, where it was kept."""
@@ -53,7 +53,7 @@ class Health:
     """What the service says of itself."""
 
     status: str
-    response: Mapping[str, object]
+    response: Mapping[str, object] = field(repr=False)
 
 
 def execution_from_json(data: object) -> Execution:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from faas_sdk.errors import ConnectionFailed
@@ -24,7 +24,7 @@ class Snapshot:
     checksum: str
     """`sha256:` and its measurement."""
     created_at: str
-    response: Mapping[str, object]
+    response: Mapping[str, object] = field(repr=False)
     """The whole answer."""
 
     @property
@@ -43,7 +43,7 @@ class Restored:
     """`execute(…, session=…)` runs in it; None where a run was under way."""
     status: str
     duration_ms: float
-    response: Mapping[str, object]
+    response: Mapping[str, object] = field(repr=False)
 
     @property
     def id(self) -> str:
@@ -62,7 +62,7 @@ class Branch:
     """The snapshot where its next run starts."""
     parent_branch: str | None
     created_at: str
-    response: Mapping[str, object]
+    response: Mapping[str, object] = field(repr=False)
 
     @property
     def id(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 
@@ -29,7 +29,7 @@ class StreamEvent:
     """Of `error`."""
     progress: float | None
     """Of `progress`: from 0 to 1, of its time limit."""
-    response: Mapping[str, object]
+    response: Mapping[str, object] = field(repr=False)
     """The whole message."""
 
 
