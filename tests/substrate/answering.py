@@ -11,7 +11,7 @@ from people import CUSTOMER, OPERATOR, Person
 from substrate_double import SubstrateDevnetDouble
 
 from faas_blueprint.definition import faas_blueprint_definition
-from faas_blueprint.digests import Digest, digest_from_hex, keccak256, sha256
+from faas_blueprint.digests import ZERO_DIGEST, Digest, digest_from_hex, keccak256, sha256
 from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_blueprint.receipt import CallReference
 from faas_blueprint.result import encode_result, make_result
@@ -66,6 +66,7 @@ def signed_result(
     outcome: Outcome | None = None,
     profile_id: Digest | None = None,
     snapshot: Digest | None = None,
+    toolchain: Digest = ZERO_DIGEST,
     job_index: int = 0,
 ) -> bytes:
     """An answer with the person's receipt, as Fields; made up where nothing is said."""
@@ -74,6 +75,7 @@ def signed_result(
     receipt, signature = Signer(person.seed).attest(
         profile_id=profile_id or sha256(b"profile"),
         snapshot=snapshot or sha256(b"snapshot"),
+        toolchain=toolchain,
         job_digest=keccak256(inputs),
         outcome=said,
         call=call,

@@ -16,11 +16,11 @@ from genesis import SERVICE_ID
 from people import OPERATOR, SECOND_OPERATOR
 from test_adapter import call_of
 from test_verify import address_of
-from tests.verifier.test_dispute import CODE, WRITTEN, operators_api
+from tests.verifier.test_dispute import CODE, COMPILED, WRITTEN, operators_api
 from typer.testing import CliRunner
 
 from faas_blueprint.bundle import make_bundle
-from faas_blueprint.digests import keccak256
+from faas_blueprint.digests import ZERO_DIGEST, keccak256
 from faas_blueprint.job import encode_job, make_job
 from faas_blueprint.merkle import PAGE_SIZE
 from faas_cli.main import app
@@ -30,31 +30,40 @@ from faas_operator.signer import Signer
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
-JOB = make_job("python", CODE)
-PAYLOAD = encode_job(JOB)
+JOBS = {"python": make_job("python", CODE), **COMPILED}
+PAYLOAD = encode_job(JOBS["python"])
 
 
-@pytest.fixture
-async def receipts(double, faas_home):
+@pytest.fixture(params=sorted(JOBS))
+async def receipts(request, double, faas_home):
     """A call that the two operators answer differently; the receipt files that they show."""
+    job = JOBS[request.param]
+    payload = encode_job(job)
     async with await Engine.open(faas_home, settings=EngineSettings(waiting=0)) as engine:
-        true = (await engine.run(JOB)).outcome
-        reached = await run_to_milestone(engine, JOB, None, 2)
+        ran = await engine.run(job)
+        true = ran.outcome
+        assert len(true.trace) == 2, true.stderr
+        reached = await run_to_milestone(engine, job, None, 2)
         page = next(index for index, page in reached.end.overlay.items() if page.startswith(WRITTEN))
         changed = reached.end.with_bytes(page * PAGE_SIZE + 4, b"was")
         trace = (*reached.trace[:1], changed.measurement)
-        lied = (await run_on(engine, changed, engine.library.base, trace, JOB)).outcome
-        place = {"profile_id": engine.profile_id, "snapshot": engine.measurement}
-    call_job(double, PAYLOAD)
+        lied = (await run_on(engine, changed, engine.library.base, trace, job)).outcome
+        place = {
+            "profile_id": engine.profile_id,
+            "snapshot": engine.measurement,
+            "toolchain": ran.toolchain,
+        }
+    assert (ran.toolchain != ZERO_DIGEST) == (request.param in COMPILED)
+    call_job(double, payload)
     double.make_block()
     files = []
     for person, outcome in ((OPERATOR, true), (SECOND_OPERATOR, lied)):
-        post(double, 40, signed_result(double, PAYLOAD, 40, person, outcome=outcome, **place), person)
+        post(double, 40, signed_result(double, payload, 40, person, outcome=outcome, **place), person)
         double.make_block()
         receipt, signature = Signer(person.seed).attest(
-            job_digest=keccak256(PAYLOAD), outcome=outcome, call=call_of(double), **place
+            job_digest=keccak256(payload), outcome=outcome, call=call_of(double), **place
         )
-        files.append(replace(make_bundle(receipt, signature, PAYLOAD, outcome), trace=outcome.trace))
+        files.append(replace(make_bundle(receipt, signature, payload, outcome), trace=outcome.trace))
     return files
 
 
