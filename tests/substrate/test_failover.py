@@ -66,6 +66,26 @@ async def test_an_endpoint_that_fails_after_any_answer(double, hears):
     assert answers > 10
 
 
+@pytest.mark.parametrize("nonsense", ["0xzz", {"number": 7}, [[]], -1], ids=repr)
+async def test_an_endpoint_that_answers_nonsense_once(double, nonsense):
+    """Whichever answer it is, with no other endpoint to ask: one result, by one extrinsic."""
+    for answers in itertools.count():
+        before = operators_nonce(double)
+        included = await submit(double, PAYLOAD)
+        call = call_of(double, 40 + answers)
+        with double.peer() as wrong:
+            wrong.answers_left, wrong.nonsense = answers, nonsense
+            async with adapter_over(wrong, attempts=2) as adapter:
+                posted = await post(double, adapter, call)
+                assert await adapter.standing(call) is CallStanding.ANSWERED
+                assert await adapter.posted_result(call, included.block.number) == posted
+            right = wrong.answers_left is not None
+        assert operators_nonce(double) == before + 1
+        if right:
+            break
+    assert answers > 10
+
+
 async def test_an_endpoint_of_another_chain_is_never_asked(double, other_chain, caplog):
     await submit(double, PAYLOAD)
     call = call_of(double)
