@@ -37,7 +37,7 @@ def dispute(
         typer.Option(
             "--tangle",
             metavar="ADDRESS|FILE",
-            help="Tangle's address, or a deployment's JSON file; default: the devnet's.",
+            help="Tangle's address, or a deployment's JSON file; default: the devnet's. Not on Substrate.",
         ),
     ] = None,
     blobs: Annotated[
@@ -140,7 +140,7 @@ def _question(
     if service_id is None or call_id is None or rpc is None:
         raise typer.BadParameter("name the service and the call, and the chain with --rpc; or give --check")
     try:
-        place = tangle_address(tangle)
+        place = None if tangle is None else tangle_address(tangle)
     except FaaSError as error:
         raise typer.BadParameter(error.message) from error
     return DisputeQuestion(rpc.partition(",")[0].strip(), place, service_id, call_id, endpoints, home)

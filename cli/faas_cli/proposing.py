@@ -8,10 +8,16 @@ from eth_account import Account
 
 from faas_blueprint.errors import FaaSError, InvalidRequest
 from faas_blueprint.receipt import Address
+from faas_blueprint.tangle.genesis import is_substrate
 from faas_verifier.blobs import Endpoints
 from faas_verifier.disputed_call import Dispute
 from faas_verifier.rpc import Rpc
 from faas_verifier.witnesses import Witnessed, gather_witnesses
+
+_ON_SUBSTRATE = (
+    "on a Substrate chain only the accounts that the blueprint names may propose a slash (Services.slash): "
+    "give them the evidence"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ async def propose_all(dispute: Dispute, rpc_url: str, endpoints: Endpoints, key:
     async with Rpc(rpc_url) as rpc:
         for refutation in dispute.refutations:
             if manager is None:
-                reason = "the service's blueprint has no service manager"
+                on_substrate = is_substrate(refutation.report.call.chain_id)
+                reason = _ON_SUBSTRATE if on_substrate else "the service's blueprint has no service manager"
                 proposals.append(Proposal(refutation.report.operator, False, reason))
                 continue
             try:

@@ -23,9 +23,11 @@ from faas_blueprint.tangle import protocol, service_manager
 from faas_blueprint.tangle.abi import Event, Function
 from faas_operator import keystore
 from faas_operator.chain.endpoint import Reverted
+from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.interface import CallStanding
 from faas_operator.devnet.devnet import Devnet
+from faas_operator.registration import Registration
 
 pytestmark = pytest.mark.chain
 
@@ -173,6 +175,32 @@ async def test_a_terminated_service_is_closed(fresh_chain) -> None:
         assert await adapter.standing(call) is CallStanding.CLOSED
 
 
+async def test_an_expired_service_is_closed(fresh_chain) -> None:
+    """Tangle still calls it active, and of this version takes its results; its time is over all the same."""
+    deployment, hour = fresh_chain.deployment, 3600
+    account = fresh_chain.operator()
+    request = protocol.request_service(
+        deployment.blueprint_id, (deployment.operator,), (deployment.customer,), ttl=hour
+    )
+    requested = await fresh_chain.send(request)
+    log = next(log for log in requested.logs if protocol.SERVICE_REQUESTED.matches(log))
+    epoch = await probe_epoch(fresh_chain.rpc, deployment.tangle)
+    sender = fresh_chain.sender(account)
+    registration = Registration(fresh_chain.rpc, sender, epoch, deployment.tangle, deployment.staking)
+    approved = await registration.approve(protocol.decode_service_requested(log).request_id)
+    log = next(log for log in approved.logs if protocol.SERVICE_ACTIVATED.matches(log))
+    service_id = protocol.decode_service_activated(log).service_id
+    submitted = await fresh_chain.send(protocol.submit_job(service_id, 0, INPUTS), deployment.event_rate_wei)
+    log = next(log for log in submitted.logs if protocol.JOB_SUBMITTED.matches(log))
+    call_id = protocol.decode_job_submitted(log).call_id
+    call = CallReference(deployment.chain_id, deployment.tangle, service_id, call_id)
+    async with await fresh_chain.adapter() as adapter:
+        assert await adapter.standing(call) is CallStanding.OPEN
+        await fresh_chain.rpc.request("evm_increaseTime", hour + 1)
+        await fresh_chain.rpc.request("evm_mine")
+        assert await adapter.standing(call) is CallStanding.CLOSED
+
+
 async def test_jobs_of_other_blueprints_are_not_ours(chain) -> None:
     """Service 0 is the recorded deployment's own, with account 0 as its permitted caller."""
     owner = chain.account(chain.deployment.owner_key)
@@ -241,6 +269,49 @@ async def test_a_transaction_follows_the_fees_when_they_leap(fresh_chain) -> Non
         assert second["nonce"] == first["nonce"]
         await fresh_chain.rpc.request("evm_mine")
         await posted()
+
+
+async def test_a_transaction_that_the_nodes_have_dropped_is_sent_again(fresh_chain) -> None:
+    async with posting_while_nothing_is_mined(fresh_chain) as posted:
+        first = await only_pending(fresh_chain)
+        await fresh_chain.rpc.request("anvil_dropTransaction", first["hash"])
+        second = await only_pending(fresh_chain, but=first["hash"])
+        assert second["nonce"] == first["nonce"]
+        await fresh_chain.rpc.request("evm_mine")
+        await posted()
+
+
+async def test_a_gap_of_nonces_is_closed(fresh_chain) -> None:
+    """Of three results that wait for a block the first is dropped: the others could never be included."""
+    calls = [await fresh_chain.submit(INPUTS) for _ in range(3)]
+    deployment, rpc = fresh_chain.deployment, fresh_chain.rpc
+    place = (deployment.rpc_url, deployment.tangle, deployment.blueprint_id)
+    before = int(await rpc.request("eth_getTransactionCount", deployment.operator, "latest"), 16)
+    async with await EvmAdapter.connect(*place, fresh_chain.operator(), patience=2) as adapter:
+        await rpc.request("evm_setAutomine", False)
+        posting = [asyncio.create_task(adapter.post_result(call, result_payload(call))) for call in calls]
+        async with asyncio.timeout(60):
+            while len(waiting := await waiting_transactions(fresh_chain)) < 3:
+                await asyncio.sleep(0.02)
+        nonces = sorted(int(transaction["nonce"], 16) for transaction in waiting)
+        assert nonces == list(range(before, before + 3))
+        first = next(item for item in waiting if int(item["nonce"], 16) == before)
+        await rpc.request("anvil_dropTransaction", first["hash"])
+        async with asyncio.timeout(60):
+            while not all(task.done() for task in posting):
+                await rpc.request("evm_mine")
+                await asyncio.sleep(0.1)
+        for call, task in zip(calls, posting, strict=True):
+            assert await adapter.posted_result(call, 0) == task.result()
+    after = int(await rpc.request("eth_getTransactionCount", deployment.operator, "latest"), 16)
+    assert after == before + 3
+
+
+async def waiting_transactions(chain) -> list[dict[str, str]]:
+    """All that are in the pool, also those behind a gap."""
+    pool = await chain.rpc.request("txpool_content")
+    groups = (*pool["pending"].values(), *pool["queued"].values())
+    return [transaction for of_one in groups for transaction in of_one.values()]
 
 
 async def test_a_transaction_that_is_never_included(fresh_chain) -> None:

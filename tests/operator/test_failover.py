@@ -56,6 +56,48 @@ class FailingEndpoint:
         return web.Response(status=503) if self.failed else web.Response(body=answer.content)
 
 
+class WrongOnceEndpoint(FailingEndpoint):
+    """Passes requests on to a real node; one answer is something else, though the node did what was asked."""
+
+    def __init__(self, upstream: str, answers: int, nonsense: object) -> None:
+        super().__init__(upstream, answers, True)
+        self._nonsense = nonsense
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        headers = {"Content-Type": "application/json"}
+        answer = await self._client.post(self._upstream, content=body, headers=headers)
+        self.answers -= 1
+        if self.answers == -1:
+            self.failed = True
+            return web.json_response({"jsonrpc": "2.0", "id": answer.json()["id"], "result": self._nonsense})
+        return web.Response(body=answer.content)
+
+
+@pytest.mark.parametrize("nonsense", ["0xzz", {"number": "0x1"}, [{}], 7], ids=repr)
+async def test_an_endpoint_that_answers_nonsense_once(chain, nonsense: object) -> None:
+    """Whichever answer it is, with no other endpoint to ask: one result, by one transaction."""
+    deployment = chain.deployment
+    for answers in itertools.count():
+        wrong = WrongOnceEndpoint(deployment.rpc_url, answers, nonsense)
+        call = await chain.submit(INPUTS)
+        before = await chain.rpc.request("eth_getTransactionCount", deployment.operator, "latest")
+        async with (
+            wrong.served() as url,
+            await EvmAdapter.connect(
+                url, deployment.tangle, deployment.blueprint_id, chain.operator(), attempts=2
+            ) as adapter,
+        ):
+            posted = await adapter.post_result(call, result_payload(call))
+            assert await adapter.standing(call) is CallStanding.ANSWERED
+            assert await adapter.posted_result(call, 0) == posted
+        after = await chain.rpc.request("eth_getTransactionCount", deployment.operator, "latest")
+        assert int(after, 16) == int(before, 16) + 1
+        if not wrong.failed:
+            break
+    assert answers > 10
+
+
 @pytest.mark.parametrize("passes_on", [False, True])
 async def test_an_endpoint_that_fails_after_any_answer(chain, passes_on: bool) -> None:
     deployment = chain.deployment

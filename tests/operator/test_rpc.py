@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -73,6 +74,97 @@ async def test_what_passes_by_itself_is_tried_again(first: Callable[[], web.Resp
     answers = iter([first(), result("0x7a69")])
     async with node(lambda method, parameters: next(answers)) as rpc:
         assert await rpc.chain_id() == 31337
+
+
+NONSENSE = [7, -1, True, "0xzz", "nonsense", ["0xzz"], [{}], {}, {"number": "0x1"}, [[[]]]]
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
+async def test_an_answer_that_has_not_the_form_of_one_is_an_outage(nonsense: object) -> None:
+    """Of whatever method: it ends no node, and is asked for again."""
+    asked: list[str] = []
+
+    def answer(method: str, parameters: list[Any]) -> web.Response:
+        asked.append(method)
+        return result(nonsense)
+
+    async with node(answer) as rpc:
+        for ask in (rpc.chain_id, rpc.head, partial(rpc.call, TANGLE, b""), partial(rpc.block_at, 1)):
+            with pytest.raises(ChainUnavailable, match="has not the form"):
+                await ask()
+        with pytest.raises(ChainUnavailable, match="has not the form"):
+            await rpc.logs(TANGLE, (b"\1" * 32,), 0, 1)
+    assert len(asked) == 5 * 3
+
+
+@pytest.mark.parametrize("body", [[], 7, "text", None, {}, {"error": 7}, {"error": []}], ids=repr)
+async def test_a_body_that_is_no_answer_is_an_outage(body: object) -> None:
+    async with node(lambda method, parameters: web.json_response(body)) as rpc:
+        with pytest.raises(ChainUnavailable):
+            await rpc.head()
+
+
+async def test_an_answer_that_comes_too_late_is_none_and_the_next_counts() -> None:
+    late = iter([True, False])
+
+    async def handle(request: web.Request) -> web.Response:
+        if next(late):
+            await asyncio.sleep(0.5)
+            return result("0x1")
+        return result("0x7a69")
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with Rpc(url, timeout=0.1, attempts=2, backoff=0.01) as rpc:
+            assert await rpc.chain_id() == 31337
+    finally:
+        await runner.cleanup()
+
+
+def log_entry(**changes: object) -> dict[str, object]:
+    entry = {
+        "address": TANGLE,
+        "topics": ["0x" + "01" * 32],
+        "data": "0x",
+        "blockNumber": "0x5",
+        "blockHash": "0x" + "bb" * 32,
+        "transactionHash": "0x" + "cc" * 32,
+        "logIndex": "0x0",
+    }
+    return entry | changes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"address": "0x" + "7b" * 20},
+        {"topics": ["0x" + "02" * 32]},
+        {"topics": []},
+        {"blockNumber": "0x9"},
+        {"blockHash": None},
+        {"logIndex": "first"},
+    ],
+)
+async def test_logs_that_were_not_asked_for_are_no_answer(change: dict[str, object]) -> None:
+    """Of another contract or event, of other blocks, or not whole: the next endpoint is asked."""
+
+    def right(method: str, parameters: list[Any]) -> web.Response:
+        return result("0x9") if method != "eth_getLogs" else result([log_entry()])
+
+    def wrong(method: str, parameters: list[Any]) -> web.Response:
+        return result("0x9") if method != "eth_getLogs" else result([log_entry(), log_entry(**change)])
+
+    async with node(wrong, right) as rpc:
+        (entry,) = await rpc.logs(TANGLE, (b"\1" * 32,), 1, 8)
+        assert entry.block.number == 5
+    async with node(wrong) as rpc:
+        with pytest.raises(ChainUnavailable, match="eth_getLogs"):
+            await rpc.logs(TANGLE, (b"\1" * 32,), 1, 8)
 
 
 async def test_it_gives_up_in_the_end() -> None:

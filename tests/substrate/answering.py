@@ -11,8 +11,7 @@ from people import CUSTOMER, OPERATOR, Person
 from substrate_double import SubstrateDevnetDouble
 
 from faas_blueprint.definition import faas_blueprint_definition
-from faas_blueprint.digests import digest_from_hex, keccak256, sha256
-from faas_blueprint.job import EXECUTE_PARAMETERS
+from faas_blueprint.digests import ZERO_DIGEST, Digest, digest_from_hex, keccak256, sha256
 from faas_blueprint.outcome import Outcome, Status, Stream
 from faas_blueprint.receipt import CallReference
 from faas_blueprint.result import encode_result, make_result
@@ -24,7 +23,7 @@ from faas_operator.chain.substrate.key import AccountKey
 from faas_operator.signer import Signer
 
 _CALL, _SUBMIT_RESULT = b"\x33\x08", b"\x33\x09"
-_RESULT = faas_blueprint_definition().jobs[0].result
+_JOBS = faas_blueprint_definition().jobs
 
 
 def send(double: SubstrateDevnetDouble, call: bytes, person: Person) -> None:
@@ -44,10 +43,17 @@ def send(double: SubstrateDevnetDouble, call: bytes, person: Person) -> None:
         double.tree.take(sign(call, key, nonce, signing).encoded)
 
 
-def call_job(double: SubstrateDevnetDouble, payload: bytes, person: Person = CUSTOMER) -> None:
+def call_job(
+    double: SubstrateDevnetDouble, payload: bytes, person: Person = CUSTOMER, job_index: int = 0
+) -> None:
     """Submit a job, into the pool."""
-    head = _CALL + compact(SERVICE_ID) + compact(0)
-    send(double, head + to_fields(EXECUTE_PARAMETERS, payload), person)
+    head = _CALL + compact(SERVICE_ID) + compact(job_index)
+    send(double, head + to_fields(_JOBS[job_index].parameters, payload), person)
+
+
+def made_up_outcome(stdout: bytes = b"42\n", state_root: Digest | None = None) -> Outcome:
+    """Of a run that nobody made."""
+    return Outcome(Status.EXITED, 0, 0, 5, Stream(stdout), Stream(b""), state_root or sha256(b"state"))
 
 
 def signed_result(
@@ -56,18 +62,25 @@ def signed_result(
     call_id: int,
     person: Person = OPERATOR,
     stdout: bytes = b"42\n",
+    *,
+    outcome: Outcome | None = None,
+    profile_id: Digest | None = None,
+    snapshot: Digest | None = None,
+    toolchain: Digest = ZERO_DIGEST,
+    job_index: int = 0,
 ) -> bytes:
-    """An answer with the person's receipt, as Fields."""
+    """An answer with the person's receipt, as Fields; made up where nothing is said."""
     call = CallReference(*place_of(digest_from_hex(double.tree.genesis.hash)), SERVICE_ID, call_id)
-    outcome = Outcome(Status.EXITED, 0, 0, 5, Stream(stdout), Stream(b""), sha256(b"state"))
+    said = outcome or made_up_outcome(stdout)
     receipt, signature = Signer(person.seed).attest(
-        profile_id=sha256(b"profile"),
-        snapshot=sha256(b"snapshot"),
+        profile_id=profile_id or sha256(b"profile"),
+        snapshot=snapshot or sha256(b"snapshot"),
+        toolchain=toolchain,
         job_digest=keccak256(inputs),
-        outcome=outcome,
+        outcome=said,
         call=call,
     )
-    return to_fields(_RESULT, encode_result(make_result(receipt, outcome, signature)))
+    return to_fields(_JOBS[job_index].result, encode_result(make_result(receipt, said, signature)))
 
 
 def post(double: SubstrateDevnetDouble, call_id: int, fields: bytes, person: Person = OPERATOR) -> None:

@@ -67,6 +67,8 @@ class SubstrateDevnetDouble:
         """After so many answers no request is answered any more."""
         self.hears = False
         """Whether it does all the same what it does not answer."""
+        self.nonsense: object = None
+        """If any: after so many answers one is this, and those after it are right again."""
         self.requests: list[str] = []
         self._ids = itertools.count(1)
         self._watchers: dict[str, tuple[str, Any, web.WebSocketResponse]] = {}
@@ -206,6 +208,10 @@ class SubstrateDevnetDouble:
         method, params = str(body["method"]), body.get("params") or []
         self.requests.append(method)
         silent = self.answers_left == 0
+        if silent and self.nonsense is not None:
+            self.answers_left = None
+            self._answer(method, params, body.get("id"), socket)
+            return {"jsonrpc": "2.0", "id": body.get("id"), "result": self.nonsense}
         if method in self.refuse or (silent and not self.hears):
             return None
         if self.answers_left:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 from genesis import BLUEPRINT_ID
@@ -62,6 +63,49 @@ async def test_an_endpoint_that_fails_after_any_answer(double, hears):
             silent = failing.answers_left == 0
         assert operators_nonce(double) == before + 1
         if not silent:
+            break
+    assert answers > 10
+
+
+async def test_an_answer_that_has_not_the_form_of_one_is_an_outage(double):
+    """Of whatever method: it ends no node."""
+    here = double.tree.best.hash
+    with double.peer() as wrong:
+        async with SubstrateRpc(wrong.http_url, attempts=1) as rpc:
+            for nonsense in ("0xzz", "nonsense", 7, -1, [], [[]], {}, {"number": 7}, {"block": {}}):
+                for ask in (
+                    rpc.best,
+                    rpc.finalised,
+                    partial(rpc.block_hash, 1),
+                    partial(rpc.extrinsics, here),
+                    partial(rpc.storage, b"key", here),
+                    partial(rpc.request, "state_getRuntimeVersion"),
+                    partial(rpc.request, "state_getMetadata"),
+                ):
+                    wrong.answers_left, wrong.nonsense = 0, nonsense
+                    with pytest.raises(ChainUnavailable, match="has not the form"):
+                        await ask()
+                wrong.answers_left, wrong.nonsense = 0, nonsense
+                if nonsense != 7:
+                    with pytest.raises(ChainUnavailable, match="has not the form"):
+                        await rpc.request("system_accountNextIndex", "0x" + OPERATOR.account.hex())
+
+
+async def test_an_endpoint_that_answers_nonsense_once(double):
+    """Whichever answer it is, with no other endpoint to ask: one result, by one extrinsic."""
+    for answers in itertools.count():
+        before = operators_nonce(double)
+        included = await submit(double, PAYLOAD)
+        call = call_of(double, 40 + answers)
+        with double.peer() as wrong:
+            wrong.answers_left, wrong.nonsense = answers, {"number": 7}
+            async with adapter_over(wrong, attempts=2) as adapter:
+                posted = await post(double, adapter, call)
+                assert await adapter.standing(call) is CallStanding.ANSWERED
+                assert await adapter.posted_result(call, included.block.number) == posted
+            right = wrong.answers_left is not None
+        assert operators_nonce(double) == before + 1
+        if right:
             break
     assert answers > 10
 

@@ -24,8 +24,8 @@ from rich.console import Console
 
 from faas_blueprint.agreement import agreement_digest
 from faas_blueprint.bundle import bundle_to_json, make_bundle
-from faas_blueprint.digests import keccak256, sha256
-from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.digests import ZERO_DIGEST, keccak256, sha256
+from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.job import Limits, Mode, encode_job, make_job
 from faas_blueprint.merkle import PAGE_SIZE
 from faas_blueprint.operation import CreateBranch, ForkRecord, JobKind, Program, RestoreSnapshot, Run
@@ -60,6 +60,38 @@ print(open("note.txt").read()[:40])
 JOB = make_job("python", CODE)
 WRITTEN = b"all is as it was\n"
 
+COMPILED = {
+    "rust": make_job(
+        "rust",
+        """
+use std::{fs, thread::sleep, time::Duration};
+fn main() {
+    fs::write("note.txt", "all is as it was\\n".repeat(100)).unwrap();
+    sleep(Duration::from_millis(1500));
+    sleep(Duration::from_secs(1));
+    print!("{}", &fs::read_to_string("note.txt").unwrap()[..40]);
+}
+""",
+    ),
+    "go": make_job(
+        "go",
+        """
+package main
+
+import ("fmt"; "os"; "strings"; "time")
+
+func main() {
+    os.WriteFile("note.txt", []byte(strings.Repeat("all is as it was\\n", 100)), 0o644)
+    time.Sleep(1500 * time.Millisecond)
+    time.Sleep(time.Second)
+    text, _ := os.ReadFile("note.txt")
+    fmt.Print(string(text[:40]))
+}
+""",
+    ),
+}
+"""The same in languages whose programs are compiled first, in a machine of their own."""
+
 KEYS = [PrivateKey(keccak256(f"operator {number} of a dispute".encode())) for number in range(4)]
 HONEST, LIAR, SECOND, STRANGER = (address(key.public_key.to_address()) for key in KEYS)
 NO_ENDPOINTS = Endpoints(())
@@ -89,11 +121,12 @@ async def runs(engine):
 def attest(engine, make_receipts):
     """A receipt file of an outcome, signed by an operator."""
 
-    def make(outcome, key, *, job=JOB, trace=True, snapshot=None):
+    def make(outcome, key, *, job=JOB, trace=True, snapshot=None, toolchain=ZERO_DIGEST):
         payload = encode_job(job)
         receipt = make_receipt(
             profile_id=engine.profile_id,
             snapshot=snapshot or engine.measurement,
+            toolchain=toolchain,
             job_digest=keccak256(payload),
             outcome=outcome,
             call=make_receipts.CALL,
@@ -478,6 +511,38 @@ async def test_evidence_on_a_kept_machine_brings_it(attest, engine, faas_home, t
     write_evidence(without, tmp_path / "without.zip")
     conclusion, reason = await check(tmp_path / "without.zip", faas_home)
     assert (conclusion, "not in the bundle" in reason) == (Conclusion.REFUTED, True)
+
+
+@pytest.mark.parametrize("language", sorted(COMPILED))
+async def test_evidence_on_a_program_that_is_compiled(engine, attest, faas_home, tmp_path, language) -> None:
+    """The first leg differs, so that whoever runs it compiles the program first."""
+    job = COMPILED[language]
+    ran = await engine.run(job)
+    lie = replace(ran.outcome, trace=(sha256(b"no machine"), *ran.outcome.trace[1:]))
+
+    def sides(toolchain):
+        asked = {"job": job, "toolchain": toolchain}
+        return attest(ran.outcome, KEYS[0], **asked), attest(lie, KEYS[1], **asked)
+
+    found = await dispute_call(contested(*sides(ran.toolchain)), NO_ENDPOINTS, faas_home)
+    (refutation,) = found.refutations
+    report = refutation.report
+    assert (report.operator, report.milestone, report.right.root) == (LIAR, 0, ran.outcome.trace[0])
+    path = tmp_path / "evidence.zip"
+    write_evidence(refutation.evidence, path)
+    conclusion, reason = await check(path, faas_home)
+    assert conclusion is Conclusion.VERIFIED, reason
+
+    other = sides(sha256(b"another compiler"))
+    with pytest.raises(NotFound, match="the receipt's toolchain is 0x"):
+        await dispute_call(contested(*other), NO_ENDPOINTS, faas_home)
+    established, refuted = (agreement_digest(bundle.receipt) for bundle in other)
+    accused = replace(report, established=established, refuted=refuted)
+    bundle = replace(refutation.evidence, report=accused, established=other[0], refuted=other[1])
+    write_evidence(bundle, tmp_path / "other.zip")
+    conclusion, reason = await check(tmp_path / "other.zip", faas_home)
+    assert conclusion is Conclusion.UNCHECKED
+    assert "the receipt's toolchain is 0x" in reason
 
 
 async def test_a_run_in_a_fork_starts_where_the_engine_starts_it(engine) -> None:

@@ -44,7 +44,8 @@ class DisputeQuestion:
     """Which call, and where to ask."""
 
     rpc_url: str
-    tangle: Address
+    tangle: Address | None
+    """None: the devnet's, unless the endpoint is a Substrate node."""
     service_id: int
     call_id: int
     endpoints: Endpoints

@@ -14,20 +14,21 @@ from faas_blueprint.agreement import claim, contradict
 from faas_blueprint.bisection import Report
 from faas_blueprint.bundle import Bundle
 from faas_blueprint.digests import Digest
-from faas_blueprint.errors import ChainUnavailable, FatalError, NotFound
+from faas_blueprint.errors import ChainUnavailable, FatalError
 from faas_blueprint.merkle import PAGE_SIZE
 from faas_blueprint.receipt import Address, CallReference
-from faas_blueprint.tangle import protocol, service_manager
+from faas_blueprint.tangle import service_manager
+from faas_blueprint.tangle.genesis import is_substrate
 from faas_blueprint.tangle.service_manager import Standing as CallStanding
 from faas_verifier.blobs import Endpoints
-from faas_verifier.chain import manager_of, read_call
+from faas_verifier.chain import manager_of
 from faas_verifier.dispute import Judged, Standing, judge_sides
 from faas_verifier.evidence import PostedResult
 from faas_verifier.evidence_bundle import EvidenceBundle
 from faas_verifier.legs import Note
 from faas_verifier.machine_difference import MachineDifference, compare_machines
 from faas_verifier.packed_machine import PackedMachine, pack_machine
-from faas_verifier.provenance import with_origin
+from faas_verifier.posted import answered_call
 from faas_verifier.rpc import Refused, Rpc
 from faas_verifier.sides import Side, Sides, gather_sides
 from faas_verifier.traced_runs import OpenedRun, open_run
@@ -85,20 +86,15 @@ class Dispute:
 
 
 async def read_contested(
-    rpc_url: str, tangle: Address, service_id: int, call_id: int, endpoints: Endpoints
+    rpc_url: str, tangle: Address | None, service_id: int, call_id: int, endpoints: Endpoints
 ) -> Contested:
-    """Everything that is said of a call. Raises NotFound, ChainUnavailable."""
+    """Everything that is said of a call; where no contract is named the endpoint is asked which chain it is.
+    Raises NotFound, ChainUnavailable, MissingPrerequisite."""
     async with Rpc(rpc_url) as rpc:
-        found = await read_call(rpc, tangle, service_id, call_id)
-        if not found.results:
-            raise NotFound(f"call {call_id} of service {service_id} has no result yet")
-        posted = found.results
-        if endpoints.addresses:
-            posted = tuple([await with_origin(rpc, result) for result in posted])
-        operators = await rpc.read(tangle, protocol.service_operators(service_id))
+        found = await answered_call(rpc, tangle, service_id, call_id, bool(endpoints.addresses))
         manager, final = await _final(rpc, found.call)
-    sides = await gather_sides(found.call, found.results, endpoints, frozenset(operators))
-    return Contested(sides, posted, manager, final)
+    sides = await gather_sides(found.call, found.results, endpoints, found.operators)
+    return Contested(sides, found.results, manager, final)
 
 
 async def dispute_call(
@@ -169,6 +165,9 @@ def _packed_claim(claimed: Snapshot) -> PackedMachine | None:
 
 
 async def _final(rpc: Rpc, call: CallReference) -> tuple[Address | None, Digest | None]:
+    """The service manager, and what it says is final; a Substrate chain has none of ours."""
+    if is_substrate(call.chain_id):
+        return None, None
     try:
         manager = await manager_of(rpc, call)
         if manager is None:

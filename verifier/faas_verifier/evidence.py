@@ -15,8 +15,9 @@ class Root:
     """A machine that no call has left on which operators agree."""
 
     measurement: Digest
-    registered: bool
-    """Whether the service manager knows it, with profile and toolchain of the receipt in question."""
+    registered: bool | None
+    """Whether the service manager knows it, with profile and toolchain of the receipt in question; None on a
+    chain that has no such register."""
     left_by: int | None = None
     """An earlier call of the service that has left it by too few operators' word."""
 
@@ -37,9 +38,15 @@ class Provenance:
                 continue
             name = to_hex(root.measurement)
             if root.left_by is not None:
+                agreeing = "no two" if root.registered is not None else "not enough"
                 return (
-                    f"snapshot {name} was left by call {root.left_by}, on which no two operators agree: "
+                    f"snapshot {name} was left by call {root.left_by}, on which {agreeing} operators agree: "
                     f"verify call {root.left_by} first"
+                )
+            if root.registered is None:
+                return (
+                    f"snapshot {name} is not this host's own, and no earlier call of the service has left "
+                    "it; nothing is registered on this chain: build the base with faas snapshot measure"
                 )
             return (
                 f"snapshot {name} is not registered with the service manager, and no earlier call of the "

@@ -21,8 +21,7 @@ from faas_blueprint.receipt import Address
 from faas_blueprint.result import decode_result
 from faas_verifier.blobs import Endpoints
 from faas_verifier.evidence import PostedResult
-from faas_verifier.posted import posted_results
-from faas_verifier.provenance import with_origin
+from faas_verifier.posted import origin_of, posted_results
 from faas_verifier.rpc import Rpc
 from faas_verifier.sides import MOST_TRACE_BYTES, Side, gather_sides
 from faas_verifier.traced_runs import OpenedRun, OpenEngine, open_run
@@ -114,7 +113,7 @@ class IntervalAuditor:
             posted = leg.posted
             if self.endpoints.addresses:
                 async with Rpc(self.rpc_url) as rpc:
-                    posted = await with_origin(rpc, posted)
+                    posted = await origin_of(rpc, posted)
             sides = await gather_sides(call, [posted], self.endpoints, frozenset())
             if not sides.sides:
                 return AuditedLeg(leg, Conclusion.REFUTED, sides.rejected[0][1])

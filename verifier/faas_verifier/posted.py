@@ -5,10 +5,13 @@ The endpoint is asked what it is where no contract is named. Reading is `chain`'
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from faas_blueprint.errors import MissingPrerequisite
-from faas_blueprint.receipt import Address
+from faas_blueprint.errors import MissingPrerequisite, NotFound
+from faas_blueprint.receipt import Address, CallReference
+from faas_blueprint.tangle import protocol
+from faas_blueprint.tangle.genesis import is_substrate
 from faas_verifier.audit import answered_calls
 from faas_verifier.chain import DEVNET_TANGLE, read_call
 from faas_verifier.evidence import PostedResult
@@ -19,19 +22,59 @@ if TYPE_CHECKING:
     from faas_verifier.substrate import SubstrateReader
 
 
+@dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """A call with its answers."""
+
+    call: CallReference
+    results: tuple[PostedResult, ...]
+    """At least one."""
+    operators: frozenset[Address]
+    """All of its service."""
+
+
 async def posted_results(
     rpc: Rpc, tangle: Address | None, service_id: int, call_id: int, with_registration: bool = False
 ) -> tuple[PostedResult, ...]:
     """All results of a call; on request with whether the service manager knows what each starts from, and the
-    way back from there, which a Substrate chain's is not asked. Raises NotFound, ChainUnavailable,
-    MissingPrerequisite, FatalError."""
+    way back from there. Raises NotFound, ChainUnavailable, MissingPrerequisite, FatalError."""
     reader = await _substrate_reader(rpc, tangle)
     if reader is not None:
-        return await reader.results(service_id, call_id)
-    found = (await read_call(rpc, tangle or DEVNET_TANGLE, service_id, call_id)).results
+        found = await reader.results(service_id, call_id)
+    else:
+        found = (await read_call(rpc, tangle or DEVNET_TANGLE, service_id, call_id)).results
     if not with_registration:
         return found
-    return tuple([await with_origin(rpc, result) for result in found])
+    return tuple([await _with_origin(rpc, reader, result) for result in found])
+
+
+async def answered_call(
+    rpc: Rpc, tangle: Address | None, service_id: int, call_id: int, with_registration: bool = False
+) -> AnsweredCall:
+    """A call, its results as `posted_results` has them, and who serves. Raises likewise; NotFound also when
+    there is no result yet."""
+    results = await posted_results(rpc, tangle, service_id, call_id, with_registration)
+    if not results:
+        raise NotFound(f"call {call_id} of service {service_id} has no result yet")
+    call, reader = results[0].call, await _substrate_reader(rpc, tangle)
+    if reader is not None:
+        return AnsweredCall(call, results, await reader.operators(service_id))
+    operators = await rpc.read(call.tangle, protocol.service_operators(service_id))
+    return AnsweredCall(call, results, frozenset(operators))
+
+
+async def origin_of(rpc: Rpc, posted: PostedResult) -> PostedResult:
+    """A result with what its chain says of where its machines come from. Raises as `posted_results`."""
+    substrate = is_substrate(posted.call.chain_id)
+    return await _with_origin(rpc, await _substrate_reader(rpc, None) if substrate else None, posted)
+
+
+async def _with_origin(rpc: Rpc, reader: SubstrateReader | None, posted: PostedResult) -> PostedResult:
+    if reader is None:
+        return await with_origin(rpc, posted)
+    from faas_verifier.substrate_provenance import substrate_provenance
+
+    return replace(posted, provenance=await substrate_provenance(reader, posted))
 
 
 async def finished_calls(rpc: Rpc, tangle: Address | None, service_id: int, first_block: int) -> list[int]:

@@ -7,12 +7,15 @@ same way, back to machines that no such call has left: the roots. With all roots
 own, a machine rests on the agreement of the service's operators about every call on the way; with any other
 root on one stranger's word. Who would rather not rely on operators verifies those calls, oldest first, and
 needs none of this.
+
+The way back is the same on every chain; what a Substrate chain tells of it `substrate_provenance` reads.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import Protocol
 
 from faas_blueprint.digests import ZERO_DIGEST, Digest
 from faas_blueprint.errors import FatalError, InvalidRequest
@@ -42,7 +45,8 @@ async def provenance(rpc: Rpc, posted: PostedResult) -> Provenance | None:
         manager = await manager_of(rpc, posted.call)
         if manager is None:
             return None
-        return await _Way(rpc, posted.call, manager, receipt).back(starts_of(receipt, operation))
+        history = _ManagedHistory(rpc, posted.call, manager, receipt)
+        return await way_back(history, posted.call.call_id, starts_of(receipt, operation))
     except (Refused, InvalidRequest, FatalError):
         return None
 
@@ -59,8 +63,53 @@ def starts_of(receipt: Receipt, operation: Operation) -> tuple[Digest, ...]:
     return tuple(dict.fromkeys([receipt.snapshot, *named]))
 
 
-class _Way:
-    """One look back."""
+class CallHistory(Protocol):
+    """What a chain tells of a service's calls, for a receipt in question."""
+
+    async def is_registered(self, machine: Digest) -> bool | None:
+        """Whether a machine is registered, with profile and toolchain of the receipt; None where the chain
+        registers none."""
+        ...
+
+    async def answers(self, machine: Digest) -> list[Receipt]:
+        """Every answer to a call of the service that has left this machine, by call."""
+        ...
+
+    async def is_agreed(self, receipt: Receipt) -> bool:
+        """Whether enough operators agree on that answer, and any compiler is a registered one."""
+        ...
+
+    async def starts(self, receipt: Receipt) -> tuple[Digest, ...]:
+        """What an answered call worked on."""
+        ...
+
+
+async def way_back(history: CallHistory, call_id: int, starts: tuple[Digest, ...]) -> Provenance:
+    """From what a call works on back to machines that no call has left on which operators agree. Only calls
+    before it count, so that there is an end."""
+    waiting = [(start, call_id) for start in starts]
+    calls: set[int] = set()
+    roots: dict[Digest, Root] = {}
+    while waiting:
+        machine, later = waiting.pop()
+        if machine in roots:
+            continue
+        root = Root(machine, await history.is_registered(machine))
+        if not root.registered and len(calls) < _MOST_CALLS:
+            left_by = [receipt for receipt in await history.answers(machine) if receipt.call_id < later]
+            agreed = [receipt for receipt in left_by if await history.is_agreed(receipt)]
+            if agreed:
+                if agreed[0].call_id not in calls:
+                    calls.add(agreed[0].call_id)
+                    waiting += [(start, agreed[0].call_id) for start in await history.starts(agreed[0])]
+                continue
+            root = replace(root, left_by=left_by[0].call_id if left_by else None)
+        roots[machine] = root
+    return Provenance(tuple(sorted(calls)), tuple(roots.values()))
+
+
+class _ManagedHistory:
+    """Of a chain with a service manager."""
 
     def __init__(self, rpc: Rpc, call: CallReference, manager: Address, receipt: Receipt) -> None:
         self._rpc = rpc
@@ -69,35 +118,12 @@ class _Way:
         self._receipt = receipt
         self._left: dict[Digest, list[Receipt]] | None = None
 
-    async def back(self, starts: tuple[Digest, ...]) -> Provenance:
-        waiting = [(start, self._call.call_id) for start in starts]
-        calls: set[int] = set()
-        roots: dict[Digest, Root] = {}
-        while waiting:
-            machine, later = waiting.pop()
-            if machine in roots:
-                continue
-            root = await self._root(machine)
-            if not root.registered and len(calls) < _MOST_CALLS:
-                left_by = [receipt for receipt in await self._answers(machine) if receipt.call_id < later]
-                agreed = [receipt for receipt in left_by if await self._is_agreed(receipt)]
-                if agreed:
-                    if agreed[0].call_id not in calls:
-                        calls.add(agreed[0].call_id)
-                        waiting += [(start, agreed[0].call_id) for start in await self._starts(agreed[0])]
-                    continue
-                root = replace(root, left_by=left_by[0].call_id if left_by else None)
-            roots[machine] = root
-        return Provenance(tuple(sorted(calls)), tuple(roots.values()))
-
-    async def _root(self, machine: Digest) -> Root:
+    async def is_registered(self, machine: Digest) -> bool | None:
         started_there = replace(self._receipt, snapshot=machine)
-        return Root(
-            machine, await self._rpc.read(self._manager, service_manager.is_registered(started_there))
-        )
+        return await self._rpc.read(self._manager, service_manager.is_registered(started_there))
 
-    async def _is_agreed(self, receipt: Receipt) -> bool:
-        """Whether that is the call's final answer, by enough operators, and any compiler a registered one."""
+    async def is_agreed(self, receipt: Receipt) -> bool:
+        """It is the call's final answer, by two operators at the least."""
         if not await self._rpc.read(self._manager, service_manager.is_established(receipt)):
             return False
         managed = service_manager.call_of(receipt.service_id, receipt.call_id)
@@ -107,16 +133,14 @@ class _Way:
             return True
         return await self._rpc.read(self._manager, service_manager.is_toolchain(receipt.toolchain))
 
-    async def _starts(self, receipt: Receipt) -> tuple[Digest, ...]:
-        """What an answered call worked on."""
+    async def starts(self, receipt: Receipt) -> tuple[Digest, ...]:
         found = await read_call(self._rpc, self._call.tangle, receipt.service_id, receipt.call_id)
         return starts_of(receipt, operation_of_call(found.job.job_index, found.job.inputs))
 
-    async def _answers(self, state_root: Digest) -> list[Receipt]:
-        """Every answer to a call of the service that has left this machine, by call."""
+    async def answers(self, machine: Digest) -> list[Receipt]:
         if self._left is None:
             self._left = await self._read_answers()
-        return sorted(self._left.get(state_root, ()), key=lambda receipt: receipt.call_id)
+        return sorted(self._left.get(machine, ()), key=lambda receipt: receipt.call_id)
 
     async def _read_answers(self) -> dict[Digest, list[Receipt]]:
         tangle, service_id = self._call.tangle, self._call.service_id

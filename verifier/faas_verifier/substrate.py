@@ -90,6 +90,18 @@ class SubstrateReader:
                 break
         return tuple(found)
 
+    async def operators(self, service_id: int) -> frozenset[Address]:
+        """All operators of a service by the final block: the addresses of their registered keys."""
+        final = await self._final()
+        service = await self._value(final, "Instances", service_id)
+        if service is None:
+            raise NotFound(f"there is no service {service_id} in a final block")
+        found = [
+            await self._key_address(final, int(service["blueprint"]), account)
+            for account, _ in service["operator_security_commitments"]
+        ]
+        return frozenset(key for key in found if key is not None)
+
     async def answered_calls(self, service_id: int, first_block: int) -> list[int]:
         """The calls of a service that have a result, but for those that had one before `first_block`."""
         found = await self._answered_at(await self._final(), service_id)
@@ -143,7 +155,11 @@ class SubstrateReader:
             item[0] for item in service["operator_security_commitments"]
         ):
             return None
-        preferences = await self._value(block, "Operators", int(service["blueprint"]), "0x" + account.hex())
+        return await self._key_address(block, int(service["blueprint"]), "0x" + account.hex())
+
+    async def _key_address(self, block: _Block, blueprint_id: int, account: str) -> Address | None:
+        """The address of the key that an account is registered with for a blueprint."""
+        preferences = await self._value(block, "Operators", blueprint_id, account)
         if preferences is None:
             return None
         return address("0x" + keccak256(bytes.fromhex(str(preferences["key"])[4:]))[-20:].hex())

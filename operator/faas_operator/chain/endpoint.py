@@ -17,6 +17,7 @@ from web3.types import RPCEndpoint, RPCResponse
 
 from faas_blueprint.errors import ChainUnavailable
 from faas_blueprint.tangle.reverts import ContractError, decode_revert
+from faas_operator.chain.answers import is_answer
 from faas_operator.happenings import RPC_ERRORS
 
 _SHORTEST_SECRET = 8
@@ -61,9 +62,14 @@ class Endpoint:
             told = self._without_secrets(str(error) or type(error).__name__)
             # not `from error`: a traceback would show the URL that it names
             raise ChainUnavailable(f"{method}: {told}", {"retry": True}) from None
+        if not isinstance(response, Mapping):
+            raise _no_answer(method)
         fault = response.get("error")
         if fault is None:
-            return response.get("result")
+            result = response.get("result")
+            if not is_answer(method, result):
+                raise _no_answer(method)
+            return result
         failure = self._failure(method, fault)
         if isinstance(failure, ChainUnavailable):
             RPC_ERRORS.labels(method).inc()
@@ -101,6 +107,11 @@ class Endpoint:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return text
+
+
+def _no_answer(method: str) -> ChainUnavailable:
+    RPC_ERRORS.labels(method).inc()
+    return ChainUnavailable(f"{method}: the answer has not the form of one", {"retry": True})
 
 
 def _secret_parts(url: str) -> tuple[str, ...]:

@@ -155,17 +155,45 @@ class Rpc:
         """Logs of one contract in chain order; `topics` as eth_getLogs takes them, a list meaning any of."""
         found: list[LogEntry] = []
         for start in range(first_block, last_block + 1, LOG_RANGE):
-            raw = await self.request(
-                "eth_getLogs",
-                {
-                    "address": source,
-                    "topics": [_topic(topic) for topic in topics],
-                    "fromBlock": hex(start),
-                    "toBlock": hex(min(start + LOG_RANGE - 1, last_block)),
-                },
-            )
-            found += [_log_entry(entry) for entry in raw if not entry.get("removed")]
+            asked = _LogQuestion(source, topics, start, min(start + LOG_RANGE - 1, last_block))
+            found += await self._failover.ask(asked.ask)
         return sorted(found, key=lambda entry: (entry.block.number, entry.index))
+
+
+@dataclass(frozen=True, slots=True)
+class _LogQuestion:
+    """What logs are asked for."""
+
+    source: Address
+    topics: Sequence[bytes | Sequence[bytes] | None]
+    first_block: int
+    last_block: int
+
+    async def ask(self, endpoint: Endpoint) -> list[LogEntry]:
+        """The logs. Raises ChainUnavailable, also when there is one that was not asked for."""
+        query = {
+            "address": self.source,
+            "topics": [_topic(topic) for topic in self.topics],
+            "fromBlock": hex(self.first_block),
+            "toBlock": hex(self.last_block),
+        }
+        raw = await endpoint.request("eth_getLogs", (query,))
+        found = [_log_entry(entry) for entry in raw if not entry.get("removed")]
+        if not all(map(self._is_meant, found)):
+            raise ChainUnavailable("eth_getLogs: a log is there that was not asked for", {"retry": True})
+        return found
+
+    def _is_meant(self, entry: LogEntry) -> bool:
+        return (
+            entry.log.address == self.source
+            and self.first_block <= entry.block.number <= self.last_block
+            and len(entry.log.topics) >= len(self.topics)
+            and all(map(_matches, self.topics, entry.log.topics))
+        )
+
+
+def _matches(asked: bytes | Sequence[bytes] | None, topic: bytes) -> bool:
+    return asked is None or topic in ([asked] if isinstance(asked, bytes) else asked)
 
 
 def call_fields(to: Address | None, data: bytes, sender: Address | None, value: int) -> dict[str, str]:

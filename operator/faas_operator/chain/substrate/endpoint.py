@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from faas_blueprint.errors import ChainUnavailable
+from faas_operator.chain.answers import is_answer
 from faas_operator.chain.interface import Block
 from faas_operator.happenings import RPC_ERRORS
 
@@ -49,8 +50,12 @@ class SubstrateEndpoint:
         if not isinstance(answer, dict) or not ("result" in answer or "error" in answer):
             raise _unavailable(method, "the answer is no JSON-RPC")
         if (said := answer.get("error")) is None:
-            return answer["result"]
-        code, message = int(said["code"]), str(said["message"])
+            if not is_answer(method, answer.get("result")):
+                raise _unavailable(method, "the answer has not the form of one")
+            return answer.get("result")
+        if not isinstance(said, dict) or not isinstance(code := said.get("code"), int):
+            raise _unavailable(method, "the answer is no JSON-RPC")
+        message = str(said.get("message", ""))
         if response.status == 429 or response.status >= 500 or code in _LIMIT_EXCEEDED:
             raise _unavailable(method, message)
         raise Refused(method, code, message, str(said.get("data") or ""))

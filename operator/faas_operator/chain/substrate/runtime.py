@@ -7,9 +7,21 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from scalecodec.exceptions import RemainingScaleBytesNotEmptyException
+
 from faas_blueprint.errors import ChainUnavailable, FatalError
 from faas_blueprint.tangle.runtime_metadata import RuntimeEvent, RuntimeMetadata
 from faas_operator.chain.substrate.rpc import SubstrateRpc
+
+_UNREADABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    StopIteration,
+    NotImplementedError,
+    RemainingScaleBytesNotEmptyException,
+)
+"""What decoding raises for bytes that are of something else."""
 
 
 @functools.lru_cache(maxsize=2)
@@ -53,7 +65,12 @@ class SubstrateRuntime:
         """What is stored at a block, decoded; None when nothing is."""
         metadata = await self.metadata()
         data = await self.rpc.storage(metadata.storage_key(pallet, item, *keys), block_hash)
-        return None if data is None else metadata.storage_value(pallet, item, data)
+        try:
+            return None if data is None else metadata.storage_value(pallet, item, data)
+        except _UNREADABLE as error:
+            raise ChainUnavailable(
+                f"{pallet}.{item} of block {block_hash} cannot be read: {error!r}"
+            ) from error
 
     async def exists(self, block_hash: str, pallet: str, item: str, *keys: object) -> bool:
         """Whether anything is stored."""
@@ -66,5 +83,5 @@ class SubstrateRuntime:
         data = await self.rpc.storage(metadata.storage_key("System", "Events"), block_hash)
         try:
             return metadata.events(data or b"\0")
-        except (ValueError, KeyError, StopIteration, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise ChainUnavailable(f"the events of block {block_hash} cannot be read: {error!r}") from error
