@@ -74,7 +74,7 @@ async def test_killed_at_random(faas_home, stock, tmp_path, monkeypatch):
 
         async def work(worker: int) -> None:
             number = worker
-            while time.monotonic() < end:
+            while time.monotonic() < end or not kills["parent"]:  # a busy host warms one late
                 outcome = await run_with_patience(engine, JOBS[number % len(JOBS)], done)
                 assert outcome == expected[number % len(JOBS)]
                 number += 1
