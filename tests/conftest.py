@@ -28,6 +28,7 @@ from faas_blueprint.receipt import Address, CallReference
 from faas_blueprint.tangle import protocol
 from faas_blueprint.tangle.abi import Function
 from faas_operator import keystore
+from faas_operator.chain.discovery import active_services
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionReceipt, TransactionSender
@@ -126,6 +127,13 @@ class Chain:
         )
         return CallReference(deployment.chain_id, deployment.tangle, job.service_id, job.call_id)
 
+    async def end_other_services(self) -> None:
+        """Those that a test has made of the blueprint: the tests after it would find them."""
+        deployment = self.deployment
+        for item in await active_services(self.rpc, deployment.tangle, deployment.blueprint_id):
+            if item.service_id != deployment.service_id and item.service.owner == deployment.customer:
+                await self.send(protocol.TERMINATE_SERVICE.encode(item.service_id))
+
     async def adapter(self, account: LocalAccount | None = None, *, attempts: int = 2) -> EvmAdapter:
         """The adapter of the devnet's operator, or of another account; to be closed."""
         deployment = self.deployment
@@ -162,7 +170,9 @@ def devnet(faas_home: Path) -> Iterator[Deployment]:
 async def chain(devnet: Deployment) -> AsyncIterator[Chain]:
     """The session's devnet."""
     async with Rpc(devnet.rpc_url) as rpc:
-        yield Chain(devnet, rpc)
+        made = Chain(devnet, rpc)
+        yield made
+        await made.end_other_services()
 
 
 @pytest.fixture

@@ -114,14 +114,14 @@ class ServiceQuoting:
 
     def _check(self, reserved: Reserved) -> None:
         low, high = LIMIT_RANGES["memory_mb"]
-        for name, least, most in (
-            ("seconds", MIN_TTL_SECONDS, MAX_TTL_SECONDS),
-            ("machines", 1, self._settings.parallel_jobs),
-            ("memory_mb", low, high),
-            ("storage_mb", 0, MOST_MB),
-            ("egress_mb", 0, MOST_MB),
+        for name, value, least, most in (
+            ("ttl_seconds", reserved.seconds, MIN_TTL_SECONDS, MAX_TTL_SECONDS),
+            ("machines", reserved.machines, 1, self._settings.parallel_jobs),
+            ("memory_mb", reserved.memory_mb, low, high),
+            ("storage_mb", reserved.storage_mb, 0, MOST_MB),
+            ("egress_mb", reserved.egress_mb, 0, MOST_MB),
         ):
-            if not least <= getattr(reserved, name) <= most:
+            if not least <= value <= most:
                 raise InvalidRequest(f"{name} must be from {least} to {most}", {"field": name})
 
     async def _room(self, requester: Address) -> int | None:

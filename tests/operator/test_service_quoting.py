@@ -247,9 +247,10 @@ async def test_what_is_not_quoted(chain, opened, tmp_path) -> None:
         "storage_mb": (1 << 20) + 1,
         "egress_mb": -1,
     }.items():
-        with pytest.raises(InvalidRequest, match=f"{field} must be from") as refused:
+        name = {"seconds": "ttl_seconds"}.get(field, field)
+        with pytest.raises(InvalidRequest, match=f"{name} must be from") as refused:
             await quoting.quote(request_of(chain, **{field: value}), "here")
-        assert refused.value.details == {"field": field}
+        assert refused.value.details == {"field": name}
     full = quoting_of(chain, *opened, tmp_path, services_at_most=0)
     with pytest.raises(NotServed, match="as many services"):
         await full.quote(request_of(chain), "here")
