@@ -21,6 +21,7 @@ BASE = "docker.io/library/debian:12-slim"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.machine,
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(
         os.geteuid() != 0 or shutil.which("buildah") is None or shutil.which("mmdebstrap") is None,
         reason="building containers takes root, buildah and mmdebstrap",
@@ -58,7 +59,7 @@ class Container:
         )
 
 
-def checked(*command: str | Path, seconds: float = 500) -> str:
+def checked(*command: str | Path, seconds: float = 1500) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout.strip()
