@@ -26,6 +26,8 @@ from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.credit_events import CreditEventKind
 from faas_microvm.engine import Engine
 from faas_operator import keystore
+from faas_operator.approval import ApprovalPolicy, PriceFloor
+from faas_operator.approver import Approver
 from faas_operator.bookkeeping import Bookkeeping
 from faas_operator.chain.court import CourtChain
 from faas_operator.chain.credits import CreditsChain
@@ -43,6 +45,7 @@ from faas_operator.court import Court
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
+from faas_operator.exits import Exits
 from faas_operator.heartbeats import Heartbeats
 from faas_operator.legs import retrace
 from faas_operator.payments import PayPerRequest
@@ -133,6 +136,23 @@ class Node:
             functools.partial(self.store.processes.take, OPERATOR_DUTY),
         )
 
+    def approver(self) -> Approver | None:
+        """Answers service requests, on EVM chains, if the settings say so; one at a time. A dry node does
+        not. Raises MissingPrerequisite for a bad price table."""
+        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+            return None
+        if self.settings.approve == "none":
+            return None
+        on_duty = functools.partial(self.store.processes.take, OPERATOR_DUTY)
+        return Approver(self.chain, approval_policy(self.settings), self.settings, time.time, on_duty)
+
+    def exits(self) -> Exits | None:
+        """Executes scheduled exits from services, on EVM chains; one at a time. A dry node has none."""
+        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+            return None
+        on_duty = functools.partial(self.store.processes.take, OPERATOR_DUTY)
+        return Exits(self.chain, self.store, self.settings, on_duty)
+
     def slash_alerts(self) -> SlashAlerts | None:
         """Watches for slash proposals, on EVM chains; one at a time. A dry node has none."""
         if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
@@ -206,6 +226,17 @@ class Node:
         rates = Rates(claimed=self.settings.claimed_nanocredits, burned=self.settings.burn_rate)
         name = f"credits {chain.chain_id}/{' '.join(kinds)}"
         return DepositFollower(source, self.store.credit_events, self.settings, rates, name)
+
+
+def approval_policy(settings: Settings) -> ApprovalPolicy:
+    """Which service requests are taken. Raises MissingPrerequisite for a bad price table."""
+    prices = terms_of(settings).prices
+    tariff = Tariff(prices, settings.credit_rates, settings.quote_markup_percent, settings.quote_floor)
+    return ApprovalPolicy(
+        frozenset(settings.approved_requesters),
+        settings.services_at_most,
+        PriceFloor(tariff, settings.approval_floor_percent),
+    )
 
 
 def terms_of(settings: Settings) -> Terms:

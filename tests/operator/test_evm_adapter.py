@@ -185,7 +185,7 @@ async def test_jobs_of_other_blueprints_are_not_ours(chain) -> None:
 
 async def test_the_operator_is_paid(fresh_chain) -> None:
     deployment = fresh_chain.deployment
-    pending = protocol.pending_rewards(deployment.operator)
+    pending = rewards.pending_rewards_in(deployment.operator, ZERO_ADDRESS)
     call = await fresh_chain.submit(INPUTS)
     async with await fresh_chain.adapter() as adapter:
         await adapter.post_result(call, result_payload(call))
