@@ -47,9 +47,11 @@ async def test_what_was_earned_is_paid_out_once(fresh_chain, tmp_path) -> None:
         "rewards": {ZERO_ADDRESS: pending},
         "commission": {},
         "refused": {},
-    } assert held < await _balance(fresh_chain) <= held + pending  # less the gas assert await
-    rpc.read(deployment.tangle, rewards.pending_rewards_in(deployment.operator, ZERO_ADDRESS)) == 0 assert
-    (await faas.json("claim"))["claimed_wei"] == 0
+    }
+    assert held < await _balance(fresh_chain) <= held + pending  # less the gas
+    left = rewards.pending_rewards_in(deployment.operator, ZERO_ADDRESS)
+    assert await rpc.read(deployment.tangle, left) == 0
+    assert (await faas.json("claim"))["claimed_wei"] == 0
 
 
 async def paid_in_token(chain, amount: int) -> int:
