@@ -60,7 +60,8 @@ class Exits:
         if not await asyncio.to_thread(self._on_duty):
             return
         waiting = {"scheduled": 0, "executable": 0}
-        now = set(await self._served.ids())
+        only = self._settings.service_id
+        now = {item for item in await self._served.ids() if only in (None, item)}
         for service_id in sorted(now):
             found = await self._departure.look(service_id, await self._owed(service_id))
             if found.standing in waiting and not await self._leave(found):

@@ -138,10 +138,10 @@ class Node:
 
     def approver(self) -> Approver | None:
         """Answers service requests, on EVM chains, if the settings say so; one at a time. A dry node does
-        not. Raises MissingPrerequisite for a bad price table."""
+        not, nor one of a single service. Raises MissingPrerequisite for a bad price table."""
         if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
             return None
-        if self.settings.approve == "none":
+        if self.settings.approve == "none" or self.settings.service_id is not None:
             return None
         on_duty = functools.partial(self.store.processes.take, OPERATOR_DUTY)
         return Approver(self.chain, approval_policy(self.settings), self.settings, time.time, on_duty)

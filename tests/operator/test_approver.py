@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -22,8 +22,9 @@ from faas_operator.chain.requests import WINDOW_SECONDS
 from faas_operator.devnet.provision import anvil_account
 from faas_operator.devnet.shared_service import register_operator
 from faas_operator.happenings import HAPPENINGS
-from faas_operator.node import approval_policy
+from faas_operator.node import Node, approval_policy
 from faas_operator.settings import Settings
+from faas_operator.store import Store
 
 pytestmark = pytest.mark.chain
 
@@ -388,6 +389,18 @@ async def test_requests_are_listed_with_what_the_policy_says_and_answered_by_han
     assert (await standing(fresh_chain, second)).rejected
     assert (await faas.refused("reject", str(second)))["code"] == "NOT_FOUND"
     assert (await faas.json("requests"))["requests"] == []
+
+
+async def test_the_settings_say_which_node_approves(chain, tmp_path) -> None:
+    async with await chain.adapter() as adapter:
+        with closing(Store.open(f"sqlite:///{tmp_path}/operator.sqlite")) as store:
+
+            def approver(**settings: object) -> Approver | None:
+                return Node(adapter, None, None, store, Settings(home=tmp_path, **settings)).approver()
+
+            assert approver() is not None
+            assert approver(approve="none") is None
+            assert approver(service_id=chain.deployment.service_id) is None
 
 
 async def test_registering_approves_by_the_same_policy(fresh_chain) -> None:

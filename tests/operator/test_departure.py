@@ -52,10 +52,11 @@ class Joined:
         return await self.chain.rpc.read(self.chain.deployment.tangle, read)
 
     @asynccontextmanager
-    async def exits(self, on_duty: bool = True):
+    async def exits(self, on_duty: bool = True, **settings):
         async with await self.chain.adapter(self.account) as adapter:
             with closing(Store.open(f"sqlite:///{self.home}/operator.sqlite")) as store:
-                yield Exits(adapter, store, Settings(home=self.home), lambda: on_duty), store, adapter
+                made = Settings(home=self.home, **settings)
+                yield Exits(adapter, store, made, lambda: on_duty), store, adapter
 
 
 @pytest.fixture
@@ -171,6 +172,9 @@ async def test_the_node_executes_a_scheduled_exit_when_it_is_due(joined, caplog)
     await joined.later(7 * DAY)
     async with joined.exits(on_duty=False) as (exits, _, _):
         await exits.once()
+        assert await joined.serves()
+    async with joined.exits(service_id=joined.service_id + 1) as (exits, _, _):
+        await exits.once()  # whose store does not know what is owed
         assert await joined.serves()
     async with joined.exits() as (exits, _, _):  # a node that starts again
         await exits.once()
