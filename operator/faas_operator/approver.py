@@ -66,6 +66,8 @@ class Approver:
         self._watched: dict[int, _Watched] = {}
         self._read_to: int | None = None
         self._head: Block | None = None
+        self._trouble: str | None = None
+        """What was told of requests that cannot be read."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -75,6 +77,14 @@ class Approver:
         """Whatever is due. Raises ChainUnavailable, DatabaseUnavailable."""
         if not await asyncio.to_thread(self._on_duty):
             return
+        try:
+            await self._answer()
+        except Reverted as error:  # of a view: a deployment that knows no such thing
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                log.warning("service requests cannot be read", extra=about(error=error))
+
+    async def _answer(self) -> None:
         head = await self._chain.head()
         if head != self._head:
             await self._read(head)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from faas_blueprint.errors import ChainUnavailable, DatabaseUnavailable, InvalidRequest, NotFound
 from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_operator.backoff import Backoff, repeat
+from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.served import ServedServices
 from faas_operator.departure import Departure, Exit, results_owed
@@ -48,6 +49,8 @@ class Exits:
         self._served = ServedServices(chain)
         self._before: set[int] = set()
         """Served when it was looked last."""
+        self._trouble: str | None = None
+        """What was told of exits that cannot be read."""
         self._told: dict[int, str] = {}
         """What was said of a service's exit last."""
 
@@ -59,6 +62,14 @@ class Exits:
         """Whatever is due. Raises ChainUnavailable, DatabaseUnavailable."""
         if not await asyncio.to_thread(self._on_duty):
             return
+        try:
+            await self._look_at_all()
+        except (NotFound, Reverted) as error:  # a reorganisation, or a deployment that knows no exits
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                log.warning("scheduled exits cannot be read", extra=about(error=error))
+
+    async def _look_at_all(self) -> None:
         waiting = {"scheduled": 0, "executable": 0}
         only = self._settings.service_id
         now = {item for item in await self._served.ids() if only in (None, item)}
@@ -102,10 +113,7 @@ class Exits:
 
     async def _tell_of_lost(self, service_id: int) -> None:
         """Of one that was served and is not any more; that it has ended is no news."""
-        try:
-            found = await self._departure.look(service_id, first_block=self._settings.start_block)
-        except NotFound:  # it went with a reorganisation
-            return
+        found = await self._departure.look(service_id, first_block=self._settings.start_block)
         if found.standing == "left":
             extra = about(service=service_id, forced_by=found.forced_by or "nobody: it was left")
             log.warning("this operator serves a service no more", extra=extra)

@@ -15,6 +15,7 @@ from faas_blueprint.definition import Pricing
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import ZERO_ADDRESS, address
 from faas_blueprint.tangle import protocol, service_request, staking
+from faas_blueprint.tangle.abi import Function
 from faas_operator.approver import Approver
 from faas_operator.chain.discovery import active_services
 from faas_operator.chain.evm import EvmAdapter
@@ -258,6 +259,21 @@ async def test_an_approval_that_tangle_refuses_is_told_and_tried_later(
         await approver.once()
         assert len(caplog.records) == 3
         assert await nonce(fresh_chain) == sent
+
+
+async def test_a_view_that_is_not_there_ends_no_node(fresh_chain, caplog, monkeypatch) -> None:
+    """A double of an earlier router, which knows no pricing."""
+    caplog.set_level(logging.WARNING, "faas_operator.approver")
+    request_id = await ask(fresh_chain)
+    unknown = Function("noSuchView", ("uint64",), ("uint64",))
+    with monkeypatch.context() as patch:
+        patch.setattr(service_request, "blueprint_pricing", lambda item: unknown.read(lambda _: None, item))
+        async with approving(fresh_chain) as (approver, _):
+            await approver.once()
+            await approver.once()
+    (record,) = caplog.records
+    assert "UnknownSelector" in str(record.faas_fields["error"])
+    assert not await is_approved(fresh_chain, request_id)
 
 
 async def test_it_rejects_only_when_told_to_and_only_for_good_reasons(fresh_chain) -> None:

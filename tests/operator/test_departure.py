@@ -27,7 +27,6 @@ from faas_operator.store import Store
 pytestmark = pytest.mark.chain
 
 DAY = 86_400
-SET_EXIT_CONFIG = Function("setExitConfig", ("uint64", "uint64", "uint64", "bool"))
 
 
 @dataclass
@@ -182,6 +181,18 @@ async def test_the_node_executes_a_scheduled_exit_when_it_is_due(joined, caplog)
         assert gauge("scheduled") == 0
     assert not await joined.serves()
     assert [record.message for record in caplog.records] == ["an exit is scheduled", "service left"]
+
+
+async def test_a_view_that_is_not_there_ends_no_node(joined, caplog, monkeypatch) -> None:
+    """A double of an earlier router, which knows no exits."""
+    caplog.set_level(logging.WARNING, "faas_operator.exits")
+    unknown = Function("noSuchView", ("uint64",), ("uint64",))
+    monkeypatch.setattr(membership, "exit_request", lambda item, _: unknown.read(lambda _: None, item))
+    async with joined.exits() as (exits, _, _):
+        await exits.once()
+        await exits.once()
+    (record,) = caplog.records
+    assert "UnknownSelector" in str(record.faas_fields["error"])
 
 
 async def test_results_that_are_owed_come_first(joined, caplog) -> None:
