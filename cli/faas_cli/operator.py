@@ -18,8 +18,11 @@ from faas_cli.console import note, print_json, run_async
 from faas_cli.database import database
 from faas_cli.doctor import doctor
 from faas_cli.operator_claim import claim
+from faas_cli.operator_membership import join, leave, unregister
+from faas_cli.operator_requests import approve, reject, requests
 from faas_cli.operator_run import run
 from faas_cli.operator_slashes import dispute_slash, slashes
+from faas_cli.operator_stake import stake_more, unstake
 from faas_cli.operator_substrate import read_status, refuse_registration
 from faas_cli.place import (
     BlueprintOption,
@@ -38,6 +41,14 @@ app.command()(database)
 app.command()(claim)
 app.command()(slashes)
 app.command("dispute-slash")(dispute_slash)
+app.command()(requests)
+app.command()(approve)
+app.command()(reject)
+app.command()(join)
+app.command()(leave)
+app.command()(unregister)
+app.command("stake")(stake_more)
+app.command()(unstake)
 
 PASSWORD_VARIABLE = "FAAS_KEYSTORE_PASSWORD"
 DEFAULT_STAKE = 100 * 10**18
@@ -63,10 +74,10 @@ def register(
 ) -> None:
     """Make a key if there is none, stake, register for the blueprint, approve open service requests.
 
-    Only requests that FAAS_APPROVED_REQUESTERS and FAAS_SERVICES_AT_MOST allow are approved, and it says why
-    others are not. The key is kept encrypted under FAAS_KEYSTORE_PASSWORD. On a local devnet the account is
-    funded. Every step that was taken already is passed over, so it can be run again. On a Substrate chain it
-    makes the key and says what to do with Tangle's own tools.
+    Only requests that the policy allows (FAAS_APPROVED_REQUESTERS, FAAS_SERVICES_AT_MOST, the price floor)
+    are approved, and it says why others are not. The key is kept encrypted under FAAS_KEYSTORE_PASSWORD. On a
+    local devnet the account is funded. Every step that was taken already is passed over, so it can be run
+    again. On a Substrate chain it makes the key and says what to do with Tangle's own tools.
     """
     place = find_place(rpc, tangle, blueprint, staking=staking_router)
     if place.tangle is None:
@@ -83,11 +94,11 @@ async def _register(
     place: Place, keystore_path: Path | None, rpc_address: str, stake: int
 ) -> dict[str, object]:
     from faas_operator import keystore
-    from faas_operator.approval import ApprovalPolicy
     from faas_operator.chain.epochs import probe_epoch
     from faas_operator.chain.rpc import Rpc
     from faas_operator.chain.sender import TransactionSender
     from faas_operator.devnet.provision import fund_operator
+    from faas_operator.node import approval_policy
     from faas_operator.registration import Registration
     from faas_operator.settings import Settings
 
@@ -110,8 +121,7 @@ async def _register(
         note("staked")
         await registration.register(place.blueprint_id, keystore.public_key(account), rpc_address)
         note(f"registered for blueprint {place.blueprint_id}")
-        policy = ApprovalPolicy(frozenset(settings.approved_requesters), settings.services_at_most)
-        approvals = await registration.approve_all(place.blueprint_id, policy)
+        approvals = await registration.approve_all(place.blueprint_id, approval_policy(settings))
         for request_id, reason in approvals.refused.items():
             note(f"request {request_id} is not approved: {reason}")
     return {

@@ -1,14 +1,21 @@
-"""`faas operator claim`: fetch what customers have paid."""
+"""`faas operator claim`: fetch what customers have paid, and what delegations earn."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from faas_blueprint.errors import MissingPrerequisite
-from faas_blueprint.receipt import ZERO_ADDRESS, address
+from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_cli.console import print_json, run_async
-from faas_cli.operator_slashes import JsonOption, KeystoreOption
-from faas_cli.place import BlueprintOption, Place, RpcOption, TangleOption, find_place
+from faas_cli.operator_session import (
+    BlueprintOption,
+    JsonOption,
+    KeystoreOption,
+    RpcOption,
+    TangleOption,
+    evm_place,
+    operator_session,
+)
+from faas_cli.place import Place
 
 
 def claim(
@@ -18,35 +25,39 @@ def claim(
     keystore: KeystoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch this operator's rewards in the native token from Tangle; nothing to fetch is no error.
+    """Fetch this operator's rewards: its share of payments, native and in tokens, and its commission.
 
-    The key is opened with FAAS_KEYSTORE_PASSWORD.
+    The commission is what the reward vaults owe for delegations. Nothing to fetch is no error. A token that
+    cannot be paid out is told and hinders no other. The key is opened with FAAS_KEYSTORE_PASSWORD.
+
+    Example: faas operator claim --json
     """
-    place = find_place(rpc, tangle, blueprint)
-    if place.tangle is None:
-        raise MissingPrerequisite("rewards are claimed on EVM chains only")
-    operator, claimed = run_async(_claim(place, keystore))
+    report = run_async(_claim(evm_place(rpc, tangle, blueprint), keystore))
     if as_json:
-        print_json({"operator": operator, "claimed_wei": claimed})
-    else:
-        print(f"claimed {claimed} wei for {operator}" if claimed else f"nothing to claim for {operator}")
+        print_json(report)
+        return
+    lines = [
+        f"{kind}: {amount} {'wei' if token == ZERO_ADDRESS else f'of {token}'}"
+        for kind in ("rewards", "commission")
+        for token, amount in _items(report[kind])
+    ]
+    lines += [f"not paid out: {token}: {reason}" for token, reason in _items(report["refused"])]
+    print("\n".join(lines) or f"nothing to claim for {report['operator']}")
 
 
-async def _claim(place: Place, keystore_path: Path | None) -> tuple[str, int]:
-    from faas_operator import keystore
-    from faas_operator.chain.epochs import probe_epoch
-    from faas_operator.chain.rpc import Rpc
-    from faas_operator.chain.sender import TransactionSender
-    from faas_operator.registration import Registration
-    from faas_operator.settings import Secrets, Settings
+def _items(value: object) -> list[tuple[str, object]]:
+    return list(value.items()) if isinstance(value, dict) else []
 
-    password = Secrets().keystore_password
-    if password is None:
-        raise MissingPrerequisite("set FAAS_KEYSTORE_PASSWORD to the password of the operator's keystore")
-    account = keystore.load(keystore_path or Settings().keystore_path, password.get_secret_value())
-    target = address(str(place.tangle))
-    async with Rpc(place.rpc_url) as rpc:
-        sends = TransactionSender(rpc, account, await rpc.chain_id())
-        epoch = await probe_epoch(rpc, target)
-        registration = Registration(rpc, sends, epoch, target, address(place.staking or ZERO_ADDRESS))
-        return sends.address, await registration.claim()
+
+async def _claim(place: Place, keystore_path: Path | None) -> dict[str, object]:
+    from faas_operator.rewards import claim as claim_all
+
+    async with operator_session(place, keystore_path) as operator:
+        claimed = await claim_all(operator)
+        return {
+            "operator": operator.sender.address,
+            "claimed_wei": claimed.rewards.get(ZERO_ADDRESS, 0),
+            "rewards": claimed.rewards,
+            "commission": claimed.commission,
+            "refused": claimed.refused,
+        }

@@ -69,12 +69,15 @@ async def _run(settings: Settings, secrets: Secrets, dry: bool) -> None:
                 in_background(attend_court(node)) as court,
                 in_background(attend(node.heartbeats())) as beats,
                 in_background(attend(node.slash_alerts())) as alerts,
+                in_background(attend(node.approver())) as approvals,
+                in_background(attend(node.exits())) as exits,
                 in_background(settling(payments)) as paid,
                 in_background(serve(app, listener, settings.api_message_bytes)) as api,
             ):
                 console.print(_announcement(node.signer.address, node.deployment, dry))
                 with _terminated() as stopping:
-                    await unless_ended(stopping.wait(), operator, books, court, beats, alerts, paid, api)
+                    duties = (court, beats, alerts, approvals, exits)
+                    await unless_ended(stopping.wait(), operator, books, *duties, paid, api)
                     console.print(f"stopping: what runs has {settings.drain_seconds:g} s to end")
                     follower.stop()
                     await asyncio.gather(executions.drain(settings.drain_seconds), operator)

@@ -7,16 +7,20 @@ from typing import Annotated
 
 import typer
 
-from faas_blueprint.errors import InvalidRequest, MissingPrerequisite
+from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.receipt import address
 from faas_blueprint.tangle import slashing
 from faas_cli.console import print_json, run_async
-from faas_cli.place import BlueprintOption, Place, RpcOption, TangleOption, find_place
-
-KeystoreOption = Annotated[
-    Path | None, typer.Option(envvar="FAAS_KEYSTORE", help="Keystore file; default: in the home folder.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+from faas_cli.operator_session import (
+    BlueprintOption,
+    JsonOption,
+    KeystoreOption,
+    RpcOption,
+    TangleOption,
+    evm_place,
+    operator_session,
+)
+from faas_cli.place import Place
 
 
 def slashes(
@@ -27,7 +31,7 @@ def slashes(
     as_json: JsonOption = False,
 ) -> None:
     """List the slash proposals against this operator since FAAS_START_BLOCK, with what is laid ready."""
-    found = run_async(_slashes(_evm_place(rpc, tangle, blueprint), keystore))
+    found = run_async(_slashes(evm_place(rpc, tangle, blueprint), keystore))
     if as_json:
         print_json({"slashes": found})
     elif not found:
@@ -87,7 +91,7 @@ def dispute_slash(
     """
     if not reason.strip():
         raise InvalidRequest("give a reason: whoever decides reads it")
-    report = run_async(_dispute(_evm_place(rpc, tangle, blueprint), keystore, slash_id, reason))
+    report = run_async(_dispute(evm_place(rpc, tangle, blueprint), keystore, slash_id, reason))
     if as_json:
         print_json(report)
     else:
@@ -95,32 +99,10 @@ def dispute_slash(
 
 
 async def _dispute(place: Place, keystore_path: Path | None, slash_id: int, reason: str) -> dict[str, object]:
-    from faas_operator import keystore
-    from faas_operator.chain.endpoint import Reverted
-    from faas_operator.chain.rpc import Rpc
-    from faas_operator.chain.sender import TransactionSender
     from faas_operator.chain.slashes import dispute_bond
-    from faas_operator.settings import Secrets, Settings
 
-    password = Secrets().keystore_password
-    if password is None:
-        raise MissingPrerequisite("set FAAS_KEYSTORE_PASSWORD to the password of the operator's keystore")
-    account = keystore.load(keystore_path or Settings().keystore_path, password.get_secret_value())
-    target = address(str(place.tangle))
-    async with Rpc(place.rpc_url) as rpc:
-        sends = TransactionSender(rpc, account, await rpc.chain_id())
-        bond = await dispute_bond(rpc, target)
-        try:
-            sent = await sends.send(target, slashing.dispute_slash(slash_id, reason), bond)
-        except Reverted as error:
-            raise InvalidRequest(
-                f"disputing slash {slash_id} was refused: {error}", {"reason": error.error.name}
-            ) from error
+    async with operator_session(place, keystore_path) as operator:
+        bond = await dispute_bond(operator.rpc, operator.tangle)
+        call = slashing.dispute_slash(slash_id, reason)
+        sent = await operator.send(f"disputing slash {slash_id}", operator.tangle, call, bond)
     return {"slash_id": slash_id, "bond_wei": bond, "transaction": sent.transaction_hash}
-
-
-def _evm_place(rpc: str | None, tangle: str | None, blueprint: int | None) -> Place:
-    place = find_place(rpc, tangle, blueprint)
-    if place.tangle is None:
-        raise MissingPrerequisite("slash proposals are looked for on EVM chains only")
-    return place

@@ -16,9 +16,11 @@ from pydantic import SecretStr
 from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_microvm.engine import Engine
 from faas_microvm.home import default_home
+from faas_operator.approver import Approver
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
+from faas_operator.exits import Exits
 from faas_operator.heartbeats import Heartbeats
 from faas_operator.node import Node, open_node
 from faas_operator.payments import PayPerRequest
@@ -85,7 +87,7 @@ async def attend_court(node: Node) -> None:
     await (asyncio.Event().wait() if court is None else court.run())
 
 
-async def attend(duty: Heartbeats | SlashAlerts | None) -> None:
+async def attend(duty: Approver | Exits | Heartbeats | SlashAlerts | None) -> None:
     """Do one of the node's duties, if it has it, until cancelled."""
     await (asyncio.Event().wait() if duty is None else duty.run())
 

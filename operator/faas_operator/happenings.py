@@ -34,3 +34,27 @@ SLASHES = Gauge(
     ["standing"],
     registry=HAPPENINGS,
 )
+HEARTBEATS = Counter(
+    "faas_heartbeats",
+    "Heartbeats to the status registry, by what it said",
+    ["outcome"],
+    registry=HAPPENINGS,
+)
+REQUESTS = Gauge(
+    "faas_service_requests",
+    "Service requests that wait for this operator, by what the policy says",
+    ["verdict"],
+    registry=HAPPENINGS,
+)
+REQUEST_ANSWERS = Counter(
+    "faas_service_request_answers",
+    "Service requests that this process approved, rejected or failed to answer",
+    ["answer"],
+    registry=HAPPENINGS,
+)
+EXITS = Gauge(
+    "faas_service_exits",
+    "Services that this operator has scheduled to leave",
+    ["standing"],
+    registry=HAPPENINGS,
+)

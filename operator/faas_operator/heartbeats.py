@@ -17,6 +17,8 @@ from faas_blueprint.tangle import protocol, status_registry
 from faas_operator.backoff import Backoff, repeat
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
+from faas_operator.chain.served import ServedServices
+from faas_operator.happenings import HEARTBEATS
 from faas_operator.logs import about
 from faas_operator.metrics import QUEUED
 from faas_operator.pipeline import State
@@ -44,9 +46,7 @@ class Heartbeats:
         self._clock = clock
         self._on_duty = on_duty
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
-        self._services: list[int] = []
-        """Those of the blueprint among the first `_counted` of the chain."""
-        self._counted = 0
+        self._served = ServedServices(chain)
         self._due = 0.0
         self._due_of: dict[int, float] = {}
         self._told: set[tuple[int | None, str]] = set()
@@ -74,30 +74,12 @@ class Heartbeats:
         if registry == ZERO_ADDRESS:
             self._tell_once(None, "this deployment has none")
             return
-        for service_id in await self._served():
+        for service_id in await self._served.ids():
+            if self._settings.service_id not in (None, service_id):
+                continue
             if now >= self._due_of.get(service_id, 0.0):
                 await self._beat(registry, service_id)
                 self._due_of[service_id] = now + self._settings.heartbeat_seconds
-
-    async def _served(self) -> list[int]:
-        """Open services that this operator serves."""
-        rpc, tangle, operator = self._chain.rpc, self._chain.tangle, self._chain.operator
-        count = await rpc.read(tangle, protocol.service_count())
-        for service_id in range(self._counted, count):
-            service = await rpc.read(tangle, protocol.service(service_id))
-            if service.blueprint_id == self._chain.blueprint_id:
-                self._services.append(service_id)
-            self._counted = service_id + 1
-        now = (await rpc.head()).timestamp
-        served = []
-        for service_id in self._services:
-            if self._settings.service_id not in (None, service_id):
-                continue
-            if (await rpc.read(tangle, protocol.service(service_id))).is_open(now) and await rpc.read(
-                tangle, protocol.is_service_operator(service_id, operator)
-            ):
-                served.append(service_id)
-        return served
 
     async def _beat(self, registry: Address, service_id: int) -> None:
         metrics = await asyncio.to_thread(self._metrics)
@@ -105,8 +87,10 @@ class Heartbeats:
         try:
             await self._chain.sender.send(registry, call)
         except Reverted as error:
+            HEARTBEATS.labels("refused").inc()
             self._tell_once(service_id, str(error))
         else:
+            HEARTBEATS.labels("received").inc()
             self._told = {told for told in self._told if told[0] not in (None, service_id)}
             log.debug("heartbeat sent", extra=about(service=service_id))
 

@@ -26,6 +26,8 @@ from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.credit_events import CreditEventKind
 from faas_microvm.engine import Engine
 from faas_operator import keystore
+from faas_operator.approval import ApprovalPolicy, PriceFloor
+from faas_operator.approver import Approver
 from faas_operator.bookkeeping import Bookkeeping
 from faas_operator.chain.court import CourtChain
 from faas_operator.chain.credits import CreditsChain
@@ -43,6 +45,7 @@ from faas_operator.court import Court
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
+from faas_operator.exits import Exits
 from faas_operator.heartbeats import Heartbeats
 from faas_operator.legs import retrace
 from faas_operator.payments import PayPerRequest
@@ -76,6 +79,15 @@ class Node:
         """Names what this node follows."""
         return deployment_name(self.chain.chain_id, self.chain.tangle, self.chain.blueprint_id)
 
+    @property
+    def _evm(self) -> EvmAdapter | None:
+        """The chain that an operator's duties are done on: none on Substrate, and none for a dry node."""
+        return None if isinstance(self.chain, SubstrateAdapter | DryAdapter) else self.chain
+
+    def _on_duty(self) -> bool:
+        """Whether this process is the one of the store's that does them."""
+        return self.store.processes.take(OPERATOR_DUTY)
+
     def operator(self) -> Operator:
         """An operator of this node; one at a time."""
         return Operator(
@@ -100,46 +112,63 @@ class Node:
             self.settlement(),
             self.settings,
             time.time,
-            functools.partial(self.store.processes.take, OPERATOR_DUTY),
+            self._on_duty,
         )
 
     def court(self) -> Court | None:
         """This operator's part in disagreements, on chains that have our service manager; one at a time. A
         dry node has none."""
-        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+        chain = self._evm
+        if chain is None:
             return None
-        chain = CourtChain(self.chain)
+        court = CourtChain(chain)
         again = functools.partial(retrace, self.engine)
-        peers = Peers(self.settings, self.chain)
+        peers = Peers(self.settings, chain)
         return Court(
-            chain,
+            court,
             self.store,
             self.store.docket(self.deployment),
-            Refuter(chain, self.store, self.signer, again, self.settings, peers, time.time),
+            Refuter(court, self.store, self.signer, again, self.settings, peers, time.time),
             self.settings,
             peers,
             time.time,
-            functools.partial(self.store.processes.take, OPERATOR_DUTY),
+            self._on_duty,
         )
 
     def heartbeats(self) -> Heartbeats | None:
         """This operator's signs of life, on EVM chains; one at a time. A dry node gives none."""
-        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+        chain = self._evm
+        if chain is None:
             return None
         return Heartbeats(
-            self.chain,
+            chain,
             self.store,
             self.settings,
             time.time,
-            functools.partial(self.store.processes.take, OPERATOR_DUTY),
+            self._on_duty,
         )
+
+    def approver(self) -> Approver | None:
+        """Answers service requests, on EVM chains, if the settings say so; one at a time. A dry node does
+        not, nor one of a single service. Raises MissingPrerequisite for a bad price table."""
+        chain = self._evm
+        if chain is None or self.settings.approve == "none" or self.settings.service_id is not None:
+            return None
+        return Approver(chain, approval_policy(self.settings), self.settings, time.time, self._on_duty)
+
+    def exits(self) -> Exits | None:
+        """Executes scheduled exits from services, on EVM chains; one at a time. A dry node has none."""
+        chain = self._evm
+        if chain is None:
+            return None
+        return Exits(chain, self.store, self.settings, self._on_duty)
 
     def slash_alerts(self) -> SlashAlerts | None:
         """Watches for slash proposals, on EVM chains; one at a time. A dry node has none."""
-        if not isinstance(self.chain, EvmAdapter) or isinstance(self.chain, DryAdapter):
+        chain = self._evm
+        if chain is None:
             return None
-        on_duty = functools.partial(self.store.processes.take, OPERATOR_DUTY)
-        return SlashAlerts(self.chain, self.store, self.deployment, self.settings, on_duty)
+        return SlashAlerts(chain, self.store, self.deployment, self.settings, self._on_duty)
 
     def quoting(self) -> Quoting | None:
         """Quotes for jobs and services, if the settings say so. Raises MissingPrerequisite on a Substrate
@@ -170,7 +199,7 @@ class Node:
             executions,
             settings,
             address(settings.x402_pay_to or self.signer.address),
-            functools.partial(self.store.processes.take, OPERATOR_DUTY),
+            self._on_duty,
         )
 
     def settlement(self) -> Settlement | None:
@@ -207,6 +236,17 @@ class Node:
         rates = Rates(claimed=self.settings.claimed_nanocredits, burned=self.settings.burn_rate)
         name = f"credits {chain.chain_id}/{' '.join(kinds)}"
         return DepositFollower(source, self.store.credit_events, self.settings, rates, name)
+
+
+def approval_policy(settings: Settings) -> ApprovalPolicy:
+    """Which service requests are taken. Raises MissingPrerequisite for a bad price table."""
+    prices = terms_of(settings).prices
+    tariff = Tariff(prices, settings.credit_rates, settings.quote_markup_percent, settings.quote_floor)
+    return ApprovalPolicy(
+        frozenset(settings.approved_requesters),
+        settings.services_at_most,
+        PriceFloor(tariff, settings.approval_floor_percent),
+    )
 
 
 def terms_of(settings: Settings) -> Terms:

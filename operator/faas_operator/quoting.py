@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from faas_blueprint.definition import Pricing
 from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import InvalidRequest, NotFound, NotServed
-from faas_blueprint.job import LIMIT_RANGES, Job, Limits, Mode, make_job
 from faas_blueprint.operation import InstanceRequest, JobKind, Run, not_served
 from faas_blueprint.operation_payload import operation_of_call
 from faas_blueprint.receipt import ZERO_ADDRESS, Address
@@ -77,7 +76,10 @@ class Quoting:
         run = _run(request)
         service = await self._service(request)
         asset = await self._asset(request.service_id)
-        price = max(self._tariff.price(job, mode, asset) for job, mode in self._covered(run))
+        if self.types.binds_inputs:
+            price = self._tariff.price(run.program.job, run.mode, asset)
+        else:  # it may be used for any job
+            price = self._tariff.dearest_price(asset)
         now, seconds = int(self._clock()), self._settings.quote_seconds
         timestamp, expiry = await validity(self.chain, now, seconds)
         quote = JobQuote(
@@ -100,14 +102,6 @@ class Quoting:
         )
         signature = self._signer.quote_job(self.types, kept, *place)
         return SignedJobQuote(kept, signature, self._signer.address)
-
-    def _covered(self, run: Run) -> list[tuple[Job, Mode]]:
-        """What the quote must pay for: where it does not bind the inputs, the dearest job that there is."""
-        if self.types.binds_inputs:
-            return [(run.program.job, run.mode)]
-        limits = Limits(**{name: most for name, (_, most) in LIMIT_RANGES.items()})
-        dearest = replace(make_job("python", "0"), limits=limits)
-        return [(dearest, mode) for mode in Mode]
 
     async def _service(self, request: JobRequest) -> Service:
         service_id, tangle = request.service_id, self.chain.tangle

@@ -34,9 +34,9 @@ from faas_blueprint.tangle.quotes import (
     SignedServiceQuote,
 )
 from faas_operator.approval import ApprovalPolicy
-from faas_operator.chain.discovery import active_services
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
+from faas_operator.chain.served import ServedServices
 from faas_operator.quote_store import QuoteStore
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
@@ -74,6 +74,7 @@ class ServiceQuoting:
         self._tariff = tariff
         self._settings = settings
         self._clock = clock
+        self._served = ServedServices(chain)
 
     @property
     def types(self) -> QuoteTypes:
@@ -136,14 +137,10 @@ class ServiceQuoting:
         registered = protocol.is_operator_registered(chain.blueprint_id, self._signer.address)
         if not await chain.rpc.read(chain.tangle, registered):
             raise NotServed(f"this operator is not registered for blueprint {chain.blueprint_id}")
-        serving = 0
-        if at_most is not None:
-            services = await active_services(chain.rpc, chain.tangle, chain.blueprint_id)
-            serving = sum(self._signer.address in service.operators for service in services)
-        reason = ApprovalPolicy(allowed).against(requester, serving)
+        reason = ApprovalPolicy(allowed).against_requester(requester)
         if reason is not None:
             raise NotServed(reason, {"field": "requester"})
-        return None if at_most is None else at_most - serving
+        return None if at_most is None else at_most - len(await self._served.ids())
 
     async def _priced(self, asked: Reserved) -> tuple[Reserved, int]:
         """What is set aside, and its cost in wei."""

@@ -10,20 +10,22 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tomllib
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, Self
+from typing import Annotated, Any, Literal, NoReturn, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
-from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.errors import InvalidRequest, MissingPrerequisite
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, address
 from faas_blueprint.tangle.quotes import LEAST_PRICE
 from faas_microvm.home import default_home
@@ -92,10 +94,31 @@ def settings_file() -> Path:
     return Path(os.environ.get("FAAS_SETTINGS") or default_home() / "settings.toml")
 
 
+def _variable(location: tuple[int | str, ...]) -> str:
+    return "FAAS_" + str(location[0]).upper() if location else "the settings"
+
+
 class _Sourced(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FAAS_", frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=True
     )
+
+    def __init__(self, **values: Any) -> None:
+        """Raises MissingPrerequisite, which names each variable that cannot be read, never its value."""
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            wrong = {
+                _variable(item["loc"]): item["msg"].removeprefix("Value error, ") for item in error.errors()
+            }
+            told = "; ".join(f"{name}: {reason}" for name, reason in wrong.items())
+            raise MissingPrerequisite(told, {"settings": ", ".join(wrong)}) from None
+        except SettingsError as error:
+            field = re.search(r'field "(\w+)"', str(error))
+            name = _variable((field[1],) if field else ())
+            raise MissingPrerequisite(f"{name}: this is not JSON", {"settings": name}) from None
+        except tomllib.TOMLDecodeError as error:
+            raise MissingPrerequisite(f"{settings_file()} is no TOML: {error}") from None
 
     @classmethod
     def settings_customise_sources(
@@ -146,9 +169,15 @@ class Settings(_Sourced):
     drain_seconds: float = Field(30.0, ge=0)
     """How long a stopping node goes on with what it has begun."""
     approved_requesters: Annotated[tuple[Address, ...], NoDecode, BeforeValidator(_addresses)] = ()
-    """Whose service requests `faas operator register` approves, separated by commas; empty: anyone's."""
+    """Whose service requests are approved, separated by commas; empty: anyone's."""
     services_at_most: int | None = Field(None, ge=0)
     """Open services to be served at once: above that it approves none; default: any number."""
+    approve: Literal["policy", "none"] = "policy"
+    """Whether the running node approves the service requests that the policy allows; `none`: it does not."""
+    reject_requests: bool = False
+    """Whether it rejects on-chain what the policy never allows, which ends the request for all."""
+    approval_floor_percent: int = Field(100, ge=0, le=100_000)
+    """What a service must pay at least, in percent of what the price table says; 0: anything."""
     heartbeat_seconds: float = Field(240.0, ge=0)
     """How often Tangle's status registry, which waits 300 unless told otherwise, hears that this operator is
     there; 0: never."""

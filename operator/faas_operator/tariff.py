@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faas_blueprint.errors import NotServed
-from faas_blueprint.job import Job, Mode
+from faas_blueprint.job import LIMIT_RANGES, Job, Limits, Mode, make_job
 from faas_blueprint.prices import (
     NANOCREDITS_PER_CREDIT,
     PriceTable,
@@ -17,6 +17,11 @@ from faas_blueprint.prices import (
 )
 from faas_blueprint.receipt import Address
 from faas_operator.chain.evm import EvmAdapter
+
+DEAREST_JOB = replace(
+    make_job("python", "0"), limits=Limits(**{name: most for name, (_, most) in LIMIT_RANGES.items()})
+)
+DEAREST_JOB_SECONDS = LIMIT_RANGES["timeout_ms"][1] // 1000
 
 CLOCK_SKEW_SECONDS = 60
 """By so much the chain's clock may be behind this host's: it takes no quote from its future."""
@@ -35,6 +40,10 @@ class Tariff:
     def price(self, job: Job, mode: Mode, asset: Address) -> int:
         """The most that a run can cost, rounded up. Raises NotServed for an asset without a rate."""
         return self._amount(execution_cost(self.prices, mode, most_use_of(job)).total, asset)
+
+    def dearest_price(self, asset: Address) -> int:
+        """The most that any run can cost. Likewise."""
+        return max(self.price(DEAREST_JOB, mode, asset) for mode in Mode)
 
     def service_price(self, reserved: Reserved, asset: Address) -> int:
         """What a service costs whose jobs are free. Likewise."""

@@ -40,6 +40,14 @@ COMMANDS = {
     "operator doctor", "operator register", "operator run",
     "operator database", "operator show-config", "operator status", "operator claim", "operator slashes",
     "operator dispute-slash",
+    "operator approve",
+    "operator join",
+    "operator leave",
+    "operator reject",
+    "operator requests",
+    "operator stake",
+    "operator unregister",
+    "operator unstake",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from faas_api.serve import listen
 from faas_blueprint.job import encode_job, make_job
+from faas_blueprint.tangle import protocol, service_request
 from faas_blueprint.tangle.abi import address_word, word
 from faas_blueprint.tangle.status_registry import HEARTBEAT_RECEIVED
 from faas_operator.chain.interface import CallStanding
@@ -113,6 +114,23 @@ async def test_what_a_node_tells_and_how_it_stops(chain, start_faas, variables):
         assert sample(metrics, "faas_snapshot_store_bytes") >= 0
         assert sample(metrics, "faas_chain_block") >= int(variables["FAAS_START_BLOCK"])
         assert sample(metrics, 'faas_slash_proposals{standing="pending"}') == 0
+        assert sample(metrics, 'faas_heartbeats_total{outcome="received"}') >= 1
+        assert sample(metrics, 'faas_service_exits{standing="scheduled"}') == 0
+
+        asked = protocol.request_service(chain.deployment.blueprint_id, (chain.deployment.operator,), ())
+        request_id = protocol.SERVICE_REQUESTED.find((await chain.send(asked)).logs)[0]
+
+        async def is_approved() -> bool:
+            read = service_request.service_request(request_id)
+            return (await chain.rpc.read(chain.deployment.tangle, read)).approval_count == 1
+
+        await until(is_approved)
+
+        async def approval_is_counted() -> bool:
+            counted = 'faas_service_request_answers_total{answer="approved"}'
+            return f"{counted} " in (await client.get("/metrics")).text
+
+        await until(approval_is_counted)
         health = (await client.get("/health")).text
         topics = (
             HEARTBEAT_RECEIVED.topic,

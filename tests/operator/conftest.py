@@ -6,6 +6,7 @@ The real devnet and the real engine are in tests/e2e; nothing here stands in for
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,8 @@ from faas_operator.service import Operator
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
 from faas_operator.store import Store
+
+sys.path.insert(0, str(Path(__file__).parent))  # for what several of these tests share
 
 TANGLE = Address("0x" + "ab" * 20)
 

@@ -17,9 +17,9 @@ from faas_blueprint.job import encode_job, make_job
 from faas_blueprint.operation import JobKind, MergeBranches, Strategy
 from faas_blueprint.operation_payload import encode_operation
 from faas_blueprint.outcome import Outcome, Status, Stream
-from faas_blueprint.receipt import CallReference, address, make_receipt
+from faas_blueprint.receipt import ZERO_ADDRESS, CallReference, address, make_receipt
 from faas_blueprint.result import encode_result, make_result
-from faas_blueprint.tangle import protocol, service_manager
+from faas_blueprint.tangle import protocol, rewards, service_manager
 from faas_blueprint.tangle.abi import Event, Function
 from faas_operator import keystore
 from faas_operator.chain.endpoint import Reverted
@@ -213,7 +213,7 @@ async def test_jobs_of_other_blueprints_are_not_ours(chain) -> None:
 
 async def test_the_operator_is_paid(fresh_chain) -> None:
     deployment = fresh_chain.deployment
-    pending = protocol.pending_rewards(deployment.operator)
+    pending = rewards.pending_rewards_in(deployment.operator, ZERO_ADDRESS)
     call = await fresh_chain.submit(INPUTS)
     async with await fresh_chain.adapter() as adapter:
         await adapter.post_result(call, result_payload(call))

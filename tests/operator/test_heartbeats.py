@@ -6,6 +6,7 @@ import asyncio
 import logging
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
+from importlib.metadata import version
 
 import pytest
 from eth_abi import decode
@@ -14,8 +15,10 @@ from eth_account import Account
 from faas_blueprint.errors import ChainUnavailable
 from faas_blueprint.receipt import ZERO_ADDRESS, address
 from faas_blueprint.tangle import protocol, status_registry
+from faas_blueprint.tangle.abi import Function, as_int
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.devnet.provision import fund_operator
+from faas_operator.happenings import HAPPENINGS
 from faas_operator.heartbeats import Heartbeats, version_number
 from faas_operator.settings import Settings
 from faas_operator.store import Store
@@ -71,6 +74,37 @@ async def test_a_beat_is_received_and_the_next_one_waits(fresh_chain, tmp_path) 
         clock.now += 1
         await beats.once()
         assert len(await received(fresh_chain, first)) == 2
+
+
+async def test_the_registry_keeps_the_metrics_where_the_services_owner_wants_them(
+    fresh_chain, tmp_path
+) -> None:
+    """What it stores is what was sent: it decodes the pairs itself."""
+    deployment, registry = fresh_chain.deployment, fresh_chain.deployment.status_registry
+    enable = Function("enableCustomMetrics", ("uint64", "bool"))
+    await fresh_chain.send(enable.encode(deployment.service_id, True), to=registry)
+    stored = Function("getMetricValue", ("uint64", "address", "string"), ("uint256",))
+    async with beating(fresh_chain, tmp_path) as (beats, _, _):
+        await beats.once()
+    read = stored.read(as_int, deployment.service_id, deployment.operator, "version")
+    assert await fresh_chain.rpc.read(registry, read) == version_number(version("tangle-faas"))
+
+
+async def test_beats_and_refusals_are_counted(fresh_chain, tmp_path, monkeypatch) -> None:
+    before = {outcome: counted(outcome) for outcome in ("received", "refused")}
+    async with beating(fresh_chain, tmp_path, heartbeat_seconds=100) as (beats, _, clock):
+        await beats.once()
+        monkeypatch.setattr(status_registry, "heartbeat", lambda *_: b"\x00\x00\x00\x00")
+        clock.now += 100
+        await beats.once()
+    assert {outcome: counted(outcome) - value for outcome, value in before.items()} == {
+        "received": 1,
+        "refused": 1,
+    }
+
+
+def counted(outcome: str) -> float:
+    return HAPPENINGS.get_sample_value("faas_heartbeats_total", {"outcome": outcome}) or 0.0
 
 
 async def test_a_service_that_has_ended_gets_none(fresh_chain, tmp_path) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import pickle
+import subprocess
+import sys
+import traceback
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from faas_blueprint.errors import MissingPrerequisite
 from faas_operator.settings import Secrets, Settings, database_url, hash_api_key
 
 PASSWORD = "hunter2-hunter2"
@@ -16,8 +22,6 @@ PASSWORD = "hunter2-hunter2"
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path):
-    import os
-
     for name in [name for name in os.environ if name.startswith("FAAS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("FAAS_HOME", str(tmp_path))
@@ -46,7 +50,7 @@ def test_whose_requests_are_approved_is_a_list_of_addresses(monkeypatch, tmp_pat
     assert Settings().approved_requesters == (second,)
     for wrong in ("bob", f"{first};{second}"):
         monkeypatch.setenv("FAAS_APPROVED_REQUESTERS", wrong)
-        with pytest.raises(ValidationError, match="is not an address"):
+        with pytest.raises(MissingPrerequisite, match=r"FAAS_APPROVED_REQUESTERS: .* is not an address"):
             Settings()
 
 
@@ -67,7 +71,7 @@ def test_settings_cannot_be_changed():
 )
 def test_nonsense_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(f"FAAS_{name}", value)
-    with pytest.raises(ValueError, match=name.lower()):
+    with pytest.raises(MissingPrerequisite, match=f"^FAAS_{name}: "):
         Settings()
 
 
@@ -82,7 +86,7 @@ def test_rates_are_by_address(monkeypatch):
     assert Settings().credit_rates == {"0x" + "ab" * 20: 7}
     for wrong in ({"0x12": 7}, {"0x" + "ab" * 20: 0}):
         monkeypatch.setenv("FAAS_CREDIT_RATES", json.dumps(wrong))
-        with pytest.raises(ValidationError, match="credit_rates"):
+        with pytest.raises(MissingPrerequisite, match=r"^FAAS_CREDIT_RATES: "):
             Settings()
 
 
@@ -112,9 +116,39 @@ def test_secrets_are_not_shown(monkeypatch, caplog):
 
 def test_a_malformed_secret_is_not_shown_either(monkeypatch, tmp_path):
     (tmp_path / "settings.toml").write_text(f"keystore_password = ['{PASSWORD}']\n")
-    with pytest.raises(ValidationError) as caught:
+    with pytest.raises(MissingPrerequisite, match=r"^FAAS_KEYSTORE_PASSWORD: ") as caught:
         Secrets()
-    assert PASSWORD not in str(caught.value)
+    assert PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_is_no_json_or_toml_names_what_it_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("FAAS_CREDIT_RATES", "{hidden")
+    with pytest.raises(MissingPrerequisite, match=r"^FAAS_CREDIT_RATES: this is not JSON$") as caught:
+        Settings()
+    assert "hidden" not in "".join(traceback.format_exception(caught.value))
+    (tmp_path / "settings.toml").write_text("billing = [")
+    with pytest.raises(MissingPrerequisite, match=r"settings.toml is no TOML: "):
+        Secrets()
+
+
+def test_all_that_is_wrong_is_told_at_once(monkeypatch):
+    monkeypatch.setenv("FAAS_CONFIRMATIONS", "many")
+    monkeypatch.setenv("FAAS_APPROVE", "perhaps")
+    with pytest.raises(MissingPrerequisite) as caught:
+        Settings()
+    assert caught.value.details == {"settings": "FAAS_CONFIRMATIONS, FAAS_APPROVE"}
+    assert "FAAS_APPROVE: Input should be 'policy' or 'none'" in caught.value.message
+
+
+def test_show_config_names_the_variable(tmp_path):
+    faas = str(Path(sys.executable).with_name("faas"))
+    environment = os.environ | {"FAAS_HOME": str(tmp_path), "FAAS_CONFIRMATIONS": "many"}
+    for more in ((), ("--json",)):
+        command = [faas, "operator", "show-config", *more]
+        shown = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert shown.returncode == 1
+        assert "FAAS_CONFIRMATIONS: Input should be a valid integer" in shown.stdout + shown.stderr
+        assert "Traceback" not in shown.stderr
 
 
 def test_administrators_keys_are_hashed_too_and_the_redis_url_is_hidden(monkeypatch):
@@ -141,5 +175,5 @@ def test_the_public_url_is_an_origin(given, origin):
 
 @pytest.mark.parametrize("given", ["api.example.org", "https://a/b", "https://a b", "ftp://a", "https://u@a"])
 def test_anything_else_is_refused(given):
-    with pytest.raises(ValueError, match="expected an origin"):
+    with pytest.raises(MissingPrerequisite, match="FAAS_API_PUBLIC_URL: expected an origin"):
         Settings(api_public_url=given)

@@ -234,7 +234,7 @@ async def test_slashes_are_listed_and_disputed(fresh_chain, tmp_path) -> None:
 
 async def test_the_bond_is_sent_exactly_where_one_is_asked_for(fresh_chain, tmp_path) -> None:
     """The devnet's epoch has no bonds: a double stands for one that has, and takes whatever it is sent."""
-    asks_for_12345_wei = "0x61303960805260c06000f3"
+    asks_for_12345_wei = "0x600160005261303960805260c06000f3"  # and has every selector
     double = "0x" + "d0" * 20
     await fresh_chain.rpc.request("anvil_setCode", double, asks_for_12345_wei)
     faas = Commands(fresh_chain, tmp_path)

@@ -98,6 +98,17 @@ def test_an_operator_sees_how_it_stands(double, environment, tmp_path):
     assert PASSWORD not in done.output.replace("the password", "").replace("PASSWORD", "")
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["claim", "requests", "approve 1", "reject 1", "join 1", "leave 1", "unregister", "stake 1", "unstake"],
+)
+def test_duties_of_evm_chains_say_so(double, environment, command):
+    done = faas(environment, operator.app, *command.split())
+    assert isinstance(done.exception, MissingPrerequisite)
+    assert "on EVM chains only" in done.exception.message
+    assert "docs/substrate.md" in done.exception.message
+
+
 def test_what_an_account_lacks_is_found(double, environment, tmp_path):
     (tmp_path / "account.json").write_text(exported(STRANGER, PASSWORD))
     done = faas(environment, operator.app, "doctor", "--no-job", "--json")

@@ -42,6 +42,11 @@ class TangleEpoch(Protocol):
         """The asset that jobs are paid in, zero for native; None where the epoch knows native only."""
         ...
 
+    def blueprint_settlement_asset(self, blueprint_id: int) -> Read[Address] | None:
+        """The asset that jobs of services to come are paid in, likewise; some deployments of an epoch that
+        has it refuse the call, and know native only."""
+        ...
+
     def created_blueprint(self, logs: Sequence[Log]) -> int:
         """The new blueprint's id, from the logs of its creation. Raises ChainUnavailable when none tells."""
         ...

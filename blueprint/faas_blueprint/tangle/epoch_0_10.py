@@ -54,6 +54,10 @@ class Epoch010:
         """Native only."""
         return None
 
+    def blueprint_settlement_asset(self, blueprint_id: int) -> Read[Address] | None:
+        """Native only."""
+        return None
+
     def created_blueprint(self, logs: Sequence[Log]) -> int:
         """Two topics besides the event's own."""
         return cast(int, BLUEPRINT_CREATED.find(logs)[0])

@@ -23,6 +23,7 @@ GET_JOB_CALL = Function(
 GET_BLUEPRINT_DEFINITION = Function("getBlueprintDefinition", ("uint64",), (_DEFINITION,))
 BLUEPRINT_DEFINITION_HASH = Function("blueprintDefinitionHash", ("uint64",), ("bytes32",))
 GET_SERVICE_PAYMENT_ASSET = Function("getServicePaymentAsset", ("uint64",), ("address",))
+GET_BLUEPRINT_SETTLEMENT_ASSET = Function("getBlueprintSettlementAsset", ("uint64",), ("address",))
 BLUEPRINT_CREATED = Event("BlueprintCreated", ("uint64", "address", "address", "string", "bytes32"), (0, 1))
 
 
@@ -53,6 +54,10 @@ class Epoch019:
     def service_payment_asset(self, service_id: int) -> Read[Address] | None:
         """Pinned when the service was activated."""
         return GET_SERVICE_PAYMENT_ASSET.read(as_address, service_id)
+
+    def blueprint_settlement_asset(self, blueprint_id: int) -> Read[Address] | None:
+        """As the blueprint's owner has set it."""
+        return GET_BLUEPRINT_SETTLEMENT_ASSET.read(as_address, blueprint_id)
 
     def created_blueprint(self, logs: Sequence[Log]) -> int:
         """With the metadata hash as last value."""

@@ -41,7 +41,6 @@ REQUEST_SERVICE = Function(
     ("uint64",),
 )
 TERMINATE_SERVICE = Function("terminateService", ("uint64",))
-CLAIM_REWARDS = Function("claimRewards")
 
 FACET_FOR_SELECTOR = Function("facetForSelector", ("bytes4",), ("address",))
 _SERVICE_TUPLE = "(uint64,address,uint64,uint64,uint64,uint64,uint32,uint32,uint32,uint8,uint8,uint8,uint8)"
@@ -58,7 +57,6 @@ BLUEPRINT_COUNT = Function("blueprintCount", (), ("uint64",))
 SERVICE_COUNT = Function("serviceCount", (), ("uint64",))
 OPERATOR_STATUS_REGISTRY = Function("operatorStatusRegistry", (), ("address",))
 TNT_TOKEN = Function("tntToken", (), ("address",))
-PENDING_REWARDS = Function("pendingRewards", ("address",), ("uint256",))
 
 JOB_SUBMITTED = Event("JobSubmitted", ("uint64", "uint64", "uint8", "address", "bytes"), (0, 1))
 JOB_SUBMITTED_FROM_QUOTE = Event(
@@ -199,11 +197,6 @@ def operator_status_registry() -> Read[Address]:
 def tnt_token() -> Read[Address]:
     """The token whose stake is behind services; some epochs do not tell."""
     return TNT_TOKEN.read(as_address)
-
-
-def pending_rewards(account: Address) -> Read[int]:
-    """Native rewards that an account can claim, in wei."""
-    return PENDING_REWARDS.read(as_int, account)
 
 
 def decode_job_submitted(log: Log) -> JobSubmitted:

@@ -42,6 +42,11 @@ QuoteExpired(address,uint64) QuoteAlreadyUsed(address) InvalidQuoteSignature(add
 QuoteTimestampTooOld(address,uint64,uint64) QuoteTimestampStale(address,uint64,uint64)
 ManagerReverted(address,bytes) ManagerRejected(address)
 ERC20InsufficientAllowance(address,uint256,uint256) ERC20InsufficientBalance(address,uint256,uint256)
+ExitTooEarly(uint64,address,uint64,uint64) ExitNotExecutable(uint64,address,uint64,uint64)
+ExitAlreadyScheduled(uint64,address) ExitNotScheduled(uint64,address) ForceExitNotAllowed(uint64)
+InvalidExposureBps(uint16) MissingAssetCommitment(address) DuplicateAssetCommitment(uint8,address)
+OperatorNotLeaving(address) LeavingTooEarly(uint64,uint64) PendingSlashExists(address,uint64)
+OperatorHasActiveServices(address) NoRewardsToClaim()
 NotRegisteredOperator() HeartbeatStale(uint64,uint64) HeartbeatFromFuture(uint64,uint64) OperatorSlashed()
 InvalidSignature()
 """
