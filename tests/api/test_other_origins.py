@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import ValidationError
 
 from faas_api.app import create_app
+from faas_blueprint.errors import MissingPrerequisite
 from faas_operator.settings import Secrets, Settings
 
 HERE = Path(__file__).parent
@@ -78,7 +78,7 @@ async def test_others_may_not(client_for):
 
 @pytest.mark.parametrize("origins", ["page.example", f"{PAGE}/path", f"*,{PAGE}"])
 def test_what_is_no_origin_is_refused(origins):
-    with pytest.raises(ValidationError, match="origin"):
+    with pytest.raises(MissingPrerequisite, match="origin"):
         Settings(api_origins=origins)
 
 
