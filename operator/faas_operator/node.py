@@ -21,7 +21,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.exceptions import ValidationError
 
 from faas_blueprint.errors import FatalError, InvalidRequest, MissingPrerequisite
-from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, price_table_from_json
+from faas_blueprint.prices import NANOCREDITS_PER_CREDIT, PriceTable, price_table_from_json
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.credit_events import CreditEventKind
 from faas_microvm.engine import Engine
@@ -178,8 +178,8 @@ class Node:
             return None
         if not isinstance(self.chain, EvmAdapter):
             raise MissingPrerequisite("quotes are given on EVM chains only: unset FAAS_QUOTES")
-        prices = self.store.usage.prices()  # the one table: what runs and storage are charged by
-        tariff = Tariff(prices, settings.credit_rates, settings.quote_markup_percent, settings.quote_floor)
+        # by the one table: what runs and storage are charged by
+        tariff = _tariff(settings, self.store.usage.prices())
         return Quoting(self.chain, self.signer, self.store.quotes, tariff, settings, time.time)
 
     async def pay_per_request(self, executions: ExecutionService) -> PayPerRequest | None:
@@ -240,13 +240,16 @@ class Node:
 
 def approval_policy(settings: Settings) -> ApprovalPolicy:
     """Which service requests are taken. Raises MissingPrerequisite for a bad price table."""
-    prices = terms_of(settings).prices
-    tariff = Tariff(prices, settings.credit_rates, settings.quote_markup_percent, settings.quote_floor)
+    tariff = _tariff(settings, terms_of(settings).prices)
     return ApprovalPolicy(
         frozenset(settings.approved_requesters),
         settings.services_at_most,
         PriceFloor(tariff, settings.approval_floor_percent),
     )
+
+
+def _tariff(settings: Settings, prices: PriceTable) -> Tariff:
+    return Tariff(prices, settings.credit_rates, settings.quote_markup_percent, settings.quote_floor)
 
 
 def terms_of(settings: Settings) -> Terms:

@@ -39,13 +39,7 @@ async def posted_results(
     """All results of a call; on request with whether the service manager knows what each starts from, and the
     way back from there. Raises NotFound, ChainUnavailable, MissingPrerequisite, FatalError."""
     reader = await _substrate_reader(rpc, tangle)
-    if reader is not None:
-        found = await reader.results(service_id, call_id)
-    else:
-        found = (await read_call(rpc, tangle or DEVNET_TANGLE, service_id, call_id)).results
-    if not with_registration:
-        return found
-    return tuple([await _with_origin(rpc, reader, result) for result in found])
+    return await _results(rpc, reader, tangle, service_id, call_id, with_registration)
 
 
 async def answered_call(
@@ -53,14 +47,32 @@ async def answered_call(
 ) -> AnsweredCall:
     """A call, its results as `posted_results` has them, and who serves. Raises likewise; NotFound also when
     there is no result yet."""
-    results = await posted_results(rpc, tangle, service_id, call_id, with_registration)
+    reader = await _substrate_reader(rpc, tangle)
+    results = await _results(rpc, reader, tangle, service_id, call_id, with_registration)
     if not results:
         raise NotFound(f"call {call_id} of service {service_id} has no result yet")
-    call, reader = results[0].call, await _substrate_reader(rpc, tangle)
+    call = results[0].call
     if reader is not None:
         return AnsweredCall(call, results, await reader.operators(service_id))
     operators = await rpc.read(call.tangle, protocol.service_operators(service_id))
     return AnsweredCall(call, results, frozenset(operators))
+
+
+async def _results(
+    rpc: Rpc,
+    reader: SubstrateReader | None,
+    tangle: Address | None,
+    service_id: int,
+    call_id: int,
+    with_registration: bool,
+) -> tuple[PostedResult, ...]:
+    if reader is not None:
+        found = await reader.results(service_id, call_id)
+    else:
+        found = (await read_call(rpc, tangle or DEVNET_TANGLE, service_id, call_id)).results
+    if not with_registration:
+        return found
+    return tuple([await _with_origin(rpc, reader, result) for result in found])
 
 
 async def origin_of(rpc: Rpc, posted: PostedResult) -> PostedResult:
