@@ -147,6 +147,9 @@ class Job:
     keep: bool = False
     """Keep the machine as a snapshot afterwards. It changes the run: the interpreter stays alive, so
     exit handlers do not run."""
+    interactive: bool = False
+    """The program gets its standard input line by line, each one when nothing in it can go on without, and
+    then the end. So input that was typed while it ran and the same input given at once are the same run."""
 
     def __post_init__(self) -> None:
         _check_job(self)
@@ -178,6 +181,7 @@ def make_job(
     epoch: int = DEFAULT_EPOCH,
     limits: Limits | None = None,
     keep: bool = False,
+    interactive: bool = False,
 ) -> Job:
     """A job from loose parts, put into canonical order. Raises InvalidRequest."""
     known = _language(language)
@@ -192,6 +196,7 @@ def make_job(
         epoch=epoch,
         limits=limits or Limits(),
         keep=keep,
+        interactive=interactive,
     )
 
 
@@ -223,11 +228,14 @@ EXECUTE_PARAMETERS: tuple[tlv.Field, ...] = (
 )
 """Schema of job 0's inputs on-chain."""
 
+INTERACTIVE = b"\x01"
+"""Ends the payload of an interactive job: one boolean more than the schema on-chain has."""
+
 
 def encode_job(job: Job) -> bytes:
     """The canonical payload."""
     limits: dict[str, tlv.Value] = {name: getattr(job.limits, name) for name in LIMIT_RANGES}
-    return tlv.encode(
+    payload = tlv.encode(
         EXECUTE_PARAMETERS,
         {
             "language": str(job.language),
@@ -242,11 +250,14 @@ def encode_job(job: Job) -> bytes:
             "keep": job.keep,
         },
     )
+    return payload + INTERACTIVE if job.interactive else payload
 
 
 def decode_job(payload: bytes) -> Job:
     """The job of a canonical payload. Raises InvalidRequest."""
-    values = tlv.decode(EXECUTE_PARAMETERS, payload)
+    values, rest = tlv.decode_first(EXECUTE_PARAMETERS, payload)
+    if rest not in (b"", INTERACTIVE):
+        raise tlv.left_over(rest)
     variables = cast("list[dict[str, str]]", values["environment"])
     files = cast("list[dict[str, str | bytes]]", values["files"])
     return Job(
@@ -260,6 +271,7 @@ def decode_job(payload: bytes) -> Job:
         epoch=cast(int, values["epoch"]),
         limits=Limits(**cast("dict[str, int]", values["limits"])),
         keep=cast(bool, values["keep"]),
+        interactive=rest == INTERACTIVE,
     )
 
 
@@ -286,6 +298,8 @@ def _check_job(job: Job) -> None:
         raise InvalidRequest("epoch must lie from 1970-01-02 to 2100-01-01", {"field": "epoch"})
     if not isinstance(job.keep, bool):
         raise InvalidRequest("keep must be a boolean", {"field": "keep"})
+    if job.interactive and job.keep:
+        raise InvalidRequest("an interactive job's machine cannot be kept", {"field": "interactive"})
     if not isinstance(job.code, str):
         raise InvalidRequest("code must be a string", {"field": "code"})
     texts = [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]

@@ -119,10 +119,22 @@ def encode(fields: Sequence[Field], values: Mapping[str, Value]) -> bytes:
 
 def decode(fields: Sequence[Field], data: bytes) -> dict[str, Value]:
     """The values of a canonical payload. Raises InvalidRequest when any byte is off."""
+    values, rest = decode_first(fields, data)
+    if rest:
+        raise left_over(rest)
+    return values
+
+
+def decode_first(fields: Sequence[Field], data: bytes) -> tuple[dict[str, Value], bytes]:
+    """The values that a payload begins with, and the rest of it. Raises InvalidRequest."""
     reader = _Reader(data)
     values = {field.name: _decode_value(field, reader, field.name, 0) for field in fields}
-    reader.finish()
-    return values
+    return values, reader.rest()
+
+
+def left_over(rest: bytes) -> InvalidRequest:
+    """What is wrong with a payload that goes on after its last field."""
+    return InvalidRequest(f"{len(rest)} bytes left over at the end")
 
 
 class _Reader:
@@ -156,9 +168,12 @@ class _Reader:
             raise InvalidRequest(f"length before byte {self._cursor} is not in its shortest form")
         return value
 
+    def rest(self) -> bytes:
+        return self._data[self._cursor :]
+
     def finish(self) -> None:
-        if self._cursor != len(self._data):
-            raise InvalidRequest(f"{len(self._data) - self._cursor} bytes left over at the end")
+        if rest := self.rest():
+            raise left_over(rest)
 
 
 def _encode_length(value: int) -> bytes:

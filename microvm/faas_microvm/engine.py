@@ -36,6 +36,7 @@ from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.fetched_machine import ReadPiece, fetch_derived
 from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home, default_store
+from faas_microvm.interactive import GivenLines, Lines, PoliteLines, TakenLines, Turn
 from faas_microvm.library import SnapshotLibrary
 from faas_microvm.mailbox import (
     TICK_MS,
@@ -229,23 +230,38 @@ class Engine:
         raise MachineFailure("the machine gave no outcome")
 
     async def stream(
-        self, job: Job, snapshot: Digest | None = None, *, everyones: bool = False
+        self,
+        job: Job,
+        snapshot: Digest | None = None,
+        *,
+        everyones: bool = False,
+        lines: Lines | None = None,
     ) -> AsyncGenerator[Output | Progress | Execution]:
         """Output and progress as they come, then the execution. Reading does not change the run.
 
-        Where the job says `keep`, the machine is stored as a child of the snapshot it started on.
+        Where the job says `keep`, the machine is stored as a child of the snapshot it started on. `lines` are
+        an interactive job's input if that is not known yet; then the job is told by the execution's `stdin`.
         """
         started = time.perf_counter()
         keeper = self.milestones if everyones else None
         start = await self.idle(snapshot)
+        if job.interactive and start.measurement != self.measurement:
+            raise InvalidRequest("an interactive job starts on the base snapshot", {"field": "interactive"})
+        taken = TakenLines(lines or GivenLines(job.stdin)) if job.interactive else None
         prepared = await self.prepare(job)
         if prepared.program is None:
             for said in self.refused(prepared, start, started):
                 yield said
             return
         async with (
-            self.machine(start) as machine,
-            aclosing(self.run_in(machine, job, prepared.program, job.keep, keeper)) as events,
+            Turn(self.processors) as turn,
+            self._paused(start) as machine,
+            aclosing(
+                self.run_in(
+                    *(machine, job, prepared.program, job.keep, keeper),
+                    None if taken is None else PoliteLines(taken, turn),
+                )
+            ) as events,
         ):
             async for event in events:
                 if isinstance(event, Stopped):
@@ -267,6 +283,7 @@ class Engine:
             wall_ms,
             snapshot=kept,
             toolchain=prepared.toolchain,
+            stdin=None if taken is None else taken.taken,
         )
 
     async def _measured(
@@ -398,9 +415,14 @@ class Engine:
         prepared = await self.prepare(job)
         if prepared.program is None:
             raise InvalidRequest("the program does not compile", {"field": "code"})
+        if job.interactive and tick:
+            raise InvalidRequest("an interactive job cannot be stopped on its way", {"field": "virtual_ms"})
         request = encode_request(job, prepared.program, start.profile.trace_interval_ms, tick)
         async with self.machine(start) as machine:
-            stopped = await run_to_end(machine, start.base, request, self.watchdog_seconds(job))
+            stopped = await run_to_end(
+                *(machine, start.base, request, self.watchdog_seconds(job)),
+                lines=GivenLines(job.stdin),
+            )
         if virtual_ms is not None and stopped.result.state is not State.PAUSED:
             raise InvalidRequest(
                 f"the job ended before {virtual_ms} virtual milliseconds", {"field": "virtual_ms"}
@@ -448,24 +470,30 @@ class Engine:
         program: Program,
         pages: bool = True,
         keeper: MilestoneKeeper | None = None,
+        lines: Lines | None = None,
     ) -> AsyncGenerator[Output | Progress | Stopped]:
         """Hand a job to a paused machine and watch it until the job's end."""
         base = self.library.base
         request = encode_request(job, program, base.profile.trace_interval_ms)
         seconds = self.watchdog_seconds(job)
-        async with aclosing(run_to_stop(machine, base, request, seconds, pages, keeper=keeper)) as events:
+        said = run_to_stop(machine, base, request, seconds, pages, keeper=keeper, lines=lines)
+        async with aclosing(said) as events:
             async for event in events:
                 yield event
 
     @asynccontextmanager
     async def machine(self, snapshot: Snapshot) -> AsyncIterator[PausedMachine]:
         """A paused machine for one job; waits while too many run."""
-        async with self.processors:
-            machine = await self.pool.take(snapshot)
-            try:
-                yield machine
-            finally:
-                await self.pool.end(machine)
+        async with self.processors, self._paused(snapshot) as machine:
+            yield machine
+
+    @asynccontextmanager
+    async def _paused(self, snapshot: Snapshot) -> AsyncIterator[PausedMachine]:
+        machine = await self.pool.take(snapshot)
+        try:
+            yield machine
+        finally:
+            await self.pool.end(machine)
 
     async def close(self) -> None:
         """Checkpoint the sessions, end all machines and free the snapshot."""

@@ -23,6 +23,8 @@ class Progress:
 
     virtual_ms: int
     """Guest time since its start."""
+    wants_input: bool = False
+    """Whether it stands still until it gets the next line of its input, or word of the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +43,5 @@ class Execution:
     """The machine after the run, where it was kept."""
     toolchain: Digest = ZERO_DIGEST
     """Measurement of the snapshot that compiled the program; zero for languages that are not compiled."""
+    stdin: bytes | None = None
+    """What an interactive run took; with it as its standard input, the job is the one that was run."""

@@ -26,9 +26,10 @@ FILES_CAPACITY = 32 << 20
 TICK_MS = 10
 
 _MAGIC = b"FAMSREQ1"
+_INPUT_MAGIC = b"FAMSINP1"
 _FORK_MAGIC = b"FAMSFRK1"
 _HEADER = struct.Struct("<8sQ")
-_FIXED = struct.Struct("<IIIIIIIIQQII")
+_FIXED = struct.Struct("<IIIIIIIIQQIII")
 _RESULT = struct.Struct("<IIiIQQIIQIIQ256s")
 _FORK = struct.Struct("<8sQQ32s")
 _FILE = struct.Struct("<IIQ")
@@ -78,6 +79,8 @@ class State(IntEnum):
     PAUSED = 5
     MILESTONE = 6
     """Stopped amid a job since one of the profile's intervals has passed; it is to go on."""
+    INPUT = 7
+    """Stopped amid a job that can only go on with input; it is to go on with some, or with word of the end."""
 
 
 class Reason(IntEnum):
@@ -141,17 +144,23 @@ def encode_request(job: Job, program: Program, interval_ms: int = 0, pause_tick:
                 job.epoch,
                 job.keep,
                 pause_tick,
+                job.interactive,
             ),
             _blob(_context(job)),
             _number(len(job.files)),
             *(part for file in job.files for part in (_blob(file.path.encode()), _blob(file.content))),
-            _blob(job.stdin),
+            _blob(b"" if job.interactive else job.stdin),
             _blob(program.code),
         )
     )
     if _HEADER.size + len(body) > REQUEST_CAPACITY:
         raise InvalidRequest(f"inputs are {len(body)} bytes, {REQUEST_CAPACITY} at the most")
     return _HEADER.pack(_MAGIC, len(body)) + body
+
+
+def encode_input(data: bytes) -> bytes:
+    """What a job that waits for input is given, in the request's place; without data it is told of the end."""
+    return _HEADER.pack(_INPUT_MAGIC, len(data)) + data
 
 
 def encode_export(paths: Sequence[str]) -> bytes:
@@ -171,7 +180,7 @@ def encode_changes(changes: Sequence[DiskChange]) -> bytes:
 
 
 def _disk_request(request: int, items: Sequence[bytes]) -> bytes:
-    body = _FIXED.pack(request, *(0 for _ in range(11))) + _number(len(items)) + b"".join(items)
+    body = _FIXED.pack(request, *(0 for _ in range(12))) + _number(len(items)) + b"".join(items)
     if _HEADER.size + len(body) > REQUEST_CAPACITY:
         raise InvalidRequest(f"the changes are {len(body)} bytes, {REQUEST_CAPACITY} at the most")
     return _HEADER.pack(_MAGIC, len(body)) + body

@@ -20,6 +20,7 @@ from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.job import Job, Mode
 from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution, Output, Progress
+from faas_microvm.interactive import Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,12 @@ class Setting:
             raise InvalidRequest("mode branched takes a snapshot or a branch to fork", {"field": "snapshot"})
 
 
-async def stream(engine: Engine, job: Job, setting: Setting) -> AsyncGenerator[Output | Progress | Execution]:
-    """Output and progress as they come, then the execution. Raises as `Engine.stream` does."""
+async def stream(
+    engine: Engine, job: Job, setting: Setting, lines: Lines | None = None
+) -> AsyncGenerator[Output | Progress | Execution]:
+    """Output and progress as they come, then the execution; `lines` and errors as of `Engine.stream`."""
+    if job.interactive and setting.mode is not Mode.EPHEMERAL:
+        raise InvalidRequest("an interactive job runs in mode ephemeral", {"field": "interactive"})
     if job.keep != setting.mode.keeps:
         job = replace(job, keep=setting.mode.keeps)
     if setting.mode is Mode.PERSISTENT:
@@ -59,7 +64,7 @@ async def stream(engine: Engine, job: Job, setting: Setting) -> AsyncGenerator[O
         start = await _start(engine, setting)
         if setting.mode is Mode.BRANCHED:
             start = await _fork(engine, job, start or engine.measurement, setting.identity)
-        events = engine.stream(job, start)
+        events = engine.stream(job, start, lines=lines)
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Execution) and event.snapshot is not None and setting.branch is not None:

@@ -21,6 +21,7 @@ from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
 from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.execution import Output, Progress
+from faas_microvm.interactive import Lines
 from faas_microvm.memory import GuestMemory, hash_pages
 from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.snapshot import Snapshot
@@ -110,13 +111,15 @@ async def run_to_stop(
     pages: bool = True,
     milestones: int | None = None,
     keeper: MilestoneKeeper | None = None,
+    lines: Lines | None = None,
 ) -> AsyncGenerator[Output | Progress | Stopped]:
     """Output and progress on the way, then the stopped machine; reading does not change the run.
 
     `base` is that of the machine's snapshot. An empty request lets a paused job go on. Without `pages`
     a machine that computed the root of its RAM keeps its pages to itself. `seconds` of wall clock are the
     host's protection. At a milestone the machine is measured and goes on, and `keeper` is offered it; with
-    `milestones` it stays at that one, if the job comes so far. Raises MachineFailure when there is no result.
+    `milestones` it stays at that one, if the job comes so far. `lines` are what an interactive job gets of its
+    input, however long it has to wait for them. Raises MachineFailure when there is no result.
     """
     if request:
         machine.memory.write(mailbox.PHYSICAL, request)
@@ -133,6 +136,13 @@ async def run_to_stop(
             await stop
         finally:
             stop.cancel()
+        if lines is not None and _report(machine.memory).state is mailbox.State.INPUT:
+            for event in reader.fresh(wants_input=True):
+                yield event
+            asked = time.monotonic()
+            machine.memory.write(mailbox.PHYSICAL, mailbox.encode_input(await lines.next()))
+            give_up += time.monotonic() - asked
+            continue
         last = milestones is not None and len(trace) + 1 >= milestones
         stopped = await _take(machine, pages, last, keeper)
         for event in reader.fresh():
@@ -150,10 +160,15 @@ async def run_to_stop(
 
 
 async def run_to_end(
-    machine: PausedMachine, base: Snapshot, request: bytes, seconds: float, milestones: int | None = None
+    machine: PausedMachine,
+    base: Snapshot,
+    request: bytes,
+    seconds: float,
+    milestones: int | None = None,
+    lines: Lines | None = None,
 ) -> Stopped:
     """The stopped machine alone: see `run_to_stop`."""
-    events = run_to_stop(machine, base, request, seconds, milestones=milestones)
+    events = run_to_stop(machine, base, request, seconds, milestones=milestones, lines=lines)
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Stopped):
@@ -176,12 +191,7 @@ def origin_of(job: Job, virtual_ms: int | None = None) -> dict[str, str]:
 async def _take(machine: PausedMachine, pages: bool, last: bool, keeper: MilestoneKeeper | None) -> Stopped:
     """`pages`: of the end; of a milestone only if it is the last, or `keeper` has room for them."""
     memory = machine.memory
-    try:
-        result = mailbox.decode_result(
-            memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
-        )
-    except ValueError as error:
-        raise MachineFailure(f"the guest's report cannot be read: {error}") from error
+    result = _report(memory)
     if result.state not in (mailbox.State.FINISHED, mailbox.State.PAUSED, mailbox.State.MILESTONE):
         raise MachineFailure(f"the guest gave up: {result.message or result.state.name}")
     root = await machine.ram_root()
@@ -203,6 +213,15 @@ async def _take(machine: PausedMachine, pages: bool, last: bool, keeper: Milesto
         changed,
         root,
     )
+
+
+def _report(memory: GuestMemory) -> mailbox.Result:
+    try:
+        return mailbox.decode_result(
+            memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
+        )
+    except ValueError as error:
+        raise MachineFailure(f"the guest's report cannot be read: {error}") from error
 
 
 def _changed_pages(memory: GuestMemory) -> dict[int, bytes]:
@@ -232,7 +251,7 @@ class _Reader:
         self._lengths = {"stdout": 0, "stderr": 0}
         self._ticks = 0
 
-    def fresh(self) -> list[Output | Progress]:
+    def fresh(self, wants_input: bool = False) -> list[Output | Progress]:
         report = self._memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
         try:
             result = mailbox.decode_result(report)
@@ -248,7 +267,7 @@ class _Reader:
                 data = self._memory.read(mailbox.PHYSICAL + offset + done, length - done)
                 events.append(Output("stdout" if name == "stdout" else "stderr", data))
                 self._lengths[name] = length
-        if result.ticks > self._ticks:
+        if result.ticks > self._ticks or wants_input:
             self._ticks = result.ticks
-            events.append(Progress(result.ticks * mailbox.TICK_MS))
+            events.append(Progress(result.ticks * mailbox.TICK_MS, wants_input))
         return events

@@ -60,6 +60,9 @@ void reap(void);
 void cgroup_path(char *path, size_t size, const struct runner *runner, const char *file);
 void limit_all_jobs(void);
 
+/* waiting.c: whether a job can only go on with input. */
+int awaits_input(const struct runner *runner);
+
 /* job.c: what a request asks for. */
 struct blob {
     const uint8_t *data;

@@ -49,14 +49,20 @@ static struct blob take_blob(struct reader *reader)
     return (struct blob){ take(reader, size), size };
 }
 
-static void open_request(struct reader *reader, struct request *request)
+static struct blob open_mailbox(uint64_t magic)
 {
     struct request_header header;
     memcpy(&header, (const void *)mailbox, sizeof header);
-    if (header.magic != REQUEST_MAGIC || header.length > REQUEST_CAPACITY - sizeof header)
-        broken("no request in the mailbox");
-    reader->next = (const uint8_t *)mailbox + sizeof header;
-    reader->end = reader->next + header.length;
+    if (header.magic != magic || header.length > REQUEST_CAPACITY - sizeof header)
+        broken("not in the mailbox what belongs there");
+    return (struct blob){ (const uint8_t *)mailbox + sizeof header, header.length };
+}
+
+static void open_request(struct reader *reader, struct request *request)
+{
+    struct blob body = open_mailbox(REQUEST_MAGIC);
+    reader->next = body.data;
+    reader->end = body.data + body.size;
     memcpy(request, take(reader, sizeof *request), sizeof *request);
     if (request->output_bytes > STREAM_CAPACITY)
         broken("the request is out of range");
@@ -258,7 +264,8 @@ static void drain(struct stream *stream)
     }
 }
 
-static void feed(struct runner *runner, struct blob *input)
+/* Give the job what it takes now; it is told of the end where there is no `more` to come. */
+static void feed(struct runner *runner, struct blob *input, int more)
 {
     while (input->size) {
         ssize_t count = write(runner->standard_input, input->data, input->size);
@@ -269,6 +276,8 @@ static void feed(struct runner *runner, struct blob *input)
         input->data += count;
         input->size -= count;
     }
+    if (more)
+        return;
     if (runner->standard_input >= 0)
         close(runner->standard_input);
     runner->standard_input = -1;
@@ -443,6 +452,14 @@ static void pause_machine(void)
     void_manifest();
 }
 
+static struct blob ask_for_input(void)
+{
+    result()->state = STATE_INPUT;
+    stop_machine();
+    result()->state = STATE_RUNNING;
+    return open_mailbox(INPUT_MAGIC);
+}
+
 /* Wait for the job's end or its deadline; every tick move its output and input on. */
 static void watch(struct runner *runner, struct blob input, const struct request *request, int64_t deadline)
 {
@@ -456,8 +473,8 @@ static void watch(struct runner *runner, struct blob input, const struct request
     sigset_t all_but_child;
     sigfillset(&all_but_child);
     sigdelset(&all_but_child, SIGCHLD);
-    for (int ended = 0; !ended;) {
-        feed(runner, &input);
+    for (int ended = 0, more = request->interactive; !ended;) {
+        feed(runner, &input, more);
         int64_t left = deadline - now_ns();
         struct timespec wait = { 0, left < 0 ? 0 : left < TICK_NS ? left : TICK_NS };
         int ready = ppoll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, &wait, &all_but_child);
@@ -466,6 +483,10 @@ static void watch(struct runner *runner, struct blob input, const struct request
         drain(&streams[1]);
         if (ready == 0 && !ended && ++out->ticks == request->pause_tick)
             pause_machine();
+        if (ready == 0 && !ended && more && !input.size && awaits_input(runner)) {
+            input = ask_for_input();
+            more = input.size > 0;
+        }
         if (!ended && now_ns() >= milestone) {
             milestone += interval;
             stop_amid(STATE_MILESTONE);

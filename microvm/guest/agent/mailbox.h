@@ -12,8 +12,9 @@
 #define MAILBOX_PHYSICAL 0x10000000UL
 #define MAILBOX_SIZE     (64UL << 20)
 
-/* Host to guest, at offset 0: a header, then `length` bytes of request. */
+/* Host to guest, at offset 0: a header, then `length` bytes of request, or of input for a job that waits for it. */
 #define REQUEST_MAGIC    0x31514552534d4146ULL /* "FAMSREQ1" */
+#define INPUT_MAGIC      0x31504e49534d4146ULL /* "FAMSINP1" */
 #define REQUEST_CAPACITY (16UL << 20)
 
 struct request_header {
@@ -41,6 +42,7 @@ struct request {
     uint64_t epoch;
     uint32_t keep;       /* 1: the machine will be kept; say what is on its disk */
     uint32_t pause_tick; /* stop once, this many ticks into the job; 0: never */
+    uint32_t interactive; /* 1: stop each time that the job can only go on with input, and take some; none ends it */
 } __attribute__((packed));
 
 /* In the place of a language: requests for the disk of a stopped machine, which run no program. */
@@ -89,6 +91,7 @@ enum result_state {
     STATE_BROKEN = 4,   /* the agent could not go on: `message` says why */
     STATE_PAUSED = 5,   /* stopped amid the job, as it was asked to */
     STATE_MILESTONE = 6, /* stopped amid the job since an interval has passed */
+    STATE_INPUT = 7,     /* stopped amid the job, which can only go on with input */
 };
 
 enum end_reason {
