@@ -76,7 +76,7 @@ class Access:
 
     def stream_to(self, scope: Scope) -> Any:
         """The account of a request for a stream, which may name its key in the query."""
-        return Security(_ByKey(self.stream_account, scope), scopes=[scope])
+        return Security(_ByKey(self._stream_account, scope), scopes=[scope])
 
     async def anyone(self, connection: HTTPConnection) -> None:
         """A dependency of routes that need no key: counts requests by where they come from."""
@@ -88,12 +88,12 @@ class Access:
         if key is None or await self._caller_with(key) is None:
             await self._refuse(connection, key)
 
-    async def stream_account(self, connection: HTTPConnection, scope: Scope) -> AccountId:
-        """Also for a WebSocket. Raises Unauthorized, Forbidden, RateLimitExceeded."""
+    async def stream_caller(self, connection: HTTPConnection, scope: Scope) -> Caller:
+        """Also of a WebSocket. Raises Unauthorized, Forbidden, RateLimitExceeded."""
         in_query = next((connection.query_params[name] for name in QUERY_NAMES
                          if name in connection.query_params), None)  # fmt: skip
         key = presented_key(connection) or (in_query.encode(errors="replace") if in_query else None)
-        return (await self._admit(connection, key, scope)).account
+        return await self._admit(connection, key, scope)
 
     # -- dependencies
 
@@ -102,6 +102,9 @@ class Access:
 
     async def _account(self, connection: HTTPConnection, scope: Scope) -> AccountId:
         return (await self._caller(connection, scope)).account
+
+    async def _stream_account(self, connection: HTTPConnection, scope: Scope) -> AccountId:
+        return (await self.stream_caller(connection, scope)).account
 
     async def _account_or_none(self, connection: HTTPConnection, scope: Scope) -> AccountId | None:
         if presented_key(connection) is None:

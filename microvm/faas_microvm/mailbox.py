@@ -80,7 +80,7 @@ class State(IntEnum):
     MILESTONE = 6
     """Stopped amid a job since one of the profile's intervals has passed; it is to go on."""
     INPUT = 7
-    """Stopped amid a job that can only go on with input; it is to go on with some, or with word of the end."""
+    """Stopped amid a job that can only go on with input; it gets some, or word of the end."""
 
 
 class Reason(IntEnum):
@@ -159,7 +159,7 @@ def encode_request(job: Job, program: Program, interval_ms: int = 0, pause_tick:
 
 
 def encode_input(data: bytes) -> bytes:
-    """What a job that waits for input is given, in the request's place; without data it is told of the end."""
+    """What a job that waits for input gets, in the request's place; without data it is told of the end."""
     return _HEADER.pack(_INPUT_MAGIC, len(data)) + data
 
 

@@ -118,8 +118,8 @@ async def run_to_stop(
     `base` is that of the machine's snapshot. An empty request lets a paused job go on. Without `pages`
     a machine that computed the root of its RAM keeps its pages to itself. `seconds` of wall clock are the
     host's protection. At a milestone the machine is measured and goes on, and `keeper` is offered it; with
-    `milestones` it stays at that one, if the job comes so far. `lines` are what an interactive job gets of its
-    input, however long it has to wait for them. Raises MachineFailure when there is no result.
+    `milestones` it stays at that one, if the job comes so far. `lines` are an interactive job's input, for
+    which the machine waits as long as it takes. Raises MachineFailure when there is no result.
     """
     if request:
         machine.memory.write(mailbox.PHYSICAL, request)

@@ -33,3 +33,4 @@ FINISH = Statement(
     "RETURNING number, id, account, status, mode, job, snapshot_id, branch_id, session, kept_snapshot_id, "
     "cached, wall_ms, error, created_at, updated_at"
 )
+SET_JOB = Statement("UPDATE execution SET job = :job WHERE number = :number")

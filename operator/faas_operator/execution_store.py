@@ -27,7 +27,7 @@ from faas_operator.execution_record import (
     record_with,
     summary_of,
 )
-from faas_operator.execution_statements import ADD, EARLIER, FINISH, FREE_KEY, LOOK
+from faas_operator.execution_statements import ADD, EARLIER, FINISH, FREE_KEY, LOOK, SET_JOB
 from faas_operator.kept_connections import transaction
 from faas_operator.processes import Processes
 from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_outputs, read_file
@@ -145,8 +145,8 @@ class ExecutionStore:
         """Store what came out of a run, and settle what it cost. Answers it as `get` would; None, and nothing
         else, for one that is over already: this process was taken for dead, and its runs were ended.
 
-        `job` is the run's where it is at hand, which spares reading it again. `known` is told the answer
-        before it is committed.
+        `job` is the run's where it is at hand, which spares reading it again; an interactive one's holds its
+        input by now. `known` is told the answer before it is committed.
         """
         now, outcome = self._clock(), execution.outcome
         summary = outcome.summary()
@@ -167,6 +167,8 @@ class ExecutionStore:
                 return None
             [row] = finished
             job = job or decode_job(row.job)
+            if job.interactive:
+                SET_JOB.run(connection, number=number, job=encode_job(job))
             cost = self._charging.settle(connection, row, job, status, summary)
             keep_outputs(connection, outcome, now)
             record = record_with(row, job, Attested(outcome, receipt, signature, execution.wall_ms), cost)

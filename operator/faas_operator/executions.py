@@ -25,6 +25,7 @@ from faas_blueprint.errors import (
     ExecutionTimeout,
     FaaSError,
     InsufficientResources,
+    InvalidRequest,
     RequestError,
     TransientError,
 )
@@ -34,6 +35,7 @@ from faas_blueprint.receipt import ZERO_ADDRESS, CallReference, receipt_to_json
 from faas_microvm import modes
 from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution, Output, Progress
+from faas_microvm.interactive import TypedLines
 from faas_microvm.modes import Setting
 from faas_operator.elsewhere import Elsewhere
 from faas_operator.execution_record import (
@@ -63,6 +65,9 @@ UNFINISHED_AT_MOST = 256
 
 CLOSE_SECONDS = 10.0
 """For stopped runs to be stored."""
+
+INTERACTIVE_AT_MOST = 32
+"""Interactive runs at once: each keeps its machine while it waits for input."""
 
 RUNNING_SECONDS = 0.1
 """After which a run is stored as running; those that are over sooner are spared the transaction."""
@@ -94,6 +99,8 @@ class _Run:
     account: str
     request: RunRequest
     feed: Feed
+    lines: TypedLines | None = None
+    """What an interactive run is given as its input."""
     setting: Setting | None = None
     """Known once it is its turn."""
     task: asyncio.Task[None] | None = None
@@ -182,6 +189,9 @@ class ExecutionService:
             raise InsufficientResources("the node is stopping; try again later")
         if len(self._runs) >= UNFINISHED_AT_MOST:
             raise InsufficientResources(f"{UNFINISHED_AT_MOST} runs are waiting already; try again later")
+        interactive = [run for run in self._runs.values() if run.lines is not None]
+        if request.job.interactive and len(interactive) >= INTERACTIVE_AT_MOST:
+            raise InsufficientResources(f"{INTERACTIVE_AT_MOST} interactive runs are open; try again later")
         placement = await self.placing.check(account, request.placement)
         job = request.job
         if job.keep != placement.mode.keeps:
@@ -224,6 +234,8 @@ class ExecutionService:
 
     def _set_going(self, run: _Run) -> None:
         self._runs[run.account, run.id] = run
+        if run.request.job.interactive:
+            run.lines = TypedLines(run.request.job.stdin)
         run.task = asyncio.create_task(self._live(run))
 
     async def execute(
@@ -281,6 +293,27 @@ class ExecutionService:
         self._stop(run, ExecutionStatus.CANCELLED, reason)
         await asyncio.shield(run.task)
         return await self.record(execution_id, account)
+
+    async def give_input(self, execution_id: str, account: str, data: bytes, end: bool = False) -> None:
+        """Hand an interactive run more of its input, or tell it that there is no more.
+
+        Raises NotFound, and InvalidRequest for a run that takes none, or has been given too much.
+        """
+        run = self._runs.get((account, execution_id))
+        if run is None:
+            record = await self.record(execution_id, account)
+            if is_over(record):
+                raise InvalidRequest(f"execution {execution_id} is over: it is {record.status}")
+            raise InvalidRequest(
+                "another process of this node runs this execution: only there it takes input"
+            )
+        if run.lines is None:
+            raise InvalidRequest(
+                "this run takes no input, its stdin came with the request: ask for it with 'interactive': true"
+            )
+        run.lines.put(data)
+        if end:
+            run.lines.end()
 
     # -- reading
 
@@ -431,7 +464,7 @@ class ExecutionService:
         """Feed what the run says to whoever reads along."""
         said = {"stdout": 0, "stderr": 0}
         noted = False
-        async with aclosing(modes.stream(self.engine, run.request.job, setting)) as events:
+        async with aclosing(modes.stream(self.engine, run.request.job, setting, run.lines)) as events:
             async for event in events:
                 if isinstance(event, Execution):
                     _feed_rest(run.feed, event, said)
@@ -462,6 +495,8 @@ class ExecutionService:
         self, run: _Run, execution: Execution, kept: str | None, known: Callable[[ExecutionRecord], None]
     ) -> ExecutionRecord | None:
         outcome, job = execution.outcome, run.request.job
+        if execution.stdin is not None:
+            job = replace(job, stdin=execution.stdin)
         receipt, signature = self._signer.attest(
             profile_id=execution.profile_id,
             snapshot=execution.measurement,

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
+from pydantic import Field
 
 from faas_api.authentication import Access, AccountId
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
+from faas_api.platform.requests import Strict, Text
 from faas_api.platform.responses import (
     Artifacts,
     Execution,
@@ -29,6 +31,13 @@ Tail = Annotated[
 ]
 
 _BYTES = {200: {"content": {"application/octet-stream": {}}, "description": "The bytes"}}
+
+
+class Input(Strict):
+    """What is typed."""
+
+    data: Text = ""
+    end: bool = Field(False, description="There is no more to come")
 
 
 def router(executions: ExecutionService, access: Access) -> APIRouter:
@@ -60,6 +69,12 @@ def router(executions: ExecutionService, access: Access) -> APIRouter:
     async def cancel_execution(execution_id: str, account: AccountId = runner) -> Execution:
         """Stop an execution and its machine. One that is over already is answered as it is."""
         return execution_answer(await executions.cancel(execution_id, account))
+
+    @routes.post("/executions/{execution_id}/input", status_code=204)
+    async def give_input(execution_id: str, body: Input, account: AccountId = runner) -> None:
+        """Hand an interactive execution more of its stdin. It is taken line by line: what comes after the
+        last line feed waits for the rest of its line, or for the end."""
+        await executions.give_input(execution_id, account, body.data.encode(), body.end)
 
     @routes.get("/executions/{execution_id}/logs")
     async def get_logs(

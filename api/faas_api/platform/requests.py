@@ -19,6 +19,7 @@ from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import DEFAULT_EPOCH, LIMIT_RANGES, U64_MAX, Job, Language, Limits, Mode, make_job
 from faas_operator.execution_record import IdempotencyKey, Placement
 from faas_operator.executions import RunRequest
+from faas_operator.snapshot_catalog import BASE
 
 RANDOM_SEED_BITS = 53
 """Seeds of our own choice stay exact in clients whose numbers are doubles."""
@@ -199,7 +200,7 @@ def in_names_of_the_request(names: Mapping[str, str]) -> Iterator[None]:
 
 
 class ExecuteRequest(Asked):
-    """Run code. All of it, stdin too, is the job that a receipt answers for: nothing is added on the way."""
+    """Run code. All of it is the job that a receipt answers for, stdin too, even if that comes on the way."""
 
     code: Text
     language: LanguageName
@@ -210,6 +211,12 @@ class ExecuteRequest(Asked):
         description="Path to content; a string is base64. Paths are relative and may be nested",
     )
     stdin: Text = ""
+    interactive: bool = Field(
+        False,
+        description="Mode ephemeral: the run gets its stdin line by line, each one when it can only go on "
+        "with it. What is not in `stdin` is sent while it runs, as `input` over the WebSocket or to "
+        "`/executions/{execution_id}/input`; the job that the receipt answers for has all of it",
+    )
     arguments: list[Text] = Field(default_factory=list)
 
     def job(self) -> Job:
@@ -226,7 +233,17 @@ class ExecuteRequest(Asked):
                 seed=seed,
                 epoch=epoch,
                 limits=self.resources.limits(),
+                interactive=self.interactive,
             )
+
+    def placement(self) -> Placement:
+        """Raises InvalidRequest."""
+        placement = super().placement()
+        if self.interactive and placement not in (Placement(), Placement(snapshot_id=BASE)):
+            raise InvalidRequest(
+                "an interactive run starts on the base snapshot, in mode ephemeral", {"field": "interactive"}
+            )
+        return placement
 
 
 def _content(path: str, given: str | TextContent | Base64Content) -> bytes:

@@ -1,7 +1,7 @@
 """A run as messages, the same over WebSocket and as server-sent events.
 
     {"type": "output", "execution_id", "stream": "stdout" | "stderr", "data": text}
-    {"type": "progress", "execution_id", "progress": 0 to 1 of its time limit, "message"}
+    {"type": "progress", "execution_id", "progress": 0 to 1 of its time limit, "message", "wants_input"}
     {"type": "dropped", "execution_id", "bytes", "message"}   this reader was too slow for output
     {"type": "completed", "execution_id", "exit_code", "status", "duration_ms", "snapshot_id"}
     {"type": "error", "execution_id", "error", "code", "status"}
@@ -53,7 +53,7 @@ async def messages(
                 text.restart()
                 yield _dropped(execution_id, event)
             elif isinstance(event, Progress):
-                if limit and time.monotonic() - shown > PROGRESS_SECONDS:
+                if limit and (event.wants_input or time.monotonic() - shown > PROGRESS_SECONDS):
                     shown = time.monotonic()
                     yield _progress(execution_id, event, limit)
             else:
@@ -96,11 +96,13 @@ async def _await_record(
 
 
 def _progress(execution_id: str, event: Progress, limit: int) -> Message:
+    reached = f"{event.virtual_ms} of at most {limit} virtual milliseconds"
     return {
         "type": "progress",
         "execution_id": execution_id,
         "progress": min(1.0, round(event.virtual_ms / limit, 4)),
-        "message": f"{event.virtual_ms} of at most {limit} virtual milliseconds",
+        "message": f"waits for input at {reached}" if event.wants_input else reached,
+        "wants_input": event.wants_input,
     }
 
 

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from faas_api.authentication import Access, AccountId
 from faas_api.errors import refusal
 from faas_api.platform.stream_messages import Message, messages
-from faas_api.platform.stream_socket import REFUSED, StreamSocket
+from faas_api.platform.stream_socket import NO_TERMINAL, StreamSocket
 from faas_blueprint.errors import RequestError
 from faas_operator.account_record import Scope
 from faas_operator.executions import ExecutionService
@@ -37,7 +37,9 @@ come as text messages; the client sends `{{"type": "subscribe" | "unsubscribe", 
 The key goes into a header or, where that cannot be, into the query as `api_key`; without one the upgrade is
 refused with 401. An id that is not known yet is waited for some seconds.
 
-`input` is refused: {REFUSED["input"]}. `resize` is refused: {REFUSED["resize"]}.
+An execution that was asked for with `"interactive": true` takes
+`{{"type": "input", "execution_id": …, "data": text, "end": false}}`, from a key that may execute; `progress` has
+`"wants_input": true` each time that it can only go on with its next line. `resize` is refused: {NO_TERMINAL}.
 
 A reader that is slow holds up nobody. One that falls over a megabyte behind gets `dropped`, with how many
 bytes were left out.
@@ -51,11 +53,12 @@ def router(executions: ExecutionService, access: Access) -> APIRouter:
 
     async def serve(socket: WebSocket, execution_id: str | None) -> None:
         try:
-            account = await access.stream_account(socket, Scope.READ)
+            caller = await access.stream_caller(socket, Scope.READ)
         except RequestError as error:
             await socket.send_denial_response(refusal(error))
             return
-        await StreamSocket(socket, executions, account).serve(execution_id)
+        may_type = Scope.EXECUTE in caller.scopes
+        await StreamSocket(socket, executions, caller.account, may_type).serve(execution_id)
 
     @routes.websocket("/execute/stream")
     async def stream_any(socket: WebSocket) -> None:

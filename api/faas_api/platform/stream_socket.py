@@ -1,7 +1,8 @@
 """One client's WebSocket: which runs it follows, and what it may say.
 
     {"type": "subscribe" | "unsubscribe", "execution_id"}
-    {"type": "input", …}, {"type": "resize", …}   refused: see `REFUSED`
+    {"type": "input", "execution_id", "data": text, "end": false}   for an interactive run
+    {"type": "resize", …}   refused: there is no terminal
 
 An error that concerns a message and not a run has `"fatal": false`.
 """
@@ -19,7 +20,8 @@ from starlette.websockets import WebSocketDisconnect
 
 from faas_api.errors import documented_code
 from faas_api.platform.stream_messages import Message, messages
-from faas_blueprint.errors import FaaSError
+from faas_blueprint.errors import FaaSError, RequestError
+from faas_operator.account_record import Scope
 from faas_operator.executions import ExecutionService, told
 
 PATIENCE_SECONDS = 5.0
@@ -43,11 +45,7 @@ NAME_CHARACTERS = 100
 POLICY_VIOLATION = 1008
 """RFC 6455's code for that."""
 
-REFUSED = {
-    "input": "a verified run takes no input while it runs: its stdin is part of the job that the receipt "
-    "answers for; send it as 'stdin' with the request",
-    "resize": "a verified run has no terminal, so there is nothing to resize",
-}
+NO_TERMINAL = "a verified run has no terminal, so there is nothing to resize"
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +56,12 @@ _GONE = (WebSocketDisconnect, TimeoutError, RuntimeError)
 class StreamSocket:
     """A client's subscriptions."""
 
-    def __init__(self, socket: WebSocket, executions: ExecutionService, account: str) -> None:
+    def __init__(self, socket: WebSocket, executions: ExecutionService, account: str, may_type: bool) -> None:
+        """`may_type`: whether the client's key allows it to give runs their input."""
         self._socket = socket
         self._executions = executions
         self._account = account
+        self._may_type = may_type
         self._following: dict[str, asyncio.Task[None]] = {}
         self._sending = asyncio.Lock()
         self._closes = False
@@ -133,9 +133,26 @@ class StreamSocket:
             task = self._following.pop(execution_id, None)
             if task is not None:
                 task.cancel()
+        elif kind == "input":
+            await self._give_input(execution_id, message)
+        elif kind == "resize":
+            await self._refuse(execution_id, NO_TERMINAL)
         else:
-            known = REFUSED.get(kind) if isinstance(kind, str) else None
-            await self._refuse(execution_id, known or f"there is no message type {str(kind)[:40]!r}")
+            await self._refuse(execution_id, f"there is no message type {str(kind)[:40]!r}")
+
+    async def _give_input(self, execution_id: str, message: dict[str, object]) -> None:
+        data, end = message.get("data", ""), message.get("end", False)
+        if not isinstance(data, str) or not isinstance(end, bool):
+            await self._refuse(execution_id, "input has text as its data, and a boolean as its end")
+            return
+        if not self._may_type:
+            await self._refuse(execution_id, f"this key has no scope {str(Scope.EXECUTE)!r}")
+            return
+        try:
+            typed = data.encode(errors="surrogatepass")
+            await self._executions.give_input(execution_id, self._account, typed, end)
+        except RequestError as error:
+            await self._refuse(execution_id, error.message)
 
     def _crowded(self, execution_id: str) -> bool:
         running = [name for name, task in self._following.items() if not task.done()]
