@@ -309,7 +309,7 @@ class ExecutionService:
             )
         if run.lines is None:
             raise InvalidRequest(
-                "this run takes no input, its stdin came with the request: ask for it with 'interactive': true"
+                "this run takes no input, its stdin came with the request; ask for it as 'interactive': true"
             )
         run.lines.put(data)
         if end:
