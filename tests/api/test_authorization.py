@@ -88,6 +88,9 @@ CASES = {
     ("GET", "/executions"): read("/executions"),
     ("GET", "/executions/{execution_id}"): read(EXECUTION, owned=True),
     ("POST", "/executions/{execution_id}/cancel"): execute(EXECUTION + "/cancel", owned=True),
+    ("POST", "/executions/{execution_id}/input"): execute(
+        EXECUTION + "/input", body={"data": "x"}, owned=True
+    ),
     ("DELETE", "/executions/{execution_id}"): execute(EXECUTION, owned=True),
     ("GET", "/executions/{execution_id}/logs"): read(EXECUTION + "/logs", owned=True),
     ("GET", "/executions/{execution_id}/receipt"): read(EXECUTION + "/receipt", owned=True),
@@ -437,8 +440,8 @@ async def test_a_key_hands_on_no_scope_that_it_has_not(serving):
 # -- WebSockets
 
 
-async def first_answer(app, path, key):
-    """The status that an upgrade is refused with, or the first message after it."""
+async def first_answer(app, path, key, **said):
+    """The status that an upgrade is refused with, or the first message after it, to what is `said`."""
     headers = [] if key is None else [(b"x-api-key", key.encode())]
     scope = {
         "type": "websocket", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "ws",
@@ -446,8 +449,8 @@ async def first_answer(app, path, key):
         "client": ("test", 1), "server": ("test", 80), "subprotocols": [],
         "extensions": {"websocket.http.response": {}},
     }  # fmt: skip
-    subscription = json.dumps({"type": "subscribe", "execution_id": "exec_owned"})
-    to_hear = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": subscription}]
+    message = json.dumps({"type": "subscribe", "execution_id": "exec_owned", **said})
+    to_hear = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": message}]
     answers = asyncio.Queue()
 
     async def receive():
@@ -486,3 +489,16 @@ async def test_sockets_show_the_owner_and_nobody_else(refusing, case, monkeypatc
     assert (mine["type"], mine["data"]) == ("output", "mine\n")
     theirs = await first_answer(refusing.app, path, callers.key(callers.other, set(Scope)).secret)
     assert (theirs["type"], theirs["code"]) == ("error", "NOT_FOUND")
+
+
+async def test_input_takes_the_scope_that_runs_take(refusing):
+    callers, said = refusing.callers, {"type": "input", "data": "x"}
+    reads = callers.key(callers.owner, {Scope.READ}).secret
+    answer = await first_answer(refusing.app, "/execute/stream", reads, **said)
+    assert (answer["type"], "execute" in answer["error"]) == ("error", True)
+    runs = callers.key(callers.owner, {Scope.READ, Scope.EXECUTE}).secret
+    answer = await first_answer(refusing.app, "/execute/stream", runs, **said)
+    assert "is over" in answer["error"]
+    theirs = callers.key(callers.other, {Scope.READ, Scope.EXECUTE}).secret
+    answer = await first_answer(refusing.app, "/execute/stream", theirs, **said)
+    assert "no execution" in answer["error"]

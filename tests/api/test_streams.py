@@ -12,6 +12,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from faas_api.serve import listen, serve
+from faas_blueprint.digests import to_hex
+from faas_blueprint.job import decode_job, job_digest
 from faas_microvm.execution import Output, Progress
 from faas_operator.feed import Dropped, Ended, Feed
 
@@ -114,7 +116,10 @@ async def test_what_a_client_may_not_say_is_answered_and_harmless(place, http):
     endless = await begin(http, "while True: pass", resources={"timeout_ms": 600_000})
     async with connect(f"ws://{place}/execute/stream", additional_headers=KEY) as socket:
         for said, told in (
-            ({"type": "input", "execution_id": endless, "data": "x\n"}, "stdin"),
+            ({"type": "input", "execution_id": endless, "data": "x\n"}, "interactive"),
+            ({"type": "input", "execution_id": endless, "data": 1}, "text"),
+            ({"type": "input", "execution_id": endless, "data": "x", "end": 1}, "boolean"),
+            ({"type": "input", "execution_id": "exec_nowhere", "data": "x"}, "exec_nowhere"),
             ({"type": "resize", "execution_id": endless, "cols": 1, "rows": 1}, "terminal"),
             ({"type": "dance", "execution_id": endless}, "dance"),
             ({"type": "subscribe"}, "execution_id"),
@@ -230,3 +235,60 @@ async def test_readers_wait_for_what_comes():
     assert not reading.done()
     feed.publish(Output("stderr", b"x"))
     assert await reading == Output("stderr", b"x")
+
+
+ASKING = (
+    "name = input('name? ')\nprint('hello', name)\nage = input('age? ')\nprint('next year', int(age) + 1)"
+)
+
+
+@pytest.mark.machine
+async def test_a_run_is_given_its_input_as_it_asks_for_it(place, http):
+    identity = await begin(http, ASKING, interactive=True)
+    answers = [b"ada\n", b"36\n"]
+    async with connect(f"ws://{place}/stream/{identity}", additional_headers=KEY) as socket:
+        said = []
+        async with asyncio.timeout(60):
+            async for message in socket:
+                said.append(json.loads(message))
+                if said[-1].get("wants_input"):
+                    typed = {"type": "input", "execution_id": identity, "data": answers.pop(0).decode()}
+                    await socket.send(json.dumps(typed))
+    assert text_of(said) == "name? hello ada\nage? next year 37\n"
+    assert said[-1]["type"] == "completed"
+    file = (await http.get(f"/executions/{identity}/receipt")).json()
+    job = decode_job(bytes.fromhex(file["job"].removeprefix("0x")))
+    assert (job.interactive, job.stdin) == (True, b"ada\n36\n")
+    assert file["receipt"]["job_digest"] == to_hex(job_digest(job))
+    assert file["receipt"]["outcome_digest"]
+
+
+@pytest.mark.machine
+async def test_input_by_post_and_its_end(place, http):
+    identity = await begin(http, "import sys\nprint(sys.stdin.read())", interactive=True, stdin="known\n")
+    where = f"/executions/{identity}/input"
+    assert (await http.post(where, json={"data": "ty"})).status_code == 204
+    assert (await http.post(where, json={"data": "ped", "end": True})).status_code == 204
+    refused = await http.post(where, json={"data": "late"})
+    assert refused.status_code == 400, refused.text
+    async with connect(f"ws://{place}/stream/{identity}", additional_headers=KEY) as socket:
+        assert text_of(await everything(socket)) == "known\ntyped\n"
+    over = await http.post(where, json={"data": "late"})
+    assert (over.status_code, "is over" in over.text) == (400, True)
+    assert (await http.post("/executions/exec_nowhere/input", json={"data": "x"})).status_code == 404
+
+
+@pytest.mark.machine
+async def test_a_run_that_waits_for_input_can_be_cancelled(http):
+    identity = await begin(http, "input()", interactive=True)
+    await asyncio.sleep(0.5)
+    ended = await http.post(f"/executions/{identity}/cancel")
+    assert ended.json()["status"] == "cancelled"
+
+
+async def test_an_interactive_run_is_ephemeral_and_on_the_base(http):
+    for fields in ({"mode": "cached"}, {"mode": "checkpointed"}, {"snapshot_id": "snap_1"}, {"session": "s"}):
+        asked = {"code": "input()", "language": "python", "interactive": True, **fields}
+        response = await http.post("/execute", json=asked)
+        assert response.status_code == 400, response.text
+        assert response.json()["error"]["details"]["field"] == "interactive"

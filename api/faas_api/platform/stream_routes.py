@@ -39,7 +39,8 @@ refused with 401. An id that is not known yet is waited for some seconds.
 
 An execution that was asked for with `"interactive": true` takes
 `{{"type": "input", "execution_id": …, "data": text, "end": false}}`, from a key that may execute. `progress`
-has `"wants_input": true` each time that it can only go on with its next line. `resize` is refused: {NO_TERMINAL}.
+has `"wants_input": true` each time that it can only go on with its next line.
+`resize` is refused: {NO_TERMINAL}.
 
 A reader that is slow holds up nobody. One that falls over a megabyte behind gets `dropped`, with how many
 bytes were left out.
