@@ -27,6 +27,7 @@ LANGUAGES = {
     ".go": "go",
     ".ts": "typescript",
 }
+INTERACTIVE = {"asking"}
 KEY = KeyAPI().PrivateKey(b"\x42" * 32)
 OPERATOR = address(KEY.public_key.to_address())
 CALL = CallReference(31337, address("0x" + "00" * 19 + "01"), 1, 1)
@@ -36,7 +37,13 @@ async def main() -> None:
     """Run every program once and write its signed receipt file."""
     async with await Engine.open(progress=print) as engine:
         for program in sorted((GOLDEN / "programs").iterdir()):
-            job = make_job(LANGUAGES[program.suffix], program.read_text(), seed=1, stdin=b"golden\n")
+            job = make_job(
+                LANGUAGES[program.suffix],
+                program.read_text(),
+                seed=1,
+                stdin=b"golden\n",
+                interactive=program.stem in INTERACTIVE,
+            )
             execution = await engine.run(job)
             outcome = execution.outcome
             receipt = make_receipt(
