@@ -6,6 +6,9 @@ import { part, type RestApi } from "./rest.js";
 import { openSocket } from "./socket.js";
 import { camel } from "./wire.js";
 
+/** Of input that is sent at once: the API takes messages of 64 KiB, and JSON may have 6 bytes for a character. */
+const PIECE_LENGTH = 10_000;
+
 /** One thing that a run says. */
 export interface StreamEvent {
   /** Exactly one `completed` or `error` is the last. */
@@ -95,7 +98,10 @@ export class ExecutionStream implements AsyncIterable<StreamEvent> {
    * `fatal` is false, to the loop that reads this stream, or to the listeners.
    */
   async sendInput(data: string, { end = false }: { end?: boolean } = {}): Promise<void> {
-    (await this.#talking()).send({ type: "input", execution_id: this.executionId, data, end });
+    const connection = await this.#talking();
+    for (const [piece, last] of pieces(data)) {
+      connection.send({ type: "input", execution_id: this.executionId, data: piece, end: end && last });
+    }
   }
 
   /** Tells an interactive run that its stdin has come to its end. */
@@ -249,6 +255,17 @@ function eventOf(data: unknown): StreamEvent | Error {
 
 function errorOfEvent(event: StreamEvent): ApiError {
   return errorOf(event.code ?? "INTERNAL_ERROR", event.error ?? "the run failed", { details: { ...event } });
+}
+
+/** Text in parts that fit a message, none of which ends amid a character; and whether it is the last. */
+function* pieces(text: string): Generator<[string, boolean]> {
+  let begin = 0;
+  do {
+    let end = begin + PIECE_LENGTH;
+    if ((text.codePointAt(end - 1) ?? 0) > 0xffff) end += 1;
+    yield [text.slice(begin, end), end >= text.length];
+    begin = end;
+  } while (begin < text.length);
 }
 
 /** Where nobody listens, as an error that nobody caught. */

@@ -154,6 +154,26 @@ test("a loop that answers does so by its own connection", async (context) => {
   ]]);
 });
 
+test("long input is sent in parts that hold whole characters", async (context) => {
+  const text = "\u0001".repeat(9_999) + "😀".repeat(10_001);
+  const [client, said] = await socketServer(context, (socket) => {
+    socket.on("message", (data) => {
+      if (JSON.parse(String(data)).end === true) socket.send(JSON.stringify(COMPLETED));
+    });
+  });
+  const stream = client.stream("exec_1");
+  const told = listened(stream);
+  await stream.sendInput(text, { end: true });
+  await told;
+  const messages = said[0]?.messages as { data: string; end: boolean }[];
+  assert.equal(messages.map(({ data }) => data).join(""), text);
+  assert.deepEqual(messages.map(({ end }) => end), [false, false, true]);
+  for (const { data } of messages) {
+    assert.ok(Buffer.byteLength(JSON.stringify(data)) < 64_000);
+    assert.equal(Buffer.from(data).toString(), data);
+  }
+});
+
 test("how a run can end otherwise", async (context) => {
   const ended = { type: "error", execution_id: "exec_1", error: "late", code: "EXECUTION_TIMEOUT", status: "timeout", exit_code: 124 };
   const [client] = await socketServer(context, saying(ended));
