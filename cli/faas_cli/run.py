@@ -167,7 +167,7 @@ def _require_interactive(
 
 
 async def _run(job: Job, place: Place, as_json: bool) -> Execution:
-    from faas_cli.typed_lines import TypedLines
+    from faas_cli.descriptor_lines import DescriptorLines
     from faas_microvm import modes
     from faas_microvm.engine import Engine, EngineSettings
     from faas_microvm.execution import Execution, Output
@@ -176,7 +176,7 @@ async def _run(job: Job, place: Place, as_json: bool) -> Execution:
     async with await Engine.open(progress=note, settings=settings) as engine:
         start = await find_snapshot(engine, place.snapshot) if place.snapshot else None
         setting = modes.Setting(place.mode, start, place.branch, place.identity)
-        lines = TypedLines(sys.stdin.fileno(), job.stdin) if job.interactive else None
+        lines = DescriptorLines(sys.stdin.fileno(), job.stdin) if job.interactive else None
         async with aclosing(modes.stream(engine, job, setting, lines)) as events:
             async for event in events:
                 if isinstance(event, Output) and (job.interactive or not as_json):

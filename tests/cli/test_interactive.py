@@ -20,7 +20,7 @@ import pytest
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import job_digest, make_job
-from faas_cli.typed_lines import TypedLines
+from faas_cli.descriptor_lines import DescriptorLines
 from faas_microvm.interactive import MAX_TYPED_BYTES
 
 FAAS = (sys.executable, "-m", "faas_cli.main")
@@ -46,7 +46,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 async def test_lines_come_as_they_are_asked_for():
     with pipe() as (reading, writing):
-        lines = TypedLines(reading, b"known\nand ")
+        lines = DescriptorLines(reading, b"known\nand ")
         assert await lines.next() == b"known\n"
         waiting = asyncio.create_task(lines.next())
         await asyncio.sleep(0.05)
@@ -62,7 +62,7 @@ async def test_lines_come_as_they_are_asked_for():
 
 async def test_nothing_is_read_before_it_is_asked_for_nor_after_a_wait_is_given_up():
     with pipe() as (reading, writing):
-        lines = TypedLines(reading)
+        lines = DescriptorLines(reading)
         waiting = asyncio.create_task(lines.next())
         await asyncio.sleep(0.05)
         waiting.cancel()
@@ -76,10 +76,10 @@ async def test_a_plain_file_and_a_folder(tmp_path):
     (tmp_path / "typed").write_bytes(b"one\ntwo")
     file, folder = os.open(tmp_path / "typed", os.O_RDONLY), os.open(tmp_path, os.O_RDONLY)
     try:
-        lines = TypedLines(file)
+        lines = DescriptorLines(file)
         assert [await lines.next() for _ in range(3)] == [b"one\n", b"two", b""]
         with pytest.raises(InvalidRequest, match="cannot read the input"):
-            await TypedLines(folder).next()
+            await DescriptorLines(folder).next()
     finally:
         os.close(file)
         os.close(folder)
@@ -90,7 +90,7 @@ async def test_too_much_is_refused(tmp_path):
     file = os.open(tmp_path / "typed", os.O_RDONLY)
     try:
         with pytest.raises(InvalidRequest, match="1048576 bytes"):
-            await TypedLines(file).next()
+            await DescriptorLines(file).next()
     finally:
         os.close(file)
 

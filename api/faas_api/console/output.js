@@ -69,6 +69,7 @@ class InputLine {
     });
     this.told = notice();
     const enter = () => {
+      this.told.replaceChildren();
       send(`${this.line.value}\n`, false);
       this.line.value = "";
       this.line.focus();

@@ -11,7 +11,7 @@ from faas_microvm.interactive import MAX_TYPED_BYTES
 _CHUNK_BYTES = 1 << 16
 
 
-class TypedLines:
+class DescriptorLines:
     """Lines of a file descriptor, which is read only when the run asks for one, however long it takes.
 
     What is `known` already comes first. The end of the file, Ctrl-D on a terminal, is the input's.
