@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,6 +45,15 @@ def run(
         typer.Option("--language", "-l", help=f"{LANGUAGES}; default: by extension."),
     ] = None,
     stdin: Annotated[Path | None, typer.Option(help="File to give the program as standard input.")] = None,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive",
+            "-i",
+            help="Type its standard input while it runs: it gets a line whenever it can only go on with one, "
+            "Ctrl-D ends it. What --stdin has comes first. With --json the output goes to stderr meanwhile.",
+        ),
+    ] = False,
     env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment variable.")] = None,
     with_file: Annotated[
         list[Path] | None, typer.Option("--file", help="File to lay into the working directory.")
@@ -97,6 +106,8 @@ def run(
     Without --json the program's output is passed on and its exit code is this command's. The same
     program, input, seed and epoch give the same output, files and state root, here and anywhere.
     """
+    if interactive:
+        _require_interactive(file, stdin, mode, snapshot, branch)
     job = make_job(
         language or read_language(file),
         read_text(file),
@@ -108,11 +119,14 @@ def run(
         epoch=epoch,
         limits=Limits(timeout_ms=timeout_ms, memory_mb=memory_mb),
         keep=mode.keeps,
+        interactive=interactive,
     )
     if output is not None:
         output_folder.prepare(output)
     place = Place(mode, snapshot, branch, identity.encode(), emulator)
-    execution = run_async(_run(job, place, passed_on=not as_json))
+    execution = run_async(_run(job, place, as_json))
+    if execution.stdin is not None:
+        job = replace(job, stdin=execution.stdin)
     if output is not None:
         output_folder.write(output, execution.outcome.files)
     if as_json:
@@ -140,7 +154,20 @@ class Place:
     emulator: EmulatorChoice
 
 
-async def _run(job: Job, place: Place, *, passed_on: bool) -> Execution:
+def _require_interactive(
+    file: Path, stdin: Path | None, mode: Mode, snapshot: str | None, branch: str | None
+) -> None:
+    """Raises InvalidRequest for what does not go with --interactive."""
+    if "-" in (str(file), str(stdin)):
+        raise InvalidRequest("--interactive reads stdin: neither the program nor --stdin can be - with it")
+    if sys.stdin is None:
+        raise InvalidRequest("--interactive reads stdin, which is closed")
+    if mode is not Mode.EPHEMERAL or snapshot is not None or branch is not None:
+        raise InvalidRequest("--interactive takes mode ephemeral, without --snapshot and --branch")
+
+
+async def _run(job: Job, place: Place, as_json: bool) -> Execution:
+    from faas_cli.descriptor_lines import DescriptorLines
     from faas_microvm import modes
     from faas_microvm.engine import Engine, EngineSettings
     from faas_microvm.execution import Execution, Output
@@ -149,12 +176,13 @@ async def _run(job: Job, place: Place, *, passed_on: bool) -> Execution:
     async with await Engine.open(progress=note, settings=settings) as engine:
         start = await find_snapshot(engine, place.snapshot) if place.snapshot else None
         setting = modes.Setting(place.mode, start, place.branch, place.identity)
-        async with aclosing(modes.stream(engine, job, setting)) as events:
+        lines = DescriptorLines(sys.stdin.fileno(), job.stdin) if job.interactive else None
+        async with aclosing(modes.stream(engine, job, setting, lines)) as events:
             async for event in events:
-                if passed_on and isinstance(event, Output):
-                    pass_on(event.stream, event.data)
+                if isinstance(event, Output) and (job.interactive or not as_json):
+                    pass_on("stderr" if as_json else event.stream, event.data)
                 elif isinstance(event, Execution):
-                    if event.cached and passed_on:
+                    if event.cached and not as_json:
                         pass_on("stdout", event.outcome.stdout.content)
                         pass_on("stderr", event.outcome.stderr.content)
                     return event
@@ -215,6 +243,7 @@ def report(job: Job, execution: Execution) -> dict[str, object]:
         "status": outcome.status.name.lower(),
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
+        **(_text("stdin", job.stdin) if job.interactive else {}),
         **_stream("stdout", outcome.stdout),
         **_stream("stderr", outcome.stderr),
         "files": manifest_to_json(outcome.manifest()),
@@ -233,9 +262,12 @@ def report(job: Job, execution: Execution) -> dict[str, object]:
 
 
 def _stream(name: str, stream: Stream) -> dict[str, object]:
+    return {**_text(name, stream.content), f"{name}_truncated": stream.truncated}
+
+
+def _text(name: str, content: bytes) -> dict[str, object]:
     """As text; bytes that are not UTF-8 are given as base64 besides."""
-    text = stream.content.decode("utf-8", "replace")
-    fields: dict[str, object] = {name: text, f"{name}_truncated": stream.truncated}
-    if text.encode() != stream.content:
-        fields[f"{name}_base64"] = base64.b64encode(stream.content).decode()
-    return fields
+    text = content.decode("utf-8", "replace")
+    if text.encode() == content:
+        return {name: text}
+    return {name: text, f"{name}_base64": base64.b64encode(content).decode()}

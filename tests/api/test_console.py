@@ -178,6 +178,105 @@ def test_output_appears_while_it_runs_and_it_can_be_cancelled(signed_in):
     assert signed_in.find(".log").get_attribute("role") == "log"
 
 
+ASKING = """import sys
+name = input("name? ")
+print("age? ", end="")
+print(name, "is", input(), repr(sys.stdin.read()))
+"""
+
+
+def ask(browser, code=ASKING):
+    """Runs something interactive, to its first question; answers its input line."""
+    browser.open("#/run")
+    enter(browser, code)
+    browser.find("input[name=interactive]").click()
+    browser.button("Run").click()
+    return input_line(browser)
+
+
+def input_line(browser):
+    """Once it is there."""
+    lines = "input[name=input]"
+    return browser.until(lambda: next((line for line in browser.all(lines) if line.is_displayed()), None))
+
+
+def test_an_interactive_run_is_answered_line_by_line(signed_in):
+    focused = "return document.activeElement.name ?? document.activeElement.getAttribute('role')"
+    line = ask(signed_in)
+    signed_in.see("It waits for a line of input.")
+    announced = signed_in.script("return document.getElementById('announcement').textContent")
+    assert announced == "It waits for a line of input."
+    assert signed_in.script(focused) == "input"
+    assert signed_in.script(UNNAMED) == []
+    assert signed_in.script(STRUCTURE) == SOUND
+    try:
+        for name, width, scheme in (
+            ("desktop", 1200, "light"), ("phone", 360, "light"), ("phone", 360, "dark"),
+        ):  # fmt: skip
+            signed_in.size(width, 740, width < 400, scheme)
+            assert signed_in.script("return document.documentElement.scrollWidth") <= width, name
+            assert signed_in.script(SMALL) == []
+            picture(signed_in, f"interactive-{name}-{scheme}")
+    finally:
+        signed_in.size(1200, 900)
+    line.send_keys(MARKUP + "\n")
+    signed_in.see("age?")
+    line.send_keys("3")
+    line.send_keys("6\n")
+    assert signed_in.script(focused) == "input"
+    line.send_keys("rest")
+    signed_in.button("End input").click()
+    signed_in.see("Completed with exit code 0")
+    signed_in.see(f"{MARKUP} is 36 'rest'")
+    typed = [node.get_attribute("textContent") for node in signed_in.all(".log .typed")]
+    assert typed == [f"{MARKUP}\n", "36\n", "rest\n"]
+    assert not line.is_displayed()
+    assert signed_in.script(focused) == "log"
+    assert signed_in.all("main img, main script") == []
+
+    signed_in.find(".result a").click()
+    assert "Verified: signature and digests hold together." in verdict(signed_in)
+
+
+def test_an_interactive_run_is_answered_from_its_own_page_and_can_be_cancelled(signed_in):
+    ask(signed_in)
+    place = signed_in.find(".result a").get_attribute("href").rpartition("#")[2]
+    signed_in.open(f"#{place}")
+    line = input_line(signed_in)
+    line.send_keys("Ada\n")
+    signed_in.see("age?")
+    signed_in.button("Cancel").click()
+    signed_in.find(".badge.cancelled")
+    assert signed_in.all("input[name=input]") == []
+
+
+def test_input_that_is_not_taken_is_told(signed_in, node):
+    line = ask(signed_in, "input('name? ')\nprint('on it goes', flush=True)\nwhile True: pass\n")
+    line.send_keys("Ada\n")
+    signed_in.see("on it goes")
+    place = signed_in.find(".result a").get_attribute("href").rpartition("/")[2]
+    ended = httpx.post(
+        f"{node}/api/v1/executions/{place}/input", headers={"X-API-Key": "alice"}, json={"end": True}
+    )
+    assert ended.status_code == 204
+    line.send_keys("more\n")
+    signed_in.see("INVALID_REQUEST: the run's input has ended")
+    signed_in.button("Cancel").click()
+    signed_in.see("cancelled")
+    assert not line.is_displayed()
+
+
+def test_interactive_fixes_mode_and_start(signed_in):
+    signed_in.open("#/run")
+    signed_in.choose("select[name=mode]", "checkpointed")
+    signed_in.find("input[name=interactive]").click()
+    mode = signed_in.find("select[name=mode]")
+    assert (mode.get_attribute("value"), mode.is_enabled()) == ("ephemeral", False)
+    assert not signed_in.find("select[name=start]").is_enabled()
+    signed_in.find("input[name=interactive]").click()
+    assert mode.is_enabled()
+
+
 def test_the_two_streams_are_told_apart_and_markup_stays_text(signed_in, done):
     signed_in.go(f"#/executions/{done}")
     signed_in.find(".log .stderr")

@@ -42,6 +42,15 @@ class RestCalls:
         output = "".join(event.data for event in events)
         return {"output": output, "last": events[-1].type, "exit_code": events[-1].exit_code}
 
+    def answer(self, execution_id, lines):
+        output, answers, waits = "", iter(lines), 0
+        for event in self._client.stream(execution_id):
+            output += event.data
+            if event.wants_input:
+                waits += 1
+                self._client.send_input(execution_id, next(answers))
+        return {"output": output, "last": event.type, "exit_code": event.exit_code, "waits": waits}
+
 
 class TangleCalls(RestCalls):
     """Likewise, on-chain."""

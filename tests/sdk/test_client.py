@@ -78,6 +78,26 @@ def test_everything_that_can_be_said(client, flaky_server):
     assert (body["resources"], body["env_vars"]) == ({"memory_mb": 64}, {"A": "1"})
 
 
+def test_what_an_interactive_run_is_asked_and_told(client, flaky_server):
+    flaky_server.will_answer(202, DONE | {"status": "queued"})
+    flaky_server.will_answer(204, b"")
+    flaky_server.will_answer(204, b"")
+    client.start("1", "python", interactive=True)
+    client.send_input("exec_1", "ž\n")
+    client.send_input("exec_1", end=True)
+    bodies = [json.loads(request["body"]) for request in flaky_server.requests]
+    assert (bodies[0]["interactive"], bodies[0]["async"]) == (True, True)
+    assert bodies[1:] == [{"data": "ž\n", "end": False}, {"data": "", "end": True}]
+    assert flaky_server.requests[1]["path"] == "/api/v1/executions/exec_1/input"
+
+
+def test_input_that_may_have_arrived_is_not_sent_twice(client, flaky_server):
+    flaky_server.will_break()
+    with pytest.raises(faas_sdk.ConnectionFailed):
+        client.send_input("exec_1", "a\n")
+    assert len(flaky_server.requests) == 1
+
+
 LINE = {"path": "plots/a b?.svg", "size": 3, "sha256": "0x" + 64 * "1"}
 
 

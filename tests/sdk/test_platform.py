@@ -12,12 +12,15 @@ import pytest
 import faas_sdk
 from faas_api.app import create_app
 from faas_api.serve import listen, serve
+from faas_blueprint.digests import to_hex
+from faas_blueprint.job import decode_job, job_digest
 from faas_microvm.engine import Engine
 from faas_operator.executions import ExecutionService
 from faas_operator.settings import Secrets, Settings
 from faas_operator.signer import Signer
 from faas_operator.store import Store
 from faas_sdk import AsyncFaaSClient, FaaSClient
+from faas_sdk.receipt import recover_signer
 
 pytestmark = pytest.mark.machine
 
@@ -145,3 +148,75 @@ async def test_usage_for_blocking_programs(endpoint):
     month, current, lines, ledger = await asyncio.to_thread(blocking)
     assert month.executions["by_mode"]["ephemeral"] == lines.total == 1
     assert (current.storage_used_bytes, ledger.total) == (0, 0)
+
+
+QUESTIONS = """import sys
+name = input("name? ")
+age = int(input("age? "))
+print(f"{name} is {age}", sys.stdin.read() or "and that is all")
+"""
+
+
+async def test_an_interactive_run_is_answered_line_by_line(client):
+    asked = {"language": "python", "seed": 5, "epoch": 1_700_000_000, "interactive": True}
+    begun = await client.start(QUESTIONS, **asked)
+    said, waits = "", []
+    async for event in client.stream(begun.id):
+        said += event.data
+        if event.wants_input:
+            waits.append((event.type, said))
+        if event.wants_input and len(waits) == 1:
+            await client.send_input(begun.id, b"Ada\n")
+        elif event.wants_input and len(waits) == 2:
+            await client.send_input(begun.id, "4")  # the rest of its line is to come
+            await client.send_input(begun.id, "2\n")
+        elif event.wants_input and len(waits) == 3:
+            await client.send_input(begun.id, "kept", end=True)
+    questions = ["name? ", "name? age? ", "name? age? "]
+    assert waits[:3] == [("progress", text) for text in questions]
+    assert said == "name? age? Ada is 42 kept\n"
+    assert (event.type, event.exit_code) == ("completed", 0)
+    with pytest.raises(faas_sdk.InvalidRequest, match="over"):
+        await client.send_input(begun.id, "late\n")
+
+    file = await client.receipt_file(begun.id)
+    job = decode_job(bytes.fromhex(str(file["job"]).removeprefix("0x")))
+    assert (job.stdin, job.interactive) == (b"Ada\n42\nkept", True)
+    answered = await client.execution(begun.id)
+    assert answered.receipt is not None
+    assert answered.receipt["job_digest"] == to_hex(job_digest(job))
+    assert recover_signer(answered.receipt, bytes.fromhex(str(answered.signature)[2:])) is not None
+
+    again = await client.start(QUESTIONS, stdin="Ada\n42\nkept", **asked)
+    await client.send_input(again.id, end=True)
+    assert [event.type async for event in client.stream(again.id)][-1] == "completed"
+    once_more = (await client.execution(again.id)).receipt
+    assert once_more is not None
+    for name in ("job_digest", "outcome_digest", "state_root", "virtual_ns"):
+        assert once_more[name] == answered.receipt[name]
+
+
+async def test_input_that_nobody_asked_for(client):
+    begun = await client.start("print(input())", "python", stdin="given\n")
+    with pytest.raises(faas_sdk.InvalidRequest, match="interactive"):
+        await client.send_input(begun.id, "more\n")
+    with pytest.raises(faas_sdk.NotFound):
+        await client.send_input("exec_none", "more\n")
+    with pytest.raises(faas_sdk.InvalidRequest, match="ephemeral"):
+        await client.start("1", "python", mode="checkpointed", interactive=True)
+
+
+async def test_the_blocking_client_answers_too(endpoint):
+    def blocking():
+        with FaaSClient(KEY, endpoint, timeout=120) as client:
+            begun = client.start(QUESTIONS, "python", interactive=True)
+            answers = iter([("Ada\n", False), ("42\n", False), ("", True)])
+            said = ""
+            for event in client.stream(begun.id):
+                said += event.data
+                if event.wants_input:
+                    data, end = next(answers)
+                    client.send_input(begun.id, data, end=end)
+            return said
+
+    assert await asyncio.to_thread(blocking) == "name? age? Ada is 42 and that is all\n"

@@ -1,9 +1,12 @@
-// What a run writes, as it comes: the two streams told apart, and how far it is.
+// What a run writes, as it comes: the two streams told apart, and how far it is; and a line to answer it with.
 
-import { announce, element } from "./document.js";
+import { action, announce, element, fail, form, labelled, notice } from "./document.js";
 
 /** Characters that are shown at most; what came first goes first. */
 const SHOWN = 1_000_000;
+
+/** Characters of a line that is sent, at most: a message of the WebSocket has 64 KiB. */
+const LINE = 10_000;
 
 /** A log of stdout and stderr. `write(stream, text)` adds to it. */
 export class Log {
@@ -46,7 +49,7 @@ export class Log {
   #append(stream, text) {
     const last = this.node.lastChild;
     this.#length += text.length;
-    if (last?.dataset.stream === stream && stream !== "remark" && last.textContent.length < SHOWN / 20) {
+    if (last?.dataset.stream === stream && stream.startsWith("std") && last.textContent.length < SHOWN / 20) {
       last.firstChild.appendData(text);
     } else {
       this.node.append(element("pre", { class: stream, "data-stream": stream }, document.createTextNode(text)));
@@ -54,16 +57,69 @@ export class Log {
   }
 }
 
+/** A line of input, out of sight until `ask()`. `send(text, end)` gets what is entered; the focus goes on to `after`. */
+class InputLine {
+  #over = false;
+
+  constructor(send, after) {
+    this.after = after;
+    this.line = element("input", {
+      type: "text", name: "input", spellcheck: "false", autocapitalize: "off", autocomplete: "off", enterkeyhint: "send",
+      maxlength: LINE, class: "text",
+    });
+    this.told = notice();
+    const enter = () => {
+      this.told.replaceChildren();
+      send(`${this.line.value}\n`, false);
+      this.line.value = "";
+      this.line.focus();
+    };
+    const end = action("End input", () => {
+      this.close();
+      send(this.line.value, true);
+    });
+    const fields = form("Send", enter, labelled("Input", this.line));
+    fields.querySelector(".actions").append(end);
+    this.node = element("div", { class: "input", hidden: true }, fields, this.told);
+  }
+
+  /** Comes into sight, and takes the focus the first time. Answers whether it takes more. */
+  ask() {
+    if (this.#over) return false;
+    if (this.node.hidden) {
+      this.node.hidden = false;
+      this.line.focus();
+    }
+    return true;
+  }
+
+  /** Tells that something was not taken. */
+  refuse(error) {
+    fail(this.told, error);
+  }
+
+  /** Takes no more. */
+  close() {
+    const form = this.node.querySelector("form");
+    if (form.contains(document.activeElement)) this.after.focus();
+    form.hidden = true;
+    this.#over = true;
+  }
+}
+
 /** Follows an execution into a log and a bar. `ended(message)` is called once, with the last message or null. */
 export class Following {
   #socket;
+  #mayType;
 
   constructor(session, executionId, ended) {
     this.log = new Log();
     this.bar = element("progress", { max: "1", value: "0", "aria-label": "Virtual time used" });
     this.bar.setAttribute("value", "0");
     this.status = element("p", { class: "status" }, "Waiting for its machine…");
-    this.node = element("div", { class: "following" }, this.status, this.bar, this.log.node);
+    this.input = new InputLine((text, end) => this.#send(executionId, text, end), this.log.node);
+    this.node = element("div", { class: "following" }, this.status, this.bar, this.log.node, this.input.node);
+    this.#mayType = session.may("execute");
     this.#socket = session.follow(executionId);
     let last = null;
     this.#socket.addEventListener("message", ({ data }) => {
@@ -74,6 +130,7 @@ export class Following {
       if (this.#socket === null) return;
       if (last === null) this.#say("The connection ended before the run did.");
       this.#socket = null;
+      this.input.close();
       ended(last);
     });
   }
@@ -91,7 +148,8 @@ export class Following {
     else if (message.type === "dropped") this.log.remark(message.message);
     else if (message.type === "progress") {
       this.bar.value = message.progress;
-      this.status.textContent = `Running: ${message.message}`;
+      if (message.wants_input) this.#ask();
+      else this.status.textContent = `Running: ${message.message}`;
     } else if (message.type === "completed") {
       this.bar.value = 1;
       this.#say(`Completed with exit code ${message.exit_code} in ${message.duration_ms} ms`);
@@ -99,8 +157,21 @@ export class Following {
     } else if (message.type === "error" && message.fatal !== false) {
       this.#say(`${message.status ?? message.code}: ${message.error}`);
       return true;
+    } else if (message.type === "error") {
+      this.input.refuse({ code: message.code, message: message.error });
     }
     return false;
+  }
+
+  #ask() {
+    if (!this.#mayType) this.#say("It waits for input, which this key may not give.");
+    else if (this.input.ask()) this.#say("It waits for a line of input.");
+  }
+
+  #send(executionId, data, end) {
+    this.#socket?.send(JSON.stringify({ type: "input", execution_id: executionId, data, end }));
+    if (data) this.log.write("typed", end ? `${data}\n` : data);
+    this.status.textContent = end ? "Its input has ended." : "Running…";
   }
 
   #say(text) {

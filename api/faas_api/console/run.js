@@ -42,6 +42,8 @@ class RunView {
     this.language = choice(LANGUAGES, { name: "language" });
     this.code = editor(EXAMPLE);
     this.stdin = element("textarea", { name: "stdin", rows: "2", spellcheck: "false", class: "text" });
+    this.interactive = element("input", { type: "checkbox", name: "interactive" });
+    this.interactive.addEventListener("change", () => this.#fitMode());
     this.mode = choice(MODES, { name: "mode" });
     this.start = choice([["base", "The base machine"]], { name: "start" });
     this.start.addEventListener("change", () => this.#fitMode());
@@ -60,6 +62,10 @@ class RunView {
       labelled("Language", this.language),
       labelled("Code", this.code, "Tab indents. Press Escape, then Tab, to leave the editor."),
       labelled("Standard input", this.stdin),
+      element(
+        "div", { class: "boxes" },
+        element("label", {}, this.interactive, " Interactive: type more input when it asks for it"),
+      ),
       element("div", { class: "columns" }, labelled("Mode", this.mode), labelled("Start on", this.start)),
       element(
         "details", {}, element("summary", {}, "Files, arguments, limits"),
@@ -112,8 +118,14 @@ class RunView {
     }
   }
 
-  /** A session is gone on with in mode persistent; a branch is moved on by mode branched. */
+  /** A session is gone on with in mode persistent; a branch is moved on by mode branched; interactive: ephemeral. */
   #fitMode() {
+    if (this.interactive.checked) {
+      this.mode.value = "ephemeral";
+      this.start.value = "base";
+    }
+    this.mode.disabled = this.interactive.checked;
+    this.start.disabled = this.interactive.checked;
     const [kind] = this.start.value.split(":");
     if (kind === "session") this.mode.value = "persistent";
     else if (kind === "branch") this.mode.value = "branched";
@@ -134,6 +146,7 @@ class RunView {
 
   async #body() {
     const body = { language: this.language.value, code: this.code.value, mode: this.mode.value, async: true };
+    if (this.interactive.checked) body.interactive = true;
     if (this.stdin.value) body.stdin = this.stdin.value;
     if (this.arguments.value) body.arguments = lines(this.arguments.value);
     if (this.environment.value.trim()) body.env_vars = Object.fromEntries(lines(this.environment.value).map(variable));

@@ -84,6 +84,7 @@ class AsyncFaaSClient:
         branch_id: str | None = None,
         session: str | None = None,
         idempotency_key: str | None = None,
+        interactive: bool = False,
     ) -> Execution:
         """See `FaaSClient.start`."""
         ask = Ask(
@@ -101,6 +102,7 @@ class AsyncFaaSClient:
             branch_id,
             session,
             idempotency_key,
+            interactive,
         )
         return await run_async(self._api.start(ask), self._http)
 
@@ -123,6 +125,10 @@ class AsyncFaaSClient:
     async def cancel(self, execution_id: str) -> Execution:
         """See `FaaSClient.cancel`."""
         return await run_async(self._api.cancel(execution_id), self._http)
+
+    async def send_input(self, execution_id: str, data: Content = "", *, end: bool = False) -> None:
+        """See `FaaSClient.send_input`."""
+        await run_async(self._api.send_input(execution_id, data, end), self._http)
 
     async def logs(self, execution_id: str) -> dict[str, object]:
         """See `FaaSClient.logs`."""

@@ -95,8 +95,13 @@ class FaaSClient:
         branch_id: str | None = None,
         session: str | None = None,
         idempotency_key: str | None = None,
+        interactive: bool = False,
     ) -> Execution:
-        """Ask for a run and do not wait for it: `stream`, `execution` and `cancel` take its id."""
+        """Ask for a run and do not wait for it: `stream`, `execution` and `cancel` take its id.
+
+        An `interactive` one, in mode ephemeral, gets its stdin line by line, each line when it can only go on
+        with it: an event of `stream` says `wants_input`, and `send_input` answers.
+        """
         ask = Ask(
             code,
             language,
@@ -112,6 +117,7 @@ class FaaSClient:
             branch_id,
             session,
             idempotency_key,
+            interactive,
         )
         return run(self._api.start(ask), self._http)
 
@@ -132,6 +138,14 @@ class FaaSClient:
     def cancel(self, execution_id: str) -> Execution:
         """Stop a run and its machine. One that is over stays as it is. Raises NotFound."""
         return run(self._api.cancel(execution_id), self._http)
+
+    def send_input(self, execution_id: str, data: Content = "", *, end: bool = False) -> None:
+        """Give an interactive run more of its stdin, and with `end` tell it that no more will come.
+
+        It takes whole lines: what follows the last line feed waits for the rest of its line, or for the end.
+        Raises NotFound, and InvalidRequest for a run that is over, is not interactive, or has had its end.
+        """
+        run(self._api.send_input(execution_id, data, end), self._http)
 
     def logs(self, execution_id: str) -> dict[str, object]:
         """What a run has written so far: `stdout`, `stderr`, `complete`. Raises NotFound."""

@@ -54,6 +54,7 @@ class Ask:
     branch_id: str | None = None
     session: str | None = None
     idempotency_key: str | None = None
+    interactive: bool = False
 
     def body(self) -> dict[str, object]:
         """The request's, without what is left open."""
@@ -73,6 +74,7 @@ class Ask:
             "snapshot_id": self.snapshot_id,
             "branch_id": self.branch_id,
             "session": self.session,
+            "interactive": self.interactive or None,
         }
         return _given(fields)
 
@@ -120,6 +122,11 @@ class RestApi:
     def cancel(self, execution_id: str) -> Plan[Execution]:
         """`POST /executions/{id}/cancel`."""
         return execution_from_json((yield from self._call("POST", _execution(execution_id) + "/cancel")))
+
+    def send_input(self, execution_id: str, data: Content, end: bool) -> Plan[None]:
+        """`POST /executions/{id}/input`."""
+        body = {"data": _text(data), "end": end}
+        yield from self._call("POST", _execution(execution_id) + "/input", body)
 
     def logs(self, execution_id: str) -> Plan[dict[str, object]]:
         """`GET /executions/{id}/logs`."""

@@ -31,6 +31,8 @@ class StreamEvent:
     """Of `progress`: from 0 to 1, of its time limit."""
     response: Mapping[str, object] = field(repr=False)
     """The whole message."""
+    wants_input: bool = False
+    """Of `progress`: the run is interactive, and goes on once it is sent its next line or the end."""
 
 
 class Stream:
@@ -106,6 +108,7 @@ def _event(text: str) -> StreamEvent:
         message.get("error"),
         float(progress) if isinstance(progress, int | float) else None,
         message,
+        message.get("wants_input") is True,
     )
 
 

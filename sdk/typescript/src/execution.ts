@@ -22,6 +22,11 @@ export interface ExecuteRequest {
   /** Path to content: text, or bytes. Encoded for you. */
   files?: Record<string, Content> | undefined;
   stdin?: string | undefined;
+  /**
+   * In mode ephemeral, with `start`: stdin comes line by line, each line when the run can only go on with it. Its
+   * stream says `wantsInput`, and `sendInput` answers.
+   */
+  interactive?: boolean | undefined;
   arguments?: readonly string[] | undefined;
   /** 64 bits; default: a random number. Equal seed and epoch give equal runs. */
   seed?: number | bigint | undefined;

@@ -6,6 +6,9 @@ import { part, type RestApi } from "./rest.js";
 import { openSocket } from "./socket.js";
 import { camel } from "./wire.js";
 
+/** Of input that is sent at once: the API takes messages of 64 KiB, and JSON may have 6 bytes for a character. */
+const PIECE_LENGTH = 10_000;
+
 /** One thing that a run says. */
 export interface StreamEvent {
   /** Exactly one `completed` or `error` is the last. */
@@ -26,6 +29,8 @@ export interface StreamEvent {
   /** Of `progress`: from 0 to 1, of its time limit. */
   progress?: number;
   message?: string;
+  /** Of `progress`: whether the run, an interactive one, goes on only with its next line of input, or its end. */
+  wantsInput?: boolean;
   /** Of `dropped`: how much of the output was left out, since it was read too slowly. */
   bytes?: number;
   /** Of the last one: the run's. */
@@ -40,6 +45,8 @@ export interface Progress {
   /** The same, from 0 to 100. */
   percent: number;
   message: string;
+  /** Whether the run, an interactive one, goes on only with its next line of input, or its end. */
+  wantsInput: boolean;
 }
 
 export interface StreamListeners {
@@ -63,6 +70,7 @@ export class ExecutionStream implements AsyncIterable<StreamEvent> {
   readonly #api: RestApi;
   readonly #signal: AbortSignal | undefined;
   readonly #listeners = new Map<string, Set<(...values: never[]) => void>>();
+  readonly #loops = new Set<Connection>();
   #connection: Promise<Connection> | undefined;
 
   constructor(api: RestApi, executionId: string, signal?: AbortSignal) {
@@ -84,14 +92,26 @@ export class ExecutionStream implements AsyncIterable<StreamEvent> {
     return this;
   }
 
-  /** Sends input. A verified run takes none while it runs: its stdin is part of the job; then `error` says so. */
-  async sendInput(data: string): Promise<void> {
-    (await this.#connected()).send({ type: "input", execution_id: this.executionId, data });
+  /**
+   * Gives an interactive run more of its stdin; with `end` no more will come. It takes whole lines: what follows
+   * the last line feed waits for the rest of its line, or for the end. What is refused comes as an `error` whose
+   * `fatal` is false, to the loop that reads this stream, or to the listeners.
+   */
+  async sendInput(data: string, { end = false }: { end?: boolean } = {}): Promise<void> {
+    const connection = await this.#talking();
+    for (const [piece, last] of pieces(data)) {
+      connection.send({ type: "input", execution_id: this.executionId, data: piece, end: end && last });
+    }
+  }
+
+  /** Tells an interactive run that its stdin has come to its end. */
+  endInput(): Promise<void> {
+    return this.sendInput("", { end: true });
   }
 
   /** Says how large the terminal is. A verified run has none; then `error` says so. */
   async resize(cols: number, rows: number): Promise<void> {
-    (await this.#connected()).send({ type: "resize", execution_id: this.executionId, cols, rows });
+    (await this.#talking()).send({ type: "resize", execution_id: this.executionId, cols, rows });
   }
 
   /** Closes the connection of `on`. The run goes on. */
@@ -102,11 +122,19 @@ export class ExecutionStream implements AsyncIterable<StreamEvent> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<StreamEvent> {
     const connection = await Connection.open(this.#api, this.executionId, this.#signal);
+    this.#loops.add(connection);
     try {
       yield* connection.events();
     } finally {
+      this.#loops.delete(connection);
       connection.close();
     }
+  }
+
+  /** The connection to send by: of `on`, else of a loop, else a new one. */
+  async #talking(): Promise<Connection> {
+    const [loop] = this.#loops;
+    return this.#connection === undefined && loop !== undefined ? loop : await this.#connected();
   }
 
   #connected(): Promise<Connection> {
@@ -132,8 +160,8 @@ export class ExecutionStream implements AsyncIterable<StreamEvent> {
     else if (event.type === "dropped") this.#emit("dropped", event.bytes ?? 0, event);
     else if (event.type === "error") this.#emit("error", errorOfEvent(event), event);
     else if (event.type === "progress") {
-      const progress = event.progress ?? 0;
-      this.#emit("progress", { progress, percent: progress * 100, message: event.message ?? "" }, event);
+      const { progress = 0, message = "", wantsInput = false } = event;
+      this.#emit("progress", { progress, percent: progress * 100, message, wantsInput }, event);
     } else {
       this.#emit("complete", event.exitCode ?? null, event);
       this.#emit("completed", event.exitCode ?? null, event);
@@ -227,6 +255,17 @@ function eventOf(data: unknown): StreamEvent | Error {
 
 function errorOfEvent(event: StreamEvent): ApiError {
   return errorOf(event.code ?? "INTERNAL_ERROR", event.error ?? "the run failed", { details: { ...event } });
+}
+
+/** Text in parts that fit a message, none of which ends amid a character; and whether it is the last. */
+function* pieces(text: string): Generator<[string, boolean]> {
+  let begin = 0;
+  do {
+    let end = begin + PIECE_LENGTH;
+    if ((text.codePointAt(end - 1) ?? 0) > 0xffff) end += 1;
+    yield [text.slice(begin, end), end >= text.length];
+    begin = end;
+  } while (begin < text.length);
 }
 
 /** Where nobody listens, as an error that nobody caught. */

@@ -43,6 +43,7 @@ function restCalls(client: FaaSClient): Record<string, (given: Json) => Promise<
     receipt_file: (given) => client.receiptFile(text(given["execution_id"])),
     output_file: async (given) => new TextDecoder().decode(await client.outputFile(text(given["execution_id"]), text(given["path"]))),
     stream: (given) => streamed(client, text(given["execution_id"])),
+    answer: (given) => answered(client, text(given["execution_id"]), given["lines"] as string[]),
     create_snapshot: ({ execution_id, ...rest }) => client.createSnapshot(text(execution_id), camel(rest)),
     list_snapshots: (given) => client.listSnapshots(camel(given)),
     get_snapshot: (given) => client.getSnapshot(text(given["snapshot_id"])),
@@ -88,6 +89,21 @@ async function streamed(client: FaaSClient, executionId: string): Promise<Json> 
     exitCode = event.exitCode;
   }
   return { output, last, exitCode };
+}
+
+async function answered(client: FaaSClient, executionId: string, lines: string[]): Promise<Json> {
+  const stream = client.stream(executionId);
+  const answers = lines.values();
+  let output = "";
+  let waits = 0;
+  for await (const event of stream) {
+    output += event.data;
+    if (event.wantsInput === true) {
+      waits += 1;
+      await stream.sendInput(text(answers.next().value));
+    } else if (event.type === "completed") return { output, last: event.type, exitCode: event.exitCode, waits };
+  }
+  return { output, waits };
 }
 
 /** What stands at a path such as `receipt.state_root` or `items.0.id`. */

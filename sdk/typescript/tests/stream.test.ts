@@ -73,12 +73,12 @@ function listened(stream: sdk.ExecutionStream): Promise<unknown[]> {
 }
 
 test("every kind of event, sent in the same breath as the upgrade", async (context) => {
-  const progress = { type: "progress", execution_id: "exec_1", progress: 0.5, message: "half" };
+  const progress = { type: "progress", execution_id: "exec_1", progress: 0.5, message: "half", wants_input: true };
   const dropped = { type: "dropped", execution_id: "exec_1", bytes: 9, message: "" };
   const [client, said] = await socketServer(context, saying(OUTPUT, progress, dropped, COMPLETED));
   assert.deepEqual(await listened(client.stream("exec_1")), [
     ["output", "a", "stdout"],
-    ["progress", { progress: 0.5, percent: 50, message: "half" }],
+    ["progress", { progress: 0.5, percent: 50, message: "half", wantsInput: true }],
     ["dropped", 9],
     ["complete", 3],
     ["completed", 3, "completed"],
@@ -119,9 +119,59 @@ test("input and resize are sent; a refusal does not end the stream", async (cont
     ["completed", 3, "completed"],
   ]);
   assert.deepEqual(said[0]?.messages, [
-    { type: "input", execution_id: "exec_1", data: "typed\n" },
+    { type: "input", execution_id: "exec_1", data: "typed\n", end: false },
     { type: "resize", execution_id: "exec_1", cols: 120, rows: 40 },
   ]);
+});
+
+test("a loop that answers does so by its own connection", async (context) => {
+  const wants = { type: "progress", execution_id: "exec_1", progress: 0.1, message: "waits", wants_input: true };
+  const refusal = { type: "error", execution_id: "exec_1", error: "has ended", code: "INVALID_REQUEST", fatal: false };
+  const [client, said] = await socketServer(context, (socket, heard) => {
+    socket.send(JSON.stringify(wants));
+    socket.on("message", () => {
+      if (heard.messages.length === 1) socket.send(JSON.stringify(wants));
+      else saying(refusal, COMPLETED)(socket);
+    });
+  });
+  const stream = client.stream("exec_1");
+  const events: sdk.StreamEvent[] = [];
+  for await (const event of stream) {
+    events.push(event);
+    if (event.wantsInput !== true) continue;
+    if (events.length === 1) await stream.sendInput("typed\n");
+    else await stream.endInput();
+  }
+  assert.deepEqual(events.map(({ type, wantsInput, error }) => [type, wantsInput, error]), [
+    ["progress", true, undefined],
+    ["progress", true, undefined],
+    ["error", undefined, "has ended"],
+    ["completed", undefined, undefined],
+  ]);
+  assert.deepEqual(said.map(({ messages }) => messages), [[
+    { type: "input", execution_id: "exec_1", data: "typed\n", end: false },
+    { type: "input", execution_id: "exec_1", data: "", end: true },
+  ]]);
+});
+
+test("long input is sent in parts that hold whole characters", async (context) => {
+  const text = "\u0001".repeat(9_999) + "😀".repeat(10_001);
+  const [client, said] = await socketServer(context, (socket) => {
+    socket.on("message", (data) => {
+      if (JSON.parse(String(data)).end === true) socket.send(JSON.stringify(COMPLETED));
+    });
+  });
+  const stream = client.stream("exec_1");
+  const told = listened(stream);
+  await stream.sendInput(text, { end: true });
+  await told;
+  const messages = said[0]?.messages as { data: string; end: boolean }[];
+  assert.equal(messages.map(({ data }) => data).join(""), text);
+  assert.deepEqual(messages.map(({ end }) => end), [false, false, true]);
+  for (const { data } of messages) {
+    assert.ok(Buffer.byteLength(JSON.stringify(data)) < 64_000);
+    assert.equal(Buffer.from(data).toString(), data);
+  }
 });
 
 test("how a run can end otherwise", async (context) => {
