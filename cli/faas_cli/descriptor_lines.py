@@ -6,42 +6,35 @@ import asyncio
 import os
 
 from faas_blueprint.errors import InvalidRequest
-from faas_microvm.interactive import MAX_TYPED_BYTES
+from faas_microvm.interactive import TypedLines
 
 _CHUNK_BYTES = 1 << 16
 
 
-class DescriptorLines:
+class DescriptorLines(TypedLines):
     """Lines of a file descriptor, which is read only when the run asks for one, however long it takes.
 
     What is `known` already comes first. The end of the file, Ctrl-D on a terminal, is the input's.
     """
 
     def __init__(self, descriptor: int, known: bytes = b"") -> None:
+        super().__init__(known)
         self._descriptor = descriptor
-        self._waiting = bytearray(known)
-        self._typed = 0
-        self._ended = False
 
     async def next(self) -> bytes:
         """The next line with its line feed; without one at the end; nothing after that.
 
         Raises InvalidRequest when there is too much, or when it cannot be read.
         """
-        while b"\n" not in self._waiting and not self._ended:
-            data = await self._read()
-            self._ended = not data
-            self._typed += len(data)
-            self._waiting += data
-        end = self._waiting.find(b"\n") + 1 or len(self._waiting)
-        line = bytes(self._waiting[:end])
-        del self._waiting[:end]
-        return line
+        while not self.ready:
+            if data := await self._read():
+                self.put(data)
+            else:
+                self.end()
+        return self.take()
 
     async def _read(self) -> bytes:
         """Some of it, or nothing at its end. Nobody else reads there, so that it does not block."""
-        if self._typed > MAX_TYPED_BYTES:
-            raise InvalidRequest(f"a run takes {MAX_TYPED_BYTES} bytes of input at the most")
         try:
             await self._await_readable()
             return os.read(self._descriptor, _CHUNK_BYTES)

@@ -26,6 +26,11 @@ MAX_TYPED_BYTES = 1 << 20
 class Lines(Protocol):
     """Where an interactive run's input comes from."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next line, or the end, is at hand."""
+        ...
+
     async def next(self) -> bytes:
         """The next line with its line feed; without one at the end; nothing after that."""
         ...
@@ -36,6 +41,11 @@ class GivenLines:
 
     def __init__(self, data: bytes) -> None:
         self._lines = io.BytesIO(data)
+
+    @property
+    def ready(self) -> bool:
+        """It always is."""
+        return True
 
     async def next(self) -> bytes:
         """The next line, or nothing."""
@@ -69,16 +79,25 @@ class TypedLines:
         self._ended = True
         self._changed.set()
 
+    @property
+    def ready(self) -> bool:
+        """Whether a whole line is there, or the end."""
+        return self._ended or b"\n" in self._waiting
+
     async def next(self) -> bytes:
         """The next line, as soon as it is whole."""
         until = time.monotonic() + self._patience
-        while b"\n" not in self._waiting and not self._ended:
+        while not self.ready:
             self._changed.clear()
             try:
                 async with asyncio.timeout(until - time.monotonic()):
                     await self._changed.wait()
             except TimeoutError:
                 self.end()
+        return self.take()
+
+    def take(self) -> bytes:
+        """The next line of what is there; all that is left where it has no end."""
         end = self._waiting.find(b"\n") + 1 or len(self._waiting)
         line = bytes(self._waiting[:end])
         del self._waiting[:end]
@@ -91,6 +110,11 @@ class TakenLines:
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self._taken: list[bytes] = []
+
+    @property
+    def ready(self) -> bool:
+        """Whether theirs is."""
+        return self._lines.ready
 
     async def next(self) -> bytes:
         """The next line, or nothing."""
@@ -139,7 +163,14 @@ class PoliteLines:
         self._lines = lines
         self._turn = turn
 
+    @property
+    def ready(self) -> bool:
+        """Whether theirs is."""
+        return self._lines.ready
+
     async def next(self) -> bytes:
         """The next line, or nothing."""
+        if self.ready:
+            return await self._lines.next()
         async with self._turn.aside():
             return await self._lines.next()

@@ -137,11 +137,13 @@ async def run_to_stop(
         finally:
             stop.cancel()
         if lines is not None and _report(machine.memory).state is mailbox.State.INPUT:
-            for event in reader.fresh(wants_input=True):
+            waits, asked = not lines.ready, time.monotonic()
+            for event in reader.fresh(wants_input=waits):
                 yield event
-            asked = time.monotonic()
             machine.memory.write(mailbox.PHYSICAL, mailbox.encode_input(await lines.next()))
             give_up += time.monotonic() - asked
+            if waits:
+                yield reader.progress()
             continue
         last = milestones is not None and len(trace) + 1 >= milestones
         stopped = await _take(machine, pages, last, keeper)
@@ -251,6 +253,10 @@ class _Reader:
         self._lengths = {"stdout": 0, "stderr": 0}
         self._ticks = 0
 
+    def progress(self, wants_input: bool = False) -> Progress:
+        """How far the run was at the last look."""
+        return Progress(self._ticks * mailbox.TICK_MS, wants_input)
+
     def fresh(self, wants_input: bool = False) -> list[Output | Progress]:
         report = self._memory.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
         try:
@@ -269,5 +275,5 @@ class _Reader:
                 self._lengths[name] = length
         if result.ticks > self._ticks or wants_input:
             self._ticks = result.ticks
-            events.append(Progress(result.ticks * mailbox.TICK_MS, wants_input))
+            events.append(self.progress(wants_input))
         return events

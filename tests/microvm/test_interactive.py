@@ -49,12 +49,12 @@ ASKING = {
 READERS = {
     "a child reads": "import subprocess\nprint(subprocess.run(['cat'], capture_output=True).stdout)",
     "select, with a time limit": (
-        "import select, sys\nwhile select.select([sys.stdin], [], [], 0.5)[0]:\n"
+        "import select, sys\nwhile select.select([sys.stdin], [], [], 5)[0]:\n"
         "    line = sys.stdin.readline()\n    if not line: break\n    print(line)"
     ),
     "poll": (
         "import select, sys\np = select.poll(); p.register(0, select.POLLIN)\n"
-        "while p.poll(500):\n    line = sys.stdin.readline()\n    if not line: break\n    print(line)"
+        "while p.poll(5000):\n    line = sys.stdin.readline()\n    if not line: break\n    print(line)"
     ),
     "an event loop": (
         "import asyncio, sys\nasync def main():\n    reader = asyncio.StreamReader()\n"
@@ -128,6 +128,38 @@ async def test_whoever_waits_for_input_gets_it(engine: Engine, how: str):
     assert b"one" in said
     assert b"two" in said
     assert execution.stdin == b"one\ntwo"
+
+
+@pytest.mark.machine
+@pytest.mark.asyncio(loop_scope="session")
+async def test_an_answer_that_comes_by_a_timer_comes_before_the_next_question(engine: Engine):
+    job = make_job(
+        "javascript",
+        "const asked = require('readline').createInterface({input: process.stdin});\n"
+        "asked.on('line', (line) => setTimeout(() => console.log('heard', line), 300));",
+        interactive=True,
+    )
+    execution, before = await converse(engine, job, [b"one\n", b"two\n"])
+    assert before == [b"", b"heard one\n", b"heard one\nheard two\n"]
+    assert execution.outcome.virtual_ns < 2e9
+
+
+@pytest.mark.machine
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_clock_that_ticks_on_keeps_no_input_away(engine: Engine):
+    job = make_job(
+        "javascript",
+        "let ticks = 0\nconst clock = setInterval(() => ticks++, 50)\n"
+        "const asked = require('readline').createInterface({input: process.stdin});\n"
+        "asked.on('line', (line) => console.log(line, ticks));\n"
+        "asked.on('close', () => clearInterval(clock));",
+        interactive=True,
+    )
+    execution, before = await converse(engine, job, [b"one\n", b"two\n"])
+    assert len(before) == 3
+    ticks = [int(line.split()[1]) for line in execution.outcome.stdout.content.splitlines()]
+    assert 15 <= ticks[0] <= 20
+    assert 35 <= ticks[1] <= 40
 
 
 @pytest.mark.machine

@@ -67,7 +67,7 @@ function actions(session, path, execution) {
   const buttons = [];
   if (OPEN.includes(execution.status) && session.may("execute")) {
     buttons.push(action("Cancel", () => session.post(`${path}/cancel`), { told }));
-  } else if (execution.receipt !== null && execution.snapshot_id === null && session.may("snapshots")) {
+  } else if (execution.receipt !== null && execution.snapshot_id === null && !execution.job?.interactive && session.may("snapshots")) {
     buttons.push(action("Take a snapshot", async () => {
       announce("Running it again to its end");
       await session.post("/snapshots", { execution_id: execution.id });

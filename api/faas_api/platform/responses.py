@@ -51,6 +51,7 @@ class JobBlock(BaseModel):
     seed: int
     epoch: int
     limits: dict[str, int]
+    interactive: bool = Field(description="Whether its stdin came line by line")
 
 
 class Execution(BaseModel):
@@ -241,6 +242,7 @@ def _job(job: Job, attested: Attested | None) -> Json:
         "seed": job.seed,
         "epoch": job.epoch,
         "limits": {name: getattr(job.limits, name) for name in LIMIT_RANGES},
+        "interactive": job.interactive,
     }
 
 

@@ -61,7 +61,7 @@ void cgroup_path(char *path, size_t size, const struct runner *runner, const cha
 void limit_all_jobs(void);
 
 /* waiting.c: whether a job can only go on with input. */
-int awaits_input(const struct runner *runner);
+int awaits_input(const struct runner *runner, int overdue);
 
 /* job.c: what a request asks for. */
 struct blob {

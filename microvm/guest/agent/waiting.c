@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,40 +13,79 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
-/* How many of a job's threads can go on by themselves, now or when a timer fires, and how many read. */
-struct threads {
-    int busy, sleeping, reading;
-};
+/* LONG: a second, as far as can be told at a glance. */
+enum wait { FOR_EVER, LONG, SHORT, WAITS };
 
-/* A system call without a timer: it ends when another thread ends it, or nobody. */
-static int waits_for_ever(long number, const unsigned long *argument)
-{
-    switch (number) {
-    case SYS_read: case SYS_readv: case SYS_wait4: case SYS_waitid: case SYS_vfork: case SYS_clone:
-    case SYS_clone3: case SYS_pause: case SYS_rt_sigsuspend: case SYS_open: case SYS_openat:
-    case SYS_accept: case SYS_accept4: case SYS_recvfrom: case SYS_recvmsg: case SYS_flock:
-        return 1;
-    case SYS_poll:
-        return (int)argument[2] < 0;
-    case SYS_epoll_wait: case SYS_epoll_pwait:
-        return (int)argument[3] < 0;
-    case SYS_ppoll: case SYS_rt_sigtimedwait:
-        return argument[2] == 0;
-    case SYS_futex: case SYS_epoll_pwait2:
-        return argument[3] == 0;
-    case SYS_select: case SYS_pselect6:
-        return argument[4] == 0;
-    default:
-        return 0;
-    }
-}
+/* A job's threads: how many run, how many wait for how long, and how many of these for standard input. */
+struct threads {
+    int busy, waiting[WAITS], reading;
+};
 
 static int peek(pid_t thread, unsigned long address, void *data, size_t size)
 {
     struct iovec ours = { data, size }, theirs = { (void *)address, size };
     return process_vm_readv(thread, &ours, 1, &theirs, 1, 0) == (ssize_t)size;
+}
+
+static enum wait milliseconds(int timeout)
+{
+    return timeout < 0 ? FOR_EVER : timeout < 1000 ? SHORT : LONG;
+}
+
+/* A timespec or timeval: so long from now, or until then by that clock. */
+static enum wait time_limit(pid_t thread, unsigned long address, int absolute, clockid_t clock)
+{
+    struct timespec now = { 0 };
+    long time[2];
+    if (!address)
+        return FOR_EVER;
+    if (absolute)
+        clock_gettime(clock, &now);
+    return peek(thread, address, time, sizeof time) && time[0] >= now.tv_sec + 1 + absolute ? LONG : SHORT;
+}
+
+static enum wait duration(pid_t thread, unsigned long address)
+{
+    return time_limit(thread, address, 0, 0);
+}
+
+static enum wait futex(pid_t thread, const unsigned long *argument)
+{
+    int absolute = (argument[1] & FUTEX_CMD_MASK) != FUTEX_WAIT;
+    clockid_t clock = argument[1] & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC;
+    return time_limit(thread, argument[3], absolute, clock);
+}
+
+/* When a system call ends if nothing else happens; what is not known here may end soon. */
+static enum wait how_long(pid_t thread, long number, const unsigned long *argument)
+{
+    switch (number) {
+    case SYS_read: case SYS_readv: case SYS_wait4: case SYS_waitid: case SYS_vfork: case SYS_clone:
+    case SYS_clone3: case SYS_pause: case SYS_rt_sigsuspend: case SYS_open: case SYS_openat:
+    case SYS_accept: case SYS_accept4: case SYS_recvfrom: case SYS_recvmsg: case SYS_flock:
+        return FOR_EVER;
+    case SYS_poll:
+        return milliseconds(argument[2]);
+    case SYS_epoll_wait: case SYS_epoll_pwait:
+        return milliseconds(argument[3]);
+    case SYS_nanosleep:
+        return duration(thread, argument[0]);
+    case SYS_clock_nanosleep:
+        return time_limit(thread, argument[2], argument[1] == TIMER_ABSTIME, argument[0]);
+    case SYS_ppoll: case SYS_rt_sigtimedwait:
+        return duration(thread, argument[2]);
+    case SYS_epoll_pwait2:
+        return duration(thread, argument[3]);
+    case SYS_select: case SYS_pselect6:
+        return duration(thread, argument[4]);
+    case SYS_futex:
+        return futex(thread, argument);
+    default:
+        return SHORT;
+    }
 }
 
 /* Text of a file about a thread; 0 when there is none, or the thread has ended. */
@@ -124,10 +164,10 @@ static void look_at_thread(int task, pid_t thread, struct threads *threads)
         threads->busy++;
     else if (found < 7)
         return; /* it has ended, or is stopped */
-    else if (reads_input(task, thread, number, argument))
-        threads->reading++;
-    else if (!waits_for_ever(number, argument))
-        threads->sleeping++;
+    else {
+        threads->waiting[how_long(thread, number, argument)]++;
+        threads->reading += reads_input(task, thread, number, argument);
+    }
 }
 
 static void look_at_process(const char *process, struct threads *threads)
@@ -155,10 +195,10 @@ static void look_at_job(const struct runner *runner, struct threads *threads)
 }
 
 /*
- * What it was given is read, nothing in it runs, and either somebody waits for its standard input, with
- * whatever timer, or nothing will run again by itself.
+ * What it was given is read, nothing in it runs, and nothing would by itself. Where somebody waits for
+ * standard input, timers count only if they may fire within a second, and, `overdue`, none does.
  */
-int awaits_input(const struct runner *runner)
+int awaits_input(const struct runner *runner, int overdue)
 {
     struct threads threads = { 0 };
     int unread = 0;
@@ -167,5 +207,9 @@ int awaits_input(const struct runner *runner)
     setfsuid(0);
     look_at_job(runner, &threads);
     setfsuid(JOB_USER);
-    return !threads.busy && (threads.reading || !threads.sleeping);
+    if (threads.busy)
+        return 0;
+    if (threads.reading)
+        return overdue || !threads.waiting[SHORT];
+    return !threads.waiting[SHORT] && !threads.waiting[LONG];
 }
