@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TypeVar
@@ -49,9 +49,12 @@ from faas_operator.execution_store import INTERRUPTED
 from faas_operator.feed import Dropped, Ended, Feed
 from faas_operator.logs import about
 from faas_operator.placing import Placing
+from faas_operator.prompt_writing import NotNow, is_small
 from faas_operator.signer import Signer
 from faas_operator.snapshot_keeping import SnapshotKeeping
+from faas_operator.statement import Transaction
 from faas_operator.store import Store
+from faas_operator.transactions import Kind
 from faas_operator.until_stored import until_stored
 
 log = logging.getLogger(__name__)
@@ -195,6 +198,11 @@ class ExecutionService:
             lasting=lasting,
             prepaid=request.prepaid,
         )
+        if not lasting and self.store.processes.has_beaten and is_small(request.job):
+            with suppress(NotNow):
+                number = self.store.promptly.write(lambda within: begin(within=within), Kind.LATER)
+                self._set_going(_Run(execution_id, number, account, request, Feed()))
+                return execution_id
         storing = asyncio.get_running_loop().run_in_executor(None, begin)
         try:
             number = await asyncio.shield(storing)
@@ -452,6 +460,12 @@ class ExecutionService:
         def known(record: ExecutionRecord) -> None:
             loop.call_soon_threadsafe(run.foresee, record)
 
+        if is_small(execution.outcome):
+            with suppress(NotNow):
+                run.record = self.store.promptly.write(
+                    lambda within: self._sign_and_store(run, execution, kept, within=within)
+                )
+                return
         run.record = await until_stored(lambda: self._sign_and_store(run, execution, kept, known))
         if run.record is None:
             log.error(
@@ -459,7 +473,12 @@ class ExecutionService:
             )
 
     def _sign_and_store(
-        self, run: _Run, execution: Execution, kept: str | None, known: Callable[[ExecutionRecord], None]
+        self,
+        run: _Run,
+        execution: Execution,
+        kept: str | None,
+        known: Callable[[ExecutionRecord], None] | None = None,
+        within: Transaction | None = None,
     ) -> ExecutionRecord | None:
         outcome, job = execution.outcome, run.request.job
         receipt, signature = self._signer.attest(
@@ -472,7 +491,9 @@ class ExecutionService:
         )
         timed_out = outcome.status is Status.TIMEOUT
         status = ExecutionStatus.TIMEOUT if timed_out else ExecutionStatus.COMPLETED
-        return self._executions.finish(run.number, status, execution, receipt, signature, kept, job, known)
+        return self._executions.finish(
+            run.number, status, execution, receipt, signature, kept, job, known, within=within
+        )
 
 
 def new_execution_id() -> str:
