@@ -4,7 +4,8 @@ A change of threads takes longer than such a transaction does: another processor
 nothing of what is done, and the two threads take the interpreter from each other. So what is small is written
 at once, as long as that is quick: one that took SLOW_SECONDS, since the disk is slow or the file had to be
 read, is followed by no other for PAUSE_SECONDS. What has to wait for another writer is not for here, nor is
-moving pages from the journal to the file, which the commits of `Processes.beat` do; on PostgreSQL nothing is.
+moving pages from the journal to the file: threads have a turn of MOVING_SECONDS for that, after IN_A_ROW of
+these. On PostgreSQL nothing is written here.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ SMALL_BYTES = 64 << 10
 
 SLOW_SECONDS = 0.005
 PAUSE_SECONDS = 1.0
+IN_A_ROW = 100
+MOVING_SECONDS = 0.05
 
 Result = TypeVar("Result")
 
@@ -46,6 +49,7 @@ class PromptWriting:
         """A connection of its own, once it was needed."""
         self._not_before = 0.0
         """By the monotonic clock."""
+        self._left = IN_A_ROW
 
     def write(self, work: Callable[[Direct], Result], kind: Kind = Kind.LASTING) -> Result:
         """What `work` answers, once its transaction is committed. Raises NotNow, and what `work` raises;
@@ -70,8 +74,11 @@ class PromptWriting:
             self._driver.close()
 
     def _begun(self, kind: Kind, now: float) -> sqlite3.Connection:
+        if self._left == 0:
+            self._left, self._not_before = IN_A_ROW, max(self._not_before, now + MOVING_SECONDS)
         if self._kept is None or now < self._not_before:
             raise NotNow
+        self._left -= 1
         if self._driver is None:
             self._driver = self._kept.take(self._engine)
             self._driver.execute("PRAGMA busy_timeout=0")
