@@ -3,9 +3,9 @@
 A change of threads takes longer than such a transaction does: another processor is woken, its caches know
 nothing of what is done, and the two threads take the interpreter from each other. So what is small is written
 at once, as long as that is quick: one that took SLOW_SECONDS, since the disk is slow or the file had to be
-read, is followed by no other for PAUSE_SECONDS. What has to wait for another writer is not for here, nor is
-moving pages from the journal to the file: threads have a turn of MOVING_SECONDS for that, after IN_A_ROW of
-these. On PostgreSQL nothing is written here.
+read, is followed by no other for PAUSE times as long. What has to wait for another writer is not for here,
+nor is moving pages from the journal to the file: threads have a turn of MOVING_SECONDS for that, after
+IN_A_ROW of these. On PostgreSQL nothing is written here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ SMALL_BYTES = 64 << 10
 """Of what is written at once, at most."""
 
 SLOW_SECONDS = 0.005
-PAUSE_SECONDS = 1.0
+PAUSE = 20
+"""So the loop stands still for slow ones a twentieth of the time at most."""
 IN_A_ROW = 100
 MOVING_SECONDS = 0.05
 
@@ -64,7 +65,7 @@ class PromptWriting:
             raise
         ended = time.monotonic()
         if ended - begun > SLOW_SECONDS:
-            self._not_before = ended + PAUSE_SECONDS
+            self._not_before = ended + PAUSE * (ended - begun)
         return result
 
     def close(self) -> None:

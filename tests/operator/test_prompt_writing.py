@@ -88,16 +88,17 @@ def test_it_waits_for_no_other_writer(engine, promptly, path):
 
 def test_after_one_that_was_slow_comes_none_for_a_while(engine, promptly, monkeypatch):
     monkeypatch.setattr(prompt_writing, "SLOW_SECONDS", 0.01)
-    monkeypatch.setattr(prompt_writing, "PAUSE_SECONDS", 0.5)
+    monkeypatch.setattr(prompt_writing, "PAUSE", 20)
 
     def slow(within):
-        time.sleep(0.02)
+        time.sleep(0.03)
         ADD.run(within, name="slow")
 
     promptly.write(slow)
     with pytest.raises(NotNow):
         promptly.write(adding("too soon"))
-    time.sleep(0.6)
+    monkeypatch.setattr(prompt_writing, "SLOW_SECONDS", 60.0)
+    time.sleep(promptly._not_before - time.monotonic() + 0.01)
     promptly.write(adding("after"))
     assert count(engine) == 2
 
