@@ -24,9 +24,6 @@ GRACE_SECONDS = 5
 
 MESSAGE_BYTES = 64 << 10
 
-HEAD_BYTES = 32 << 10
-"""A request line with its headers, before they are looked at one by one."""
-
 
 class _Server(uvicorn.Server):
     @contextmanager
@@ -63,7 +60,6 @@ async def serve(app: FastAPI, listener: socket.socket, message_bytes: int = MESS
         access_log=False,
         lifespan="on",
         http=HttpProtocol,
-        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="websockets-sansio",
         ws_max_size=message_bytes,

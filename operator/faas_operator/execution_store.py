@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 from sqlalchemy import Engine, func, or_, update
 from sqlmodel import Session, col, select
@@ -30,6 +31,7 @@ from faas_operator.execution_record import (
 from faas_operator.execution_statements import ADD, EARLIER, FINISH, FREE_KEY, LOOK, SET_JOB
 from faas_operator.kept_connections import transaction
 from faas_operator.processes import Processes
+from faas_operator.statement import Transaction
 from faas_operator.stored_outcomes import decode_outcome, encode_outcome, keep_outputs, read_file
 from faas_operator.tables import ExecutionRow
 from faas_operator.transactions import lock, on_disk_later, reading
@@ -66,21 +68,24 @@ class ExecutionStore:
         at_once: int | None = None,
         lasting: bool = True,
         prepaid: bool = False,
+        within: Transaction | None = None,
     ) -> int:
         """Store a run before it starts, and hold what it can cost. Answers its number, the call id of its
         receipt.
 
         `at_once` is how many unfinished runs an account without a limit of its own may have. One that is not
         `lasting` need not be on the disk before its end is: nobody is told of it until then. Nothing is held
-        for a run that is `prepaid`: see `payment_store`. Raises
+        for a run that is `prepaid`: see `payment_store`. With `within` it is for the caller to commit, and to
+        have said that this process is there (`Processes.beat`). Raises
         Conflict for an id or a key that is taken, RateLimitExceeded, and PaymentRequired when the account
         lacks credits.
         """
         now, placement = self._clock(), placement or Placement()
-        self._processes.beat()
+        if within is None:
+            self._processes.beat()
         engine = self._engine if lasting else self._on_disk_later
         key_name = None if key is None else key.name
-        with transaction(engine) as connection:
+        with transaction(engine) if within is None else nullcontext(within) as connection:
             lock(connection, f"executions of {account}")
             if key is not None:
                 FREE_KEY.run(connection, account=account, key=key_name, since=now - KEY_SECONDS)
@@ -141,16 +146,18 @@ class ExecutionStore:
         kept_snapshot_id: str | None = None,
         job: Job | None = None,
         known: Callable[[ExecutionRecord], None] | None = None,
+        within: Transaction | None = None,
     ) -> ExecutionRecord | None:
         """Store what came out of a run, and settle what it cost. Answers it as `get` would; None, and nothing
         else, for one that is over already: this process was taken for dead, and its runs were ended.
 
         `job` is the run's where it is at hand, which spares reading it again; an interactive one's holds its
-        input by now. `known` is told the answer before it is committed.
+        input by now. `known` is told the answer before it is committed, which with `within` is for the caller
+        to do.
         """
         now, outcome = self._clock(), execution.outcome
         summary = outcome.summary()
-        with transaction(self._engine) as connection:
+        with transaction(self._engine) if within is None else nullcontext(within) as connection:
             finished = FINISH.run(
                 connection,
                 number=number,

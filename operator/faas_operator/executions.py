@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TypeVar
@@ -51,9 +51,12 @@ from faas_operator.execution_store import INTERRUPTED
 from faas_operator.feed import Dropped, Ended, Feed
 from faas_operator.logs import about
 from faas_operator.placing import Placing
+from faas_operator.prompt_writing import NotNow, is_small
 from faas_operator.signer import Signer
 from faas_operator.snapshot_keeping import SnapshotKeeping
+from faas_operator.statement import Transaction
 from faas_operator.store import Store
+from faas_operator.transactions import Kind
 from faas_operator.until_stored import until_stored
 
 log = logging.getLogger(__name__)
@@ -205,6 +208,11 @@ class ExecutionService:
             lasting=lasting,
             prepaid=request.prepaid,
         )
+        if not lasting and self.store.processes.has_beaten and is_small(request.job):
+            with suppress(NotNow):
+                number = self.store.promptly.write(lambda within: begin(within=within), Kind.LATER)
+                self._set_going(_Run(execution_id, number, account, request, Feed()))
+                return execution_id
         storing = asyncio.get_running_loop().run_in_executor(None, begin)
         try:
             number = await asyncio.shield(storing)
@@ -485,14 +493,29 @@ class ExecutionService:
         def known(record: ExecutionRecord) -> None:
             loop.call_soon_threadsafe(run.foresee, record)
 
-        run.record = await until_stored(lambda: self._sign_and_store(run, execution, kept, known))
+        try:
+            run.record = self._store_at_once(run, execution, kept)
+        except NotNow:
+            run.record = await until_stored(lambda: self._sign_and_store(run, execution, kept, known))
         if run.record is None:
             log.error(
                 "the run was ended by another process, its outcome is lost", extra=about(execution=run.id)
             )
 
+    def _store_at_once(self, run: _Run, execution: Execution, kept: str | None) -> ExecutionRecord | None:
+        if not is_small(execution.outcome):
+            raise NotNow
+        return self.store.promptly.write(
+            lambda within: self._sign_and_store(run, execution, kept, within=within)
+        )
+
     def _sign_and_store(
-        self, run: _Run, execution: Execution, kept: str | None, known: Callable[[ExecutionRecord], None]
+        self,
+        run: _Run,
+        execution: Execution,
+        kept: str | None,
+        known: Callable[[ExecutionRecord], None] | None = None,
+        within: Transaction | None = None,
     ) -> ExecutionRecord | None:
         outcome, job = execution.outcome, run.request.job
         if execution.stdin is not None:
@@ -507,7 +530,9 @@ class ExecutionService:
         )
         timed_out = outcome.status is Status.TIMEOUT
         status = ExecutionStatus.TIMEOUT if timed_out else ExecutionStatus.COMPLETED
-        return self._executions.finish(run.number, status, execution, receipt, signature, kept, job, known)
+        return self._executions.finish(
+            run.number, status, execution, receipt, signature, kept, job, known, within=within
+        )
 
 
 def new_execution_id() -> str:

@@ -42,10 +42,15 @@ class Processes:
         self._said: float | None = None
         self._saying = threading.Lock()
 
+    @property
+    def has_beaten(self) -> bool:
+        """Whether it was said a moment ago that this process is there."""
+        return self._said is not None and time.monotonic() - self._said < BEAT_SECONDS
+
     def beat(self) -> None:
         """Say that this process is there, unless it was said a moment ago. A transaction of its own."""
         with self._saying:
-            if self._said is not None and time.monotonic() - self._said < BEAT_SECONDS:
+            if self.has_beaten:
                 return
             said = time.monotonic()
             with Session(self._engine) as session:

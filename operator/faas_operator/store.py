@@ -48,6 +48,7 @@ from faas_operator.ledger import Ledger
 from faas_operator.payment_store import PaymentStore
 from faas_operator.pipeline import UNRUN, Event, State, next_state
 from faas_operator.processes import Processes
+from faas_operator.prompt_writing import PromptWriting
 from faas_operator.quote_store import QuoteStore
 from faas_operator.refutation_store import RefutationStore
 from faas_operator.snapshot_catalog import SnapshotCatalog
@@ -79,6 +80,8 @@ class Store:
         self._charging = Charging(terms or Terms(), clock)
         self.processes = Processes(engine)
         """This process among those that share the database."""
+        self.promptly = PromptWriting(engine)
+        """What the event loop writes by itself."""
         try:
             with Session(engine) as session:
                 self._charging.keep_prices(session)
@@ -172,6 +175,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the database, and of what this process does for all."""
+        self.promptly.close()
         with suppress(DatabaseUnavailable):  # then the others find out by themselves
             self.processes.leave()
         let_go(self._engine)

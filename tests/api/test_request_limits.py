@@ -12,10 +12,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from faas_api import request_limits
 from faas_api.app import create_app
-from faas_api.http_protocol import HttpProtocol
+from faas_api.http_protocol import HEAD_BYTES, HttpProtocol
 from faas_api.platform import stream_socket
 from faas_api.request_limits import HEADER_BYTES, STRANGERS_BYTES, RequestLimits
-from faas_api.serve import HEAD_BYTES, listen, serve
+from faas_api.serve import listen, serve
 from faas_operator.settings import Secrets, Settings
 
 KEY = {"X-API-Key": "key-of-alice"}
@@ -82,6 +82,42 @@ async def test_a_head_without_an_end_is_not_gathered(port):
     error_of(body)
 
 
+CHUNKED = request("Transfer-Encoding: chunked", path="/api/v1/execute", method="POST")
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (b"", b"\r\n" * 512),
+        (CHUNKED + b"1;", b"x" * 1024),
+        (CHUNKED + b"1\r\n{\r\n0\r\n", b"X-1: " + b"x" * 1024 + b"\r\n"),
+    ],
+    ids=["lines", "chunk", "trailers"],
+)
+async def test_nor_is_what_is_no_part_of_a_body(port, begun, more):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(begun)
+    async with asyncio.timeout(60):
+        for _ in range(HEAD_BYTES // len(more) + 2):  # the first may come together with the head
+            assert not reader.at_eof()
+            writer.write(more)
+            await asyncio.sleep(0.001)
+        assert (await reader.readuntil(b"\r\n")).split()[1] == b"400"
+        assert await reader.read()
+    writer.close()
+
+
+async def test_trailers_are_no_headers(port):
+    body = b'{"code": "1", "language": "nonsense"}'
+    sent = request(
+        "Content-Type: application/json", "Transfer-Encoding: chunked", path="/api/v1/execute", method="POST"
+    )
+    sent += b"%x\r\n%b\r\n0\r\nX-API-Key: another\r\n\r\n" % (len(body), body)
+    status, answered = await answer(port, sent)
+    assert status == 400
+    assert error_of(answered)["details"]["field"] == "language"
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -98,7 +134,22 @@ async def test_an_upgrade_has_limits_too(port, headers):
     error_of(json.loads(raised.value.response.body))
 
 
-@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"GET /\r\n\r\n", b"\x16\x03\x01\r\n\r\n"])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET /\r\n\r\n",
+        b"\x16\x03\x01\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        CHUNKED + b"x\r\n",
+    ],
+)
 async def test_what_is_no_http_is_told_so(port, sent):
     status, body = await answer(port, sent)
     assert status == 400
@@ -132,6 +183,37 @@ async def test_nor_the_second_one_of_a_connection_that_drips(port, monkeypatch):
             writer.write(b"x")
         assert reader.at_eof()
     writer.close()
+
+
+async def test_requests_at_once_are_answered_in_turn(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    paths = ["/health", "/nothing", "/health", "/api/v1/executions"]
+    upgrade = request("Connection: upgrade", "Upgrade: h2c", path="/health")  # is passed over
+    writer.write(b"".join(request(path=path) for path in paths) + upgrade)
+    async with asyncio.timeout(60):
+        statuses = []
+        for _ in range(5):
+            head = await reader.readuntil(b"\r\n\r\n")
+            statuses.append(int(head.split()[1]))
+            await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+    assert statuses == [200, 404, 200, 200, 200]
+    writer.close()
+
+
+async def test_who_asks_twice_at_once_and_leaves_is_gone_for_the_first(port, faulty_engine):
+    body = json.dumps({"code": "1", "language": "python"}).encode()
+    sent = request(
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        path="/api/v1/execute",
+        method="POST",
+    )
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent + body + request())
+    async with asyncio.timeout(60):
+        await faulty_engine.started.wait()
+        writer.close()
+        await faulty_engine.cancelled.wait()
 
 
 async def test_a_long_answer_is_not_cut_short(port, monkeypatch, faulty_engine):

@@ -37,17 +37,21 @@ class Asked:
 
 
 @contextmanager
-def listening(engine) -> Iterator[Asked]:
-    on = listening_to_sqlite if engine.dialect.name == "sqlite" else listening_to_postgresql
+def listening(store) -> Iterator[Asked]:
     asked = Asked()
-    with on(engine, asked):
+    if store._engine.dialect.name == "sqlite":
+        listen = listening_to_sqlite(store, asked)
+    else:
+        listen = listening_to_postgresql(store._engine, asked)
+    with listen:
         yield asked
 
 
 @contextmanager
-def listening_to_sqlite(engine, asked: Asked) -> Iterator[None]:
+def listening_to_sqlite(store, asked: Asked) -> Iterator[None]:
     """By the driver's own trace, whoever executes it."""
-    kept = engine.get_execution_options()[KEPT]
+    engine = store._engine
+    connections = [*engine.get_execution_options()[KEPT]._waiting, store.promptly._driver]
     how: list[str] = []
 
     def note(statement):
@@ -67,12 +71,12 @@ def listening_to_sqlite(engine, asked: Asked) -> Iterator[None]:
 
     event.listen(engine, "checkout", taken)
     event.listen(engine, "checkin", given_back)
-    for driver in kept._waiting:
+    for driver in connections:
         taken(driver)
     yield
     event.remove(engine, "checkout", taken)
     event.remove(engine, "checkin", given_back)
-    for driver in kept._waiting:
+    for driver in connections:
         given_back(driver)
 
 
@@ -119,7 +123,7 @@ async def test_a_run_asks_little_and_waits_for_the_disk_once(node):
     client, store = node
     await hello(client)  # the key's last use is noted once a minute, the process is noted every few seconds
     for mode in ("ephemeral", "cached", "cached"):
-        with listening(store._engine) as asked:
+        with listening(store) as asked:
             body = await hello(client, mode=mode)
         assert body["stdout"] == "1\n"
         assert body["cost"]["total"] > 0
@@ -132,7 +136,7 @@ async def test_a_run_asks_little_and_waits_for_the_disk_once(node):
 async def test_who_is_told_of_a_run_before_its_end_is_told_what_lasts(node):
     client, store = node
     await hello(client)
-    with listening(store._engine) as asked:
+    with listening(store) as asked:
         body = await hello(client, **{"async": True})
     assert asked.transactions[0] == Kind.LASTING
     assert (await client.get(f"/executions/{body['id']}")).status_code == 200
@@ -141,6 +145,6 @@ async def test_who_is_told_of_a_run_before_its_end_is_told_what_lasts(node):
 async def test_nor_is_a_run_lost_that_others_find_by_its_key(node):
     client, store = node
     await hello(client)
-    with listening(store._engine) as asked:
+    with listening(store) as asked:
         await hello(client, headers={"Idempotency-Key": "once"})
     assert asked.transactions == [Kind.READING, Kind.LASTING, Kind.LASTING]

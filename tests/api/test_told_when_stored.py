@@ -31,6 +31,7 @@ async def node(engine, database, tmp_path):
                 transport=httpx.ASGITransport(app), base_url="http://test/api/v1",
                 headers={"X-API-Key": "alice"}, timeout=60,
             ) as client:  # fmt: skip
+                service.store.promptly.close()  # what is stored at once is not foretold
                 yield client, service
 
 
@@ -38,14 +39,14 @@ def before_commit(service, faulty_disk) -> None:
     """A disk that does something when all is known and nothing is committed. For faults only."""
     finish = service._executions.finish
 
-    def with_fault(*arguments):
+    def with_fault(*arguments, within):
         *rest, known = arguments
 
         def told(record):
             known(record)
             faulty_disk()
 
-        return finish(*rest, told)
+        return finish(*rest, told, within=within)
 
     service._executions.finish = with_fault
 
