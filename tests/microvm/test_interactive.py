@@ -122,7 +122,7 @@ async def test_typed_and_given_input_are_one_run(
 async def test_whoever_waits_for_input_gets_it(engine: Engine, how: str):
     job = make_job("python", READERS[how], interactive=True, limits=Limits(timeout_ms=20_000))
     execution, before = await converse(engine, job, [b"one\n", b"two"])
-    assert len(before) == 3
+    assert len(before) == 2  # the end is there by then
     said = execution.outcome.stdout.content
     assert execution.outcome.status is Status.EXITED
     assert b"one" in said
@@ -297,3 +297,17 @@ def test_an_interactive_job_is_told_from_others():
         operation_of_call(0, encode_job(job))
     with pytest.raises(InvalidRequest, match="kept"):
         replace(job, keep=True)
+
+
+@pytest.mark.machine
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_run_says_that_it_waits_only_while_it_does(engine: Engine):
+    code = "import time\nfor n in range(3): input()\ntime.sleep(0.2)"
+    lines, told = TypedLines(b"known\n", patience=20), []
+    async for event in engine.stream(make_job("python", code, interactive=True), lines=lines):
+        if isinstance(event, Progress):
+            told.append(event.wants_input)
+            if event.wants_input:
+                lines.put(b"typed\nahead\n")
+    assert told.count(True) == 1
+    assert not told[told.index(True) + 1]
