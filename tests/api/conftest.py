@@ -68,7 +68,7 @@ class FaultyEngine:
         self.library = NoSnapshots()
         self.milestones = None
 
-    async def stream(self, job: Job, _snapshot: object) -> AsyncIterator[Execution]:
+    async def stream(self, job: Job, _snapshot: object, **_: object) -> AsyncIterator[Execution]:
         self.jobs.append(job)
         self.started.set()
         if self.error is not None:

@@ -24,7 +24,7 @@ async def test_callers_are_told_and_what_a_run_came_to_is_stored_later(
     engine = make_faulty_engine()
     end = asyncio.Event()
 
-    async def stream(_job, _snapshot):
+    async def stream(_job, _snapshot, **_):
         engine.started.set()
         await end.wait()
         raise MachineFailure("died")

@@ -67,7 +67,7 @@ class GatedEngine:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def stream(self, job, _snapshot):
+    async def stream(self, job, _snapshot, **_):
         self.runs += 1
         self.started.set()
         await self.gate.wait()

@@ -41,7 +41,7 @@ class EndlessEngine:
         self.begun = 0
         self.cancelled = 0
 
-    async def stream(self, _job, _snapshot):
+    async def stream(self, _job, _snapshot, **_):
         self.begun += 1
         try:
             await asyncio.Event().wait()
