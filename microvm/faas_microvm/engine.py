@@ -36,7 +36,7 @@ from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.fetched_machine import ReadPiece, fetch_derived
 from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home, default_store
-from faas_microvm.interactive import GivenLines, Lines, PoliteLines, TakenLines, Turn
+from faas_microvm.interactive import GivenLines, Lines, TakenLines, Turn
 from faas_microvm.library import SnapshotLibrary
 from faas_microvm.mailbox import (
     TICK_MS,
@@ -247,21 +247,17 @@ class Engine:
         start = await self.idle(snapshot)
         if job.interactive and start.measurement != self.measurement:
             raise InvalidRequest("an interactive job starts on the base snapshot", {"field": "interactive"})
-        taken = TakenLines(lines or GivenLines(job.stdin)) if job.interactive else None
+        turn = Turn(self.processors)
+        taken = TakenLines(lines or GivenLines(job.stdin), turn) if job.interactive else None
         prepared = await self.prepare(job)
         if prepared.program is None:
             for said in self.refused(prepared, start, started):
                 yield said
             return
         async with (
-            Turn(self.processors) as turn,
+            turn,
             self._paused(start) as machine,
-            aclosing(
-                self.run_in(
-                    *(machine, job, prepared.program, job.keep, keeper),
-                    None if taken is None else PoliteLines(taken, turn),
-                )
-            ) as events,
+            aclosing(self.run_in(machine, job, prepared.program, job.keep, keeper, taken)) as events,
         ):
             async for event in events:
                 if isinstance(event, Stopped):

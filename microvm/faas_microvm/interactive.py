@@ -104,30 +104,6 @@ class TypedLines:
         return line
 
 
-class TakenLines:
-    """Remembers what was taken of others."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-        self._taken: list[bytes] = []
-
-    @property
-    def ready(self) -> bool:
-        """Whether theirs is."""
-        return self._lines.ready
-
-    async def next(self) -> bytes:
-        """The next line, or nothing."""
-        line = await self._lines.next()
-        self._taken.append(line)
-        return line
-
-    @property
-    def taken(self) -> bytes:
-        """All of it together."""
-        return b"".join(self._taken)
-
-
 class Turn:
     """One of a semaphore's places, which can be given up for a while."""
 
@@ -156,12 +132,13 @@ class Turn:
         self._held = True
 
 
-class PoliteLines:
-    """Lines of others, for which a run waits without keeping anyone from running."""
+class TakenLines:
+    """Lines of others, waited for without keeping anyone from running; they are remembered."""
 
     def __init__(self, lines: Lines, turn: Turn) -> None:
         self._lines = lines
         self._turn = turn
+        self._taken: list[bytes] = []
 
     @property
     def ready(self) -> bool:
@@ -171,6 +148,14 @@ class PoliteLines:
     async def next(self) -> bytes:
         """The next line, or nothing."""
         if self.ready:
-            return await self._lines.next()
-        async with self._turn.aside():
-            return await self._lines.next()
+            line = await self._lines.next()
+        else:
+            async with self._turn.aside():
+                line = await self._lines.next()
+        self._taken.append(line)
+        return line
+
+    @property
+    def taken(self) -> bytes:
+        """All of it together."""
+        return b"".join(self._taken)

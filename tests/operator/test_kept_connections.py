@@ -7,21 +7,13 @@ import threading
 from contextlib import closing
 
 import pytest
+from one_table import ADD, COUNT, MAKE, count, one_table
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from faas_operator.database import connect, let_go
 from faas_operator.kept_connections import KEPT, transaction
-from faas_operator.statement import Direct, Statement
+from faas_operator.statement import Direct
 from faas_operator.transactions import on_disk_later, reading
-
-MAKE = Statement("CREATE TABLE thing (name TEXT PRIMARY KEY)")
-ADD = Statement("INSERT INTO thing (name) VALUES (:name)")
-COUNT = Statement("SELECT count(*) AS many FROM thing")
-
-
-def count(engine) -> int:
-    with transaction(reading(engine)) as within:
-        return COUNT.run(within)[0].many
 
 
 def add(engine, *names: str, then: type[BaseException] | None = None) -> None:
@@ -43,11 +35,8 @@ def path(tmp_path):
 
 @pytest.fixture
 def engine(path):
-    made = connect(f"sqlite:///{path}")
-    with transaction(made) as within:
-        MAKE.run(within)
-    yield made
-    let_go(made)
+    with one_table(path) as made:
+        yield made
 
 
 def test_what_raises_leaves_nothing_and_the_next_goes_on(engine):

@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 
 import pytest
+from one_table import ADD, count, one_table
 from sqlalchemy.exc import IntegrityError
 
 from faas_blueprint.job import make_job
@@ -15,17 +16,7 @@ from faas_operator import prompt_writing
 from faas_operator.database import connect, let_go
 from faas_operator.kept_connections import transaction
 from faas_operator.prompt_writing import IN_A_ROW, SMALL_BYTES, NotNow, PromptWriting, is_small
-from faas_operator.statement import Statement
-from faas_operator.transactions import Kind, reading
-
-MAKE = Statement("CREATE TABLE thing (name TEXT PRIMARY KEY)")
-ADD = Statement("INSERT INTO thing (name) VALUES (:name)")
-COUNT = Statement("SELECT count(*) AS many FROM thing")
-
-
-def count(engine) -> int:
-    with transaction(reading(engine)) as within:
-        return COUNT.run(within)[0].many
+from faas_operator.transactions import Kind
 
 
 def adding(name):
@@ -39,11 +30,8 @@ def path(tmp_path):
 
 @pytest.fixture
 def engine(path):
-    made = connect(f"sqlite:///{path}")
-    with transaction(made) as within:
-        MAKE.run(within)
-    yield made
-    let_go(made)
+    with one_table(path) as made:
+        yield made
 
 
 @pytest.fixture
