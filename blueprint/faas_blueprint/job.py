@@ -7,6 +7,7 @@ hash of inputs that the protocol itself keeps on-chain.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -16,6 +17,7 @@ from typing import cast
 from faas_blueprint import tlv
 from faas_blueprint.digests import Digest, keccak256
 from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.terminal import TerminalSize, decode_events
 
 DEFAULT_EPOCH = 1_767_225_600
 """2026-01-01T00:00:00Z: the time that a job sees when it names none."""
@@ -150,6 +152,9 @@ class Job:
     interactive: bool = False
     """The program gets its standard input line by line, each one when nothing in it can go on without, and
     then the end. So input that was typed while it ran and the same input given at once are the same run."""
+    terminal: TerminalSize | None = None
+    """What an interactive program's standard streams are, in the place of pipes. Then its input comes as it
+    was typed, not by the line, and `stdin` is a list of events: see `terminal.encode_events`."""
 
     def __post_init__(self) -> None:
         _check_job(self)
@@ -182,6 +187,7 @@ def make_job(
     limits: Limits | None = None,
     keep: bool = False,
     interactive: bool = False,
+    terminal: TerminalSize | None = None,
 ) -> Job:
     """A job from loose parts, put into canonical order. Raises InvalidRequest."""
     known = _language(language)
@@ -197,6 +203,7 @@ def make_job(
         limits=limits or Limits(),
         keep=keep,
         interactive=interactive,
+        terminal=terminal,
     )
 
 
@@ -231,6 +238,9 @@ EXECUTE_PARAMETERS: tuple[tlv.Field, ...] = (
 INTERACTIVE = b"\x01"
 """Ends the payload of an interactive job: one boolean more than the schema on-chain has."""
 
+_TERMINAL = struct.Struct(">BHH")
+"""Ends that of one with a terminal instead: a 2, then columns and rows."""
+
 
 def encode_job(job: Job) -> bytes:
     """The canonical payload."""
@@ -250,13 +260,18 @@ def encode_job(job: Job) -> bytes:
             "keep": job.keep,
         },
     )
+    if job.terminal is not None:
+        return payload + _TERMINAL.pack(2, job.terminal.columns, job.terminal.rows)
     return payload + INTERACTIVE if job.interactive else payload
 
 
 def decode_job(payload: bytes) -> Job:
     """The job of a canonical payload. Raises InvalidRequest."""
     values, rest = tlv.decode_first(EXECUTE_PARAMETERS, payload)
-    if rest not in (b"", INTERACTIVE):
+    terminal = None
+    if len(rest) == _TERMINAL.size and rest[0] == 2:
+        terminal = TerminalSize(*_TERMINAL.unpack(rest)[1:])
+    elif rest not in (b"", INTERACTIVE):
         raise tlv.left_over(rest)
     variables = cast("list[dict[str, str]]", values["environment"])
     files = cast("list[dict[str, str | bytes]]", values["files"])
@@ -271,13 +286,21 @@ def decode_job(payload: bytes) -> Job:
         epoch=cast(int, values["epoch"]),
         limits=Limits(**cast("dict[str, int]", values["limits"])),
         keep=cast(bool, values["keep"]),
-        interactive=rest == INTERACTIVE,
+        interactive=rest != b"",
+        terminal=terminal,
     )
 
 
 def job_digest(job: Job) -> Digest:
     """Keccak-256 of the canonical payload."""
     return keccak256(encode_job(job))
+
+
+def input_bytes(job: Job) -> int:
+    """What counts towards MAX_INPUT_BYTES."""
+    texts = [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]
+    files = sum(len(file.content) + len(file.path) for file in job.files)
+    return sum(len(text.encode()) for text in texts) + len(job.stdin) + files
 
 
 def _language(name: str) -> Language:
@@ -300,6 +323,10 @@ def _check_job(job: Job) -> None:
         raise InvalidRequest("keep must be a boolean", {"field": "keep"})
     if job.interactive and job.keep:
         raise InvalidRequest("an interactive job's machine cannot be kept", {"field": "interactive"})
+    if job.terminal is not None:
+        if not job.interactive:
+            raise InvalidRequest("a job with a terminal is interactive", {"field": "terminal"})
+        decode_events(job.stdin)
     if not isinstance(job.code, str):
         raise InvalidRequest("code must be a string", {"field": "code"})
     texts = [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]
@@ -316,7 +343,7 @@ def _check_job(job: Job) -> None:
     on_disk = [sizes[0], *(len(file.content) for file in job.files)]
     if sum(-(-size // _DISK_BLOCK) * _DISK_BLOCK for size in on_disk) > job.limits.disk_mb << 20:
         raise InvalidRequest(f"files do not fit on a disk of {job.limits.disk_mb} MiB", {"field": "disk_mb"})
-    total = sum(sizes) + len(job.stdin) + sum(len(file.content) + len(file.path) for file in job.files)
+    total = input_bytes(job)
     if total > MAX_INPUT_BYTES:
         raise InvalidRequest(f"inputs are {total} bytes, {MAX_INPUT_BYTES} at the most")
 

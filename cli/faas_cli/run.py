@@ -176,8 +176,8 @@ async def _run(job: Job, place: Place, as_json: bool) -> Execution:
     async with await Engine.open(progress=note, settings=settings) as engine:
         start = await find_snapshot(engine, place.snapshot) if place.snapshot else None
         setting = modes.Setting(place.mode, start, place.branch, place.identity)
-        lines = DescriptorLines(sys.stdin.fileno(), job.stdin) if job.interactive else None
-        async with aclosing(modes.stream(engine, job, setting, lines)) as events:
+        typed = DescriptorLines(sys.stdin.fileno(), job.stdin) if job.interactive else None
+        async with aclosing(modes.stream(engine, job, setting, typed)) as events:
             async for event in events:
                 if isinstance(event, Output) and (job.interactive or not as_json):
                     pass_on("stderr" if as_json else event.stream, event.data)

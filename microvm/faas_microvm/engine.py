@@ -36,7 +36,7 @@ from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.fetched_machine import ReadPiece, fetch_derived
 from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home, default_store
-from faas_microvm.interactive import GivenLines, Lines, TakenLines, Turn
+from faas_microvm.interactive import Input, TakenInput, Turn, given_input
 from faas_microvm.library import SnapshotLibrary
 from faas_microvm.mailbox import (
     TICK_MS,
@@ -235,11 +235,11 @@ class Engine:
         snapshot: Digest | None = None,
         *,
         everyones: bool = False,
-        lines: Lines | None = None,
+        typed: Input | None = None,
     ) -> AsyncGenerator[Output | Progress | Execution]:
         """Output and progress as they come, then the execution. Reading does not change the run.
 
-        Where the job says `keep`, the machine is stored as a child of the snapshot it started on. `lines` are
+        Where the job says `keep`, the machine is stored as a child of the snapshot it started on. `typed` is
         an interactive job's input if that is not known yet; then the job is told by the execution's `stdin`.
         """
         started = time.perf_counter()
@@ -248,7 +248,7 @@ class Engine:
         if job.interactive and start.measurement != self.measurement:
             raise InvalidRequest("an interactive job starts on the base snapshot", {"field": "interactive"})
         turn = Turn(self.processors)
-        taken = TakenLines(lines or GivenLines(job.stdin), turn) if job.interactive else None
+        taken = TakenInput(typed or given_input(job), turn) if job.interactive else None
         prepared = await self.prepare(job)
         if prepared.program is None:
             for said in self.refused(prepared, start, started):
@@ -279,7 +279,7 @@ class Engine:
             wall_ms,
             snapshot=kept,
             toolchain=prepared.toolchain,
-            stdin=None if taken is None else taken.taken,
+            stdin=None if taken is None else taken.taken_by(job),
         )
 
     async def _measured(
@@ -417,7 +417,7 @@ class Engine:
         async with self.machine(start) as machine:
             stopped = await run_to_end(
                 *(machine, start.base, request, self.watchdog_seconds(job)),
-                lines=GivenLines(job.stdin),
+                typed=given_input(job),
             )
         if virtual_ms is not None and stopped.result.state is not State.PAUSED:
             raise InvalidRequest(
@@ -466,13 +466,13 @@ class Engine:
         program: Program,
         pages: bool = True,
         keeper: MilestoneKeeper | None = None,
-        lines: Lines | None = None,
+        typed: Input | None = None,
     ) -> AsyncGenerator[Output | Progress | Stopped]:
         """Hand a job to a paused machine and watch it until the job's end."""
         base = self.library.base
         request = encode_request(job, program, base.profile.trace_interval_ms)
         seconds = self.watchdog_seconds(job)
-        said = run_to_stop(machine, base, request, seconds, pages, keeper=keeper, lines=lines)
+        said = run_to_stop(machine, base, request, seconds, pages, keeper=keeper, typed=typed)
         async with aclosing(said) as events:
             async for event in events:
                 yield event

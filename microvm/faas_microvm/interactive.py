@@ -1,62 +1,57 @@
-"""Standard input that comes line by line, each line when the job can only go on with it.
+"""Input that comes while a job runs, when it can only go on with it: line by line, or as typed on a terminal.
 
-A machine stands still while it waits, so it does not matter when a line comes: the same lines are the same
-run, whether somebody types them or a verifier has them all.
+A machine stands still while it waits, so it does not matter when input comes: the same input in the same
+pieces is the same run, whether somebody types it or a verifier has it all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import time
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Protocol
 
 from faas_blueprint.errors import InvalidRequest
+from faas_blueprint.job import MAX_INPUT_BYTES, Job, input_bytes
+from faas_blueprint.terminal import Event, TerminalSize, decode_events, encode_events
 
 PATIENCE_SECONDS = 300.0
-"""Of wall clock for a line; then the input has come to its end."""
+"""Of wall clock for a piece of input; then it has come to its end."""
 
 MAX_TYPED_BYTES = 1 << 20
-"""Of one run's input that comes while it runs."""
+"""Of one run's input that comes while it runs; less where the job would become too large with it."""
+
+RESIZE_BYTES = 2
+"""What a change of the terminal's size counts for among them."""
+
+EVENT_BYTES = 16
+"""In the job's standard input, of each byte that is typed on a terminal, at the most."""
 
 
-class Lines(Protocol):
+class Input(Protocol):
     """Where an interactive run's input comes from."""
 
     @property
     def ready(self) -> bool:
-        """Whether the next line, or the end, is at hand."""
+        """Whether the next piece, or the end, is at hand."""
         ...
 
-    async def next(self) -> bytes:
-        """The next line with its line feed; without one at the end; nothing after that."""
+    async def next(self) -> Event:
+        """The next piece: a line with its line feed (without one at the end), or what was typed on a terminal
+        at once, or the terminal's size from now on. Nothing at the end and after it.
+        """
         ...
 
 
-class GivenLines:
-    """Input that is known."""
+class TypedInput(ABC):
+    """Input that comes while the job runs."""
 
-    def __init__(self, data: bytes) -> None:
-        self._lines = io.BytesIO(data)
-
-    @property
-    def ready(self) -> bool:
-        """It always is."""
-        return True
-
-    async def next(self) -> bytes:
-        """The next line, or nothing."""
-        return self._lines.readline()
-
-
-class TypedLines:
-    """Input that comes while the job runs; what is `known` already comes first."""
-
-    def __init__(self, known: bytes = b"", patience: float = PATIENCE_SECONDS) -> None:
-        self._waiting = bytearray(known)
+    def __init__(self, patience: float, most: int) -> None:
+        self._most = most
         self._typed = 0
         self._ended = False
         self._changed = asyncio.Event()
@@ -64,14 +59,17 @@ class TypedLines:
 
     def put(self, data: bytes) -> None:
         """More of it. Raises InvalidRequest when there is too much, and after the end."""
-        if self._ended:
-            raise InvalidRequest("the run's input has ended", {"field": "data"})
-        if self._typed + len(data) > MAX_TYPED_BYTES:
-            raise InvalidRequest(
-                f"a run takes {MAX_TYPED_BYTES} bytes of input at the most", {"field": "data"}
-            )
-        self._typed += len(data)
-        self._waiting += data
+        self._count(len(data))
+        self._add(data)
+        self._changed.set()
+
+    def resize(self, size: TerminalSize) -> None:
+        """The terminal gets that size once what came before is taken.
+
+        Raises InvalidRequest as `put` does, and where there is no terminal.
+        """
+        self._count(RESIZE_BYTES)
+        self._add(size)
         self._changed.set()
 
     def end(self) -> None:
@@ -80,12 +78,19 @@ class TypedLines:
         self._changed.set()
 
     @property
+    @abstractmethod
     def ready(self) -> bool:
-        """Whether a whole line is there, or the end."""
-        return self._ended or b"\n" in self._waiting
+        """Whether the next piece, or the end, is there."""
 
-    async def next(self) -> bytes:
-        """The next line, as soon as it is whole."""
+    @abstractmethod
+    def take(self) -> Event:
+        """The next piece of what is there; nothing at the end."""
+
+    @abstractmethod
+    def _add(self, piece: Event) -> None: ...
+
+    async def next(self) -> Event:
+        """The next piece, as soon as it is whole."""
         until = time.monotonic() + self._patience
         while not self.ready:
             self._changed.clear()
@@ -96,12 +101,86 @@ class TypedLines:
                 self.end()
         return self.take()
 
+    def _count(self, size: int) -> None:
+        if self._ended:
+            raise InvalidRequest("the run's input has ended", {"field": "data"})
+        if self._typed + size > self._most:
+            raise InvalidRequest(f"this run takes {self._most} bytes of input at the most", {"field": "data"})
+        self._typed += size
+
+
+class TypedLines(TypedInput):
+    """Line by line; what is `known` already comes first."""
+
+    def __init__(
+        self, known: bytes = b"", patience: float = PATIENCE_SECONDS, most: int = MAX_TYPED_BYTES
+    ) -> None:
+        super().__init__(patience, most)
+        self._waiting = bytearray(known)
+
+    def resize(self, size: TerminalSize) -> None:
+        """Raises InvalidRequest."""
+        raise InvalidRequest("this run has no terminal; ask for it with 'terminal'", {"field": "type"})
+
+    def _add(self, piece: Event) -> None:
+        assert isinstance(piece, bytes)
+        self._waiting += piece
+
+    @property
+    def ready(self) -> bool:
+        """Whether a whole line is there, or the end."""
+        return self._ended or b"\n" in self._waiting
+
     def take(self) -> bytes:
         """The next line of what is there; all that is left where it has no end."""
         end = self._waiting.find(b"\n") + 1 or len(self._waiting)
         line = bytes(self._waiting[:end])
         del self._waiting[:end]
         return line
+
+
+class TypedEvents(TypedInput):
+    """As on a terminal: what was typed since the program last waited comes all at once."""
+
+    def __init__(
+        self, known: bytes = b"", patience: float = PATIENCE_SECONDS, most: int = MAX_TYPED_BYTES
+    ) -> None:
+        """`known`: encoded events. Raises InvalidRequest."""
+        super().__init__(patience, most)
+        self._waiting = deque(decode_events(known))
+
+    def _add(self, piece: Event) -> None:
+        last = self._waiting.pop() if self._waiting else b""
+        if isinstance(last, bytes) and isinstance(piece, bytes):
+            piece = last + piece
+        elif type(last) is not type(piece) and last:
+            self._waiting.append(last)
+        if piece:
+            self._waiting.append(piece)
+
+    @property
+    def ready(self) -> bool:
+        """Whether anything is there, or the end."""
+        return self._ended or bool(self._waiting)
+
+    def take(self) -> Event:
+        """The next event; nothing at the end."""
+        return self._waiting.popleft() if self._waiting else b""
+
+
+def typed_input(job: Job) -> TypedInput:
+    """Of an interactive job: first what it has as its standard input, then what comes."""
+    room = MAX_INPUT_BYTES - input_bytes(job)
+    if job.terminal is None:
+        return TypedLines(job.stdin, most=min(room, MAX_TYPED_BYTES))
+    return TypedEvents(job.stdin, most=min(room // EVENT_BYTES, MAX_TYPED_BYTES))
+
+
+def given_input(job: Job) -> TypedInput:
+    """Of an interactive job whose standard input is all there is."""
+    given = typed_input(job)
+    given.end()
+    return given
 
 
 class Turn:
@@ -132,30 +211,32 @@ class Turn:
         self._held = True
 
 
-class TakenLines:
-    """Lines of others, waited for without keeping anyone from running; they are remembered."""
+class TakenInput:
+    """Input of others, waited for without keeping anyone from running; it is remembered."""
 
-    def __init__(self, lines: Lines, turn: Turn) -> None:
-        self._lines = lines
+    def __init__(self, source: Input, turn: Turn) -> None:
+        self._source = source
         self._turn = turn
-        self._taken: list[bytes] = []
+        self._taken: list[Event] = []
 
     @property
     def ready(self) -> bool:
         """Whether theirs is."""
-        return self._lines.ready
+        return self._source.ready
 
-    async def next(self) -> bytes:
-        """The next line, or nothing."""
+    async def next(self) -> Event:
+        """The next piece, or nothing."""
         if self.ready:
-            line = await self._lines.next()
+            piece = await self._source.next()
         else:
             async with self._turn.aside():
-                line = await self._lines.next()
-        self._taken.append(line)
-        return line
+                piece = await self._source.next()
+        if piece:
+            self._taken.append(piece)
+        return piece
 
-    @property
-    def taken(self) -> bytes:
-        """All of it together."""
-        return b"".join(self._taken)
+    def taken_by(self, job: Job) -> bytes:
+        """All of it together, as the job's standard input."""
+        if job.terminal is not None:
+            return encode_events(self._taken)
+        return b"".join(piece for piece in self._taken if isinstance(piece, bytes))

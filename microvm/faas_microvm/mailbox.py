@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import Job
+from faas_blueprint.terminal import Event, TerminalSize
 
 PHYSICAL = 0x10000000
 SIZE = 64 << 20
@@ -27,9 +28,11 @@ TICK_MS = 10
 
 _MAGIC = b"FAMSREQ1"
 _INPUT_MAGIC = b"FAMSINP1"
+_RESIZE_MAGIC = b"FAMSWIN1"
 _FORK_MAGIC = b"FAMSFRK1"
 _HEADER = struct.Struct("<8sQ")
-_FIXED = struct.Struct("<IIIIIIIIQQIII")
+_FIXED = struct.Struct("<IIIIIIIIQQIIIHH")
+_SIZE = struct.Struct("<HH")
 _RESULT = struct.Struct("<IIiIQQIIQIIQ256s")
 _FORK = struct.Struct("<8sQQ32s")
 _FILE = struct.Struct("<IIQ")
@@ -145,6 +148,7 @@ def encode_request(job: Job, program: Program, interval_ms: int = 0, pause_tick:
                 job.keep,
                 pause_tick,
                 job.interactive,
+                *((0, 0) if job.terminal is None else (job.terminal.columns, job.terminal.rows)),
             ),
             _blob(_context(job)),
             _number(len(job.files)),
@@ -158,9 +162,11 @@ def encode_request(job: Job, program: Program, interval_ms: int = 0, pause_tick:
     return _HEADER.pack(_MAGIC, len(body)) + body
 
 
-def encode_input(data: bytes) -> bytes:
+def encode_input(event: Event) -> bytes:
     """What a job that waits for input gets, in the request's place; without data it is told of the end."""
-    return _HEADER.pack(_INPUT_MAGIC, len(data)) + data
+    if isinstance(event, TerminalSize):
+        return _HEADER.pack(_RESIZE_MAGIC, _SIZE.size) + _SIZE.pack(event.columns, event.rows)
+    return _HEADER.pack(_INPUT_MAGIC, len(event)) + event
 
 
 def encode_export(paths: Sequence[str]) -> bytes:
@@ -180,7 +186,7 @@ def encode_changes(changes: Sequence[DiskChange]) -> bytes:
 
 
 def _disk_request(request: int, items: Sequence[bytes]) -> bytes:
-    body = _FIXED.pack(request, *(0 for _ in range(12))) + _number(len(items)) + b"".join(items)
+    body = _FIXED.pack(request, *(0 for _ in range(14))) + _number(len(items)) + b"".join(items)
     if _HEADER.size + len(body) > REQUEST_CAPACITY:
         raise InvalidRequest(f"the changes are {len(body)} bytes, {REQUEST_CAPACITY} at the most")
     return _HEADER.pack(_MAGIC, len(body)) + body

@@ -20,7 +20,7 @@ from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.job import Job, Mode
 from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution, Output, Progress
-from faas_microvm.interactive import Lines
+from faas_microvm.interactive import Input
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Setting:
 
 
 async def stream(
-    engine: Engine, job: Job, setting: Setting, lines: Lines | None = None
+    engine: Engine, job: Job, setting: Setting, typed: Input | None = None
 ) -> AsyncGenerator[Output | Progress | Execution]:
-    """Output and progress as they come, then the execution; `lines` and errors as of `Engine.stream`."""
+    """Output and progress as they come, then the execution; `typed` and errors as of `Engine.stream`."""
     if job.interactive and setting.mode is not Mode.EPHEMERAL:
         raise InvalidRequest("an interactive job runs in mode ephemeral", {"field": "interactive"})
     if job.keep != setting.mode.keeps:
@@ -64,7 +64,7 @@ async def stream(
         start = await _start(engine, setting)
         if setting.mode is Mode.BRANCHED:
             start = await _fork(engine, job, start or engine.measurement, setting.identity)
-        events = engine.stream(job, start, lines=lines)
+        events = engine.stream(job, start, typed=typed)
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Execution) and event.snapshot is not None and setting.branch is not None:

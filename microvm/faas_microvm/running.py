@@ -21,7 +21,7 @@ from faas_blueprint.outcome import Outcome, OutputFile, Status, Stream
 from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.execution import Output, Progress
-from faas_microvm.interactive import Lines
+from faas_microvm.interactive import Input
 from faas_microvm.memory import GuestMemory, hash_pages
 from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.snapshot import Snapshot
@@ -111,14 +111,14 @@ async def run_to_stop(
     pages: bool = True,
     milestones: int | None = None,
     keeper: MilestoneKeeper | None = None,
-    lines: Lines | None = None,
+    typed: Input | None = None,
 ) -> AsyncGenerator[Output | Progress | Stopped]:
     """Output and progress on the way, then the stopped machine; reading does not change the run.
 
     `base` is that of the machine's snapshot. An empty request lets a paused job go on. Without `pages`
     a machine that computed the root of its RAM keeps its pages to itself. `seconds` of wall clock are the
     host's protection. At a milestone the machine is measured and goes on, and `keeper` is offered it; with
-    `milestones` it stays at that one, if the job comes so far. `lines` are an interactive job's input, for
+    `milestones` it stays at that one, if the job comes so far. `typed` is an interactive job's input, for
     which the machine waits as long as it takes. Raises MachineFailure when there is no result.
     """
     if request:
@@ -136,11 +136,11 @@ async def run_to_stop(
             await stop
         finally:
             stop.cancel()
-        if lines is not None and _report(machine.memory).state is mailbox.State.INPUT:
-            waits, asked = not lines.ready, time.monotonic()
+        if typed is not None and _report(machine.memory).state is mailbox.State.INPUT:
+            waits, asked = not typed.ready, time.monotonic()
             for event in reader.fresh(wants_input=waits):
                 yield event
-            machine.memory.write(mailbox.PHYSICAL, mailbox.encode_input(await lines.next()))
+            machine.memory.write(mailbox.PHYSICAL, mailbox.encode_input(await typed.next()))
             give_up += time.monotonic() - asked
             if waits:
                 yield reader.progress()
@@ -167,10 +167,10 @@ async def run_to_end(
     request: bytes,
     seconds: float,
     milestones: int | None = None,
-    lines: Lines | None = None,
+    typed: Input | None = None,
 ) -> Stopped:
     """The stopped machine alone: see `run_to_stop`."""
-    events = run_to_stop(machine, base, request, seconds, milestones=milestones, lines=lines)
+    events = run_to_stop(machine, base, request, seconds, milestones=milestones, typed=typed)
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Stopped):

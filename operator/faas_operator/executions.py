@@ -32,10 +32,11 @@ from faas_blueprint.errors import (
 from faas_blueprint.job import Job, Mode, job_digest
 from faas_blueprint.outcome import Status
 from faas_blueprint.receipt import ZERO_ADDRESS, CallReference, receipt_to_json
+from faas_blueprint.terminal import TerminalSize
 from faas_microvm import modes
 from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution, Output, Progress
-from faas_microvm.interactive import TypedLines
+from faas_microvm.interactive import TypedInput, typed_input
 from faas_microvm.modes import Setting
 from faas_operator.elsewhere import Elsewhere
 from faas_operator.execution_record import (
@@ -102,7 +103,7 @@ class _Run:
     account: str
     request: RunRequest
     feed: Feed
-    lines: TypedLines | None = None
+    typed: TypedInput | None = None
     """What an interactive run is given as its input."""
     setting: Setting | None = None
     """Known once it is its turn."""
@@ -192,7 +193,7 @@ class ExecutionService:
             raise InsufficientResources("the node is stopping; try again later")
         if len(self._runs) >= UNFINISHED_AT_MOST:
             raise InsufficientResources(f"{UNFINISHED_AT_MOST} runs are waiting already; try again later")
-        interactive = [run for run in self._runs.values() if run.lines is not None]
+        interactive = [run for run in self._runs.values() if run.typed is not None]
         if request.job.interactive and len(interactive) >= INTERACTIVE_AT_MOST:
             raise InsufficientResources(f"{INTERACTIVE_AT_MOST} interactive runs are open; try again later")
         placement = await self.placing.check(account, request.placement)
@@ -243,7 +244,7 @@ class ExecutionService:
     def _set_going(self, run: _Run) -> None:
         self._runs[run.account, run.id] = run
         if run.request.job.interactive:
-            run.lines = TypedLines(run.request.job.stdin)
+            run.typed = typed_input(run.request.job)
         run.task = asyncio.create_task(self._live(run))
 
     async def execute(
@@ -307,6 +308,16 @@ class ExecutionService:
 
         Raises NotFound, and InvalidRequest for a run that takes none, or has been given too much.
         """
+        typed = await self._input_of(execution_id, account)
+        typed.put(data)
+        if end:
+            typed.end()
+
+    async def resize(self, execution_id: str, account: str, size: TerminalSize) -> None:
+        """Give an interactive run's terminal another size. Raises as `give_input`, and without a terminal."""
+        (await self._input_of(execution_id, account)).resize(size)
+
+    async def _input_of(self, execution_id: str, account: str) -> TypedInput:
         run = self._runs.get((account, execution_id))
         if run is None:
             record = await self.record(execution_id, account)
@@ -315,13 +326,11 @@ class ExecutionService:
             raise InvalidRequest(
                 "another process of this node runs this execution: only there it takes input"
             )
-        if run.lines is None:
+        if run.typed is None:
             raise InvalidRequest(
                 "this run takes no input, its stdin came with the request; ask for it as 'interactive': true"
             )
-        run.lines.put(data)
-        if end:
-            run.lines.end()
+        return run.typed
 
     # -- reading
 
@@ -472,7 +481,7 @@ class ExecutionService:
         """Feed what the run says to whoever reads along."""
         said = {"stdout": 0, "stderr": 0}
         noted = False
-        async with aclosing(modes.stream(self.engine, run.request.job, setting, run.lines)) as events:
+        async with aclosing(modes.stream(self.engine, run.request.job, setting, run.typed)) as events:
             async for event in events:
                 if isinstance(event, Execution):
                     _feed_rest(run.feed, event, said)

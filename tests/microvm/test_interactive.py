@@ -74,7 +74,7 @@ async def converse(engine: Engine, job, answers):
     """Answers what the job asks, one line each time, then the end. The execution, and what was said before
     each line was taken."""
     lines, said, before = TypedLines(patience=20), b"", []
-    async for event in engine.stream(job, lines=lines):
+    async for event in engine.stream(job, typed=lines):
         if isinstance(event, Output):
             said += event.data
         elif isinstance(event, Progress) and event.wants_input:
@@ -171,7 +171,7 @@ async def test_time_stands_still_while_a_job_waits(engine: Engine):
         interactive=True,
     )
     lines = TypedLines(patience=20)
-    async for event in engine.stream(job, lines=lines):
+    async for event in engine.stream(job, typed=lines):
         if isinstance(event, Progress) and event.wants_input:
             asyncio.get_running_loop().call_later(0.4, lines.put, b"late\n")
         elif isinstance(event, Execution):
@@ -198,7 +198,7 @@ async def test_a_busy_or_sleeping_job_is_not_asked(engine: Engine):
 async def test_what_a_job_does_not_take_is_not_its_input(engine: Engine):
     job = make_job("python", "print(input())", interactive=True)
     lines = TypedLines(b"one\ntwo\nthree\n", patience=20)
-    events = [event async for event in engine.stream(job, lines=lines)]
+    events = [event async for event in engine.stream(job, typed=lines)]
     assert events[-1].stdin == b"one\n"
     assert events[-1].outcome == (await engine.run(replace(job, stdin=b"one\n"))).outcome
     assert events[-1].outcome == (await engine.run(replace(job, stdin=b"one\ntwo\nthree\n"))).outcome
@@ -304,7 +304,7 @@ def test_an_interactive_job_is_told_from_others():
 async def test_a_run_says_that_it_waits_only_while_it_does(engine: Engine):
     code = "import time\nfor n in range(3): input()\ntime.sleep(0.2)"
     lines, told = TypedLines(b"known\n", patience=20), []
-    async for event in engine.stream(make_job("python", code, interactive=True), lines=lines):
+    async for event in engine.stream(make_job("python", code, interactive=True), typed=lines):
         if isinstance(event, Progress):
             told.append(event.wants_input)
             if event.wants_input:
