@@ -235,11 +235,9 @@ EXECUTE_PARAMETERS: tuple[tlv.Field, ...] = (
 )
 """Schema of job 0's inputs on-chain."""
 
-INTERACTIVE = b"\x01"
-"""Ends the payload of an interactive job: one boolean more than the schema on-chain has."""
-
+_INTERACTIVE = b"\x01"
 _TERMINAL = struct.Struct(">BHH")
-"""Ends that of one with a terminal instead: a 2, then columns and rows."""
+"""A 2, then columns and rows."""
 
 
 def encode_job(job: Job) -> bytes:
@@ -260,9 +258,14 @@ def encode_job(job: Job) -> bytes:
             "keep": job.keep,
         },
     )
+    return payload + encode_interaction(job)
+
+
+def encode_interaction(job: Job) -> bytes:
+    """What the payload of an interactive job has more than the schema on-chain."""
     if job.terminal is not None:
-        return payload + _TERMINAL.pack(2, job.terminal.columns, job.terminal.rows)
-    return payload + INTERACTIVE if job.interactive else payload
+        return _TERMINAL.pack(2, job.terminal.columns, job.terminal.rows)
+    return _INTERACTIVE if job.interactive else b""
 
 
 def decode_job(payload: bytes) -> Job:
@@ -271,7 +274,7 @@ def decode_job(payload: bytes) -> Job:
     terminal = None
     if len(rest) == _TERMINAL.size and rest[0] == 2:
         terminal = TerminalSize(*_TERMINAL.unpack(rest)[1:])
-    elif rest not in (b"", INTERACTIVE):
+    elif rest not in (b"", _INTERACTIVE):
         raise tlv.left_over(rest)
     variables = cast("list[dict[str, str]]", values["environment"])
     files = cast("list[dict[str, str | bytes]]", values["files"])

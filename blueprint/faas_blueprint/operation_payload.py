@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from faas_blueprint import tlv
 from faas_blueprint.digests import ZERO_DIGEST, Digest
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import EXECUTE_PARAMETERS, INTERACTIVE, Mode, decode_job, encode_job
+from faas_blueprint.job import EXECUTE_PARAMETERS, Mode, decode_job, encode_interaction, encode_job
 from faas_blueprint.operation import (
     Blob,
     BlobPart,
@@ -155,7 +155,9 @@ def operation_of_call(job_index: int, payload: bytes) -> Operation:
     if kind != job_index:
         raise InvalidRequest(f"these are the inputs of job {int(kind)}, sent to job {job_index}")
     if isinstance(operation, Run) and operation.program.job.interactive:
-        raise tlv.left_over(INTERACTIVE)  # the schema of calls has no such field
+        raise tlv.left_over(
+            encode_interaction(operation.program.job)
+        )  # the schema of calls has no such field
     return operation
 
 

@@ -235,7 +235,7 @@ async def test_runs_that_wait_keep_nobody_from_running(faas_home):
 
         async def conversation():
             async for event in single.stream(
-                make_job("python", "print(input())", interactive=True), lines=lines
+                make_job("python", "print(input())", interactive=True), typed=lines
             ):
                 if isinstance(event, Progress) and event.wants_input:
                     waits.set()

@@ -16,6 +16,7 @@ from eth_keys.main import KeyAPI
 from faas_blueprint.bundle import bundle_to_json, make_bundle
 from faas_blueprint.job import encode_job, job_digest, make_job
 from faas_blueprint.receipt import CallReference, address, make_receipt, signing_digest
+from faas_blueprint.terminal import TerminalSize, encode_events
 from faas_microvm.engine import Engine
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -27,7 +28,9 @@ LANGUAGES = {
     ".go": "go",
     ".ts": "typescript",
 }
-INTERACTIVE = {"asking"}
+INTERACTIVE = {"asking", "terminal"}
+TYPED = [b"gol", TerminalSize(120, 40), "\x7f\x7fünn\x7f\r".encode(), b"secret\r", b"x\x03"]
+"""What happens in `terminal`, before the end."""
 KEY = KeyAPI().PrivateKey(b"\x42" * 32)
 OPERATOR = address(KEY.public_key.to_address())
 CALL = CallReference(31337, address("0x" + "00" * 19 + "01"), 1, 1)
@@ -37,12 +40,14 @@ async def main() -> None:
     """Run every program once and write its signed receipt file."""
     async with await Engine.open(progress=print) as engine:
         for program in sorted((GOLDEN / "programs").iterdir()):
+            on_terminal = program.stem == "terminal"
             job = make_job(
                 LANGUAGES[program.suffix],
                 program.read_text(),
                 seed=1,
-                stdin=b"golden\n",
+                stdin=encode_events(TYPED) if on_terminal else b"golden\n",
                 interactive=program.stem in INTERACTIVE,
+                terminal=TerminalSize() if on_terminal else None,
             )
             execution = await engine.run(job)
             outcome = execution.outcome

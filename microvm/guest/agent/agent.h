@@ -48,13 +48,15 @@ struct runner {
     int started; /* how often */
     int request, answer; /* the job's context to the runner; the runner's "warm" and "done" back */
     int standard_input, standard_output, standard_error;
+    int terminal; /* the job's end of it, of which our end is standard input and output; -1: these are pipes */
 };
 
 extern struct runner runners[];
 extern const size_t runner_count;
 void start_runners(void);
 void await_runners(void);
-int revive_runner(struct runner *runner);
+int revive_runner(struct runner *runner, const struct terminal_size *terminal);
+void resize_terminal(const struct runner *runner, const struct terminal_size *size);
 void kill_group(struct runner *runner);
 void reap(void);
 void cgroup_path(char *path, size_t size, const struct runner *runner, const char *file);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/fsuid.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 
 #define TICK_NS        10000000LL
 #define KERNEL_TICK_NS 4000000LL
+#define PAGE_NS        1000000LL
 #define INPUT_TICKS    100 /* without a line, after which a job that waits for one is asked, timers or not */
 #define CODE_CAPACITY  65536 /* fits into the pipe, whatever its reader does */
 
@@ -279,6 +281,8 @@ static void feed(struct runner *runner, struct blob *input, int more)
     }
     if (more)
         return;
+    if (runner->terminal >= 0 && runner->standard_input >= 0)
+        ioctl(runner->terminal, TIOCVHANGUP);
     if (runner->standard_input >= 0)
         close(runner->standard_input);
     runner->standard_input = -1;
@@ -350,7 +354,8 @@ static int serve_disk(void)
 {
     struct request request;
     struct reader reader;
-    if (((const volatile struct request_header *)mailbox)->magic == INPUT_MAGIC)
+    uint64_t magic = ((const volatile struct request_header *)mailbox)->magic;
+    if (magic == INPUT_MAGIC || magic == RESIZE_MAGIC)
         return 0; /* what the job took last */
     open_request(&reader, &request);
     if (request.language != REQUEST_EXPORT && request.language != REQUEST_APPLY)
@@ -455,12 +460,65 @@ static void pause_machine(void)
     void_manifest();
 }
 
-static struct blob ask_for_input(void)
+/*
+ * Whether there may be more afterwards. On a terminal the end is what people type for it; a program that
+ * waits for more all the same is hung up on.
+ */
+static int ask_for_input(struct runner *runner, struct blob *input, int *ending)
 {
+    static const uint8_t end_of_file[] = { 4 };
+    struct terminal_size size;
     result()->state = STATE_INPUT;
     stop_machine();
     result()->state = STATE_RUNNING;
-    return open_mailbox(INPUT_MAGIC);
+    if (((const volatile struct request_header *)mailbox)->magic == RESIZE_MAGIC) {
+        struct blob body = open_mailbox(RESIZE_MAGIC);
+        memcpy(&size, body.data, sizeof size);
+        resize_terminal(runner, &size);
+        return 1;
+    }
+    *input = open_mailbox(INPUT_MAGIC);
+    if (input->size)
+        return 1;
+    if (runner->terminal < 0 || (*ending)++)
+        return 0;
+    *input = (struct blob){ end_of_file, sizeof end_of_file };
+    return 1;
+}
+
+/*
+ * A thread of the kernel's brings what is written to a terminal, a page at a time: take it all, if nobody goes
+ * on writing for ever. Whether anything came.
+ */
+static int settle(const struct runner *runner, struct stream *output)
+{
+    enum { MOST = 256, SOON_MS = KERNEL_TICK_NS / 1000000 };
+    int n = 0;
+    if (runner->terminal >= 0)
+        for (; n < MOST && poll(&(struct pollfd){ .fd = output->fd, .events = POLLIN }, 1, SOON_MS) > 0; n++)
+            drain(output);
+    return n;
+}
+
+static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : other; }
+
+/*
+ * Wait for the job's end, until then at the most. What a terminal says is heard at once, but not again for a
+ * while, in which a program may write a page: a byte each time would be slow. Whether the job has ended.
+ */
+static int await_end(struct runner *runner, int64_t until, int64_t deadline, int *spoke)
+{
+    sigset_t all_but_child;
+    sigfillset(&all_but_child);
+    sigdelset(&all_but_child, SIGCHLD);
+    int64_t now = now_ns(), left = earlier(*spoke ? earlier(until, now + PAGE_NS) : until, deadline) - now;
+    int speaks = runner->terminal >= 0 && runner->standard_input >= 0;
+    struct pollfd polled[] = { { .fd = runner->answer, .events = POLLIN },
+                               { .fd = speaks && !*spoke ? runner->standard_output : -1, .events = POLLIN } };
+    int ready = ppoll(polled, 2, &(struct timespec){ 0, left < 0 ? 0 : left }, &all_but_child);
+    *spoke = ready > 0 && polled[1].revents;
+    return (ready > 0 && polled[0].revents && is_done(runner)) || (ready < 0 && is_dead(runner)) ||
+           is_late(runner, deadline);
 }
 
 /* Wait for the job's end or its deadline; every tick move its output and input on. */
@@ -473,23 +531,22 @@ static void watch(struct runner *runner, struct blob input, const struct request
     };
     int64_t interval = request->interval_ms * 1000000LL;
     int64_t milestone = interval ? deadline - request->timeout_ms * 1000000LL + interval : INT64_MAX;
-    sigset_t all_but_child;
-    sigfillset(&all_but_child);
-    sigdelset(&all_but_child, SIGCHLD);
+    int64_t tick = now_ns() + TICK_NS;
     uint64_t fed = 0;
-    for (int ended = 0, more = request->interactive; !ended;) {
+    for (int ended = 0, more = request->interactive, ending = 0, spoke = 0; !ended;) {
         feed(runner, &input, more);
-        int64_t left = deadline - now_ns();
-        struct timespec wait = { 0, left < 0 ? 0 : left < TICK_NS ? left : TICK_NS };
-        int ready = ppoll(&(struct pollfd){ .fd = runner->answer, .events = POLLIN }, 1, &wait, &all_but_child);
-        ended = (ready > 0 && is_done(runner)) || (ready < 0 && is_dead(runner)) || is_late(runner, deadline);
+        ended = await_end(runner, tick, deadline, &spoke);
+        int64_t now = now_ns();
+        int ticks = now >= tick && !ended;
+        if (ticks)
+            tick = now + TICK_NS;
         drain(&streams[0]);
         drain(&streams[1]);
-        if (ready == 0 && !ended && ++out->ticks == request->pause_tick)
+        if (ticks && ++out->ticks == request->pause_tick)
             pause_machine();
-        if (ready == 0 && !ended && more && !input.size && awaits_input(runner, out->ticks - fed >= INPUT_TICKS)) {
-            input = ask_for_input();
-            more = input.size > 0;
+        if (ticks && more && !input.size && awaits_input(runner, out->ticks - fed >= INPUT_TICKS) &&
+            settle(runner, &streams[0]) == 0) {
+            more = ask_for_input(runner, &input, &ending);
             fed = out->ticks;
         }
         if (!ended && now_ns() >= milestone) {
@@ -497,18 +554,21 @@ static void watch(struct runner *runner, struct blob input, const struct request
             stop_amid(STATE_MILESTONE);
         }
     }
+    settle(runner, &streams[0]);
 }
 
 /* A runner that can take a job, and what it must be told; -1 if there is none to be had. */
-static int ready_runner(struct runner *runner, struct blob *input, uint32_t *flags)
+static int ready_runner(struct runner *runner, const struct request *request, struct blob *input, uint32_t *flags)
 {
+    if (request->terminal.columns)
+        return revive_runner(runner, &request->terminal);
     if (jobs == 1)
         return 0;
     if (runner->late)
         kill_group(runner);
     reap();
     if (runner->late || runner->spent || !runner->pid)
-        return revive_runner(runner);
+        return revive_runner(runner, NULL);
     if (runner->used) {
         *flags |= RUNNER_STDIN;
         return lay_input(runner, input);
@@ -538,7 +598,7 @@ static void hand_over(struct runner *runner, const struct request *request, stru
         refuse("faas: %s: %s\n", runner->entry, strerror(errno));
         return;
     }
-    if (ready_runner(runner, &input, &flags) < 0)
+    if (ready_runner(runner, request, &input, &flags) < 0)
         return refuse("faas: the %s interpreter cannot be had again\n", runner->name);
     runner->used = 1;
     int64_t deadline = now_ns() + request->timeout_ms * 1000000LL;

@@ -87,6 +87,9 @@ static void mount_file_systems(void)
     CHECK(mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL));
     if (mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, "mode=0755") < 0 && errno != EBUSY)
         broken("mount /dev: %s", strerror(errno));
+    CHECK(mkdir("/dev/pts", 0755));
+    CHECK(mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0600"));
+    CHECK(chmod("/dev/ptmx", 0600)); /* terminals are made by the agent alone */
     CHECK(mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL));
     CHECK(mount("tmpfs", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755"));
     CHECK(mkdir("/run/agent", 0700));

@@ -12,15 +12,24 @@
 #define MAILBOX_PHYSICAL 0x10000000UL
 #define MAILBOX_SIZE     (64UL << 20)
 
-/* Host to guest, at offset 0: a header, then `length` bytes of request, or of input for a job that waits for it. */
+/*
+ * Host to guest, at offset 0: a header, then `length` bytes of request, or what a job gets that waits for input:
+ * some, or its terminal's size.
+ */
 #define REQUEST_MAGIC    0x31514552534d4146ULL /* "FAMSREQ1" */
 #define INPUT_MAGIC      0x31504e49534d4146ULL /* "FAMSINP1" */
+#define RESIZE_MAGIC     0x314e4957534d4146ULL /* "FAMSWIN1" */
 #define REQUEST_CAPACITY (16UL << 20)
 
 struct request_header {
     uint64_t magic;
     uint64_t length;
 };
+
+/* In characters; no columns: pipes instead of a terminal. */
+struct terminal_size {
+    uint16_t columns, rows;
+} __attribute__((packed));
 
 /*
  * The request body: these fixed fields, then a blob (context), a u32 file count with a string (path)
@@ -43,6 +52,7 @@ struct request {
     uint32_t keep;       /* 1: the machine will be kept; say what is on its disk */
     uint32_t pause_tick; /* stop once, this many ticks into the job; 0: never */
     uint32_t interactive; /* 1: stop each time that the job can only go on with input, and take some; none ends it */
+    struct terminal_size terminal;
 } __attribute__((packed));
 
 /* In the place of a language: requests for the disk of a stopped machine, which run no program. */

@@ -9,17 +9,19 @@
 #include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/io.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define PIPE_CAPACITY      (1 << 20)
 #define START_MS           60000
 #define END_MS             1000
-#define RUNNER_DESCRIPTORS 5 /* stdin, stdout, stderr, request, answer */
+enum { IN, OUT, ERR, REQUEST, ANSWER, RUNNER_DESCRIPTORS };
 
 static const char *const python_command[] = { "/usr/bin/python3.11", "-I", "-X", "utf8", "/faas/runner.py", NULL };
 static const char *const node_command[] = { "/usr/bin/node", "/faas/runner.js", NULL };
@@ -64,7 +66,8 @@ static void become_job(const struct runner *runner, const int *descriptors)
 {
     char again[] = "FAAS_AGAIN=1"; /* not the first of its kind: no time for warming up */
     char *environment[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" WORK, "LANG=C.UTF-8", "TMPDIR=/tmp",
-                            "USER=job", runner->started > 1 ? again : NULL, NULL };
+                            "USER=job", runner->started > 1 ? again : NULL,
+                            runner->terminal >= 0 ? "TERM=xterm-256color" : NULL, NULL };
     sigset_t none;
     sigemptyset(&none);
     for (int i = 0; i < RUNNER_DESCRIPTORS; i++)
@@ -72,6 +75,8 @@ static void become_job(const struct runner *runner, const int *descriptors)
     CHECK(ioperm(STOP_PORT, 1, 0)); /* the agent's alone */
     CHECK(sigprocmask(SIG_SETMASK, &none, NULL));
     CHECK(setsid());
+    if (runner->terminal >= 0)
+        CHECK(ioctl(STDIN_FILENO, TIOCSCTTY, 0));
     CHECK(chdir(WORK));
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NOFILE, 1024);
@@ -87,13 +92,44 @@ static void become_job(const struct runner *runner, const int *descriptors)
     broken("%s: %s", runner->command[0], strerror(errno));
 }
 
-/* A pipe that belongs to the job, so that it can open /dev/stdout and the like. */
-static void make_pipe(int ends[2], int ours)
+enum our_end { WE_READ, WE_WRITE };
+
+/* A pipe that belongs to the job, so that it can open /dev/stdout and the like. The job's end. */
+static int make_pipe(int *ours, enum our_end end)
 {
+    int ends[2];
     CHECK(pipe2(ends, O_CLOEXEC));
     CHECK(fchown(ends[0], JOB_USER, JOB_USER));
     CHECK(fcntl(ends[0], F_SETPIPE_SZ, PIPE_CAPACITY));
-    CHECK(fcntl(ends[ours], F_SETFL, O_NONBLOCK));
+    CHECK(fcntl(ends[end], F_SETFL, O_NONBLOCK));
+    *ours = ends[end];
+    return ends[!end];
+}
+
+/*
+ * What people have: it echoes, edits lines, turns line feeds into line ends and Ctrl-C into a signal. Only
+ * Ctrl-S does nothing: a program that it stops waits for no input, so that nobody could let it go on.
+ */
+static void make_terminal(struct runner *runner, const struct terminal_size *size)
+{
+    struct termios settings;
+    int unlocked = 0;
+    runner->standard_input = CHECK(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    runner->standard_output = CHECK(fcntl(runner->standard_input, F_DUPFD_CLOEXEC, 0));
+    CHECK(ioctl(runner->standard_input, TIOCSPTLCK, &unlocked));
+    runner->terminal = CHECK(ioctl(runner->standard_input, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+    CHECK(fchown(runner->terminal, JOB_USER, JOB_USER));
+    CHECK(tcgetattr(runner->terminal, &settings));
+    settings.c_iflag = (settings.c_iflag | IUTF8) & ~IXON;
+    CHECK(tcsetattr(runner->terminal, TCSANOW, &settings));
+    resize_terminal(runner, size);
+}
+
+void resize_terminal(const struct runner *runner, const struct terminal_size *size)
+{
+    struct winsize cells = { .ws_col = size->columns, .ws_row = size->rows };
+    if (runner->terminal >= 0)
+        ioctl(runner->standard_input, TIOCSWINSZ, &cells);
 }
 
 static void make_group(const struct runner *runner)
@@ -103,16 +139,21 @@ static void make_group(const struct runner *runner)
     CHECK(mkdir(path, 0755));
 }
 
-static void start_runner(struct runner *runner)
+static void start_runner(struct runner *runner, const struct terminal_size *terminal)
 {
-    enum { READ, WRITE };
-    int in[2], out[2], err[2], request[2], answer[2];
+    int ends[RUNNER_DESCRIPTORS];
     char path[64];
-    make_pipe(in, WRITE);
-    make_pipe(out, READ);
-    make_pipe(err, READ);
-    make_pipe(request, WRITE);
-    make_pipe(answer, READ);
+    runner->standard_error = runner->terminal = -1;
+    if (terminal && terminal->columns) {
+        make_terminal(runner, terminal);
+        ends[IN] = ends[OUT] = ends[ERR] = runner->terminal;
+    } else {
+        ends[IN] = make_pipe(&runner->standard_input, WE_WRITE);
+        ends[OUT] = make_pipe(&runner->standard_output, WE_READ);
+        ends[ERR] = make_pipe(&runner->standard_error, WE_READ);
+    }
+    ends[REQUEST] = make_pipe(&runner->request, WE_WRITE);
+    ends[ANSWER] = make_pipe(&runner->answer, WE_READ);
     runner->started++;
     runner->spent = runner->late = runner->used = 0;
     runner->pid = CHECK(fork());
@@ -120,17 +161,13 @@ static void start_runner(struct runner *runner)
         mailbox = NULL; /* a failure from here on is the runner's, not the machine's */
         cgroup_path(path, sizeof path, runner, "/cgroup.procs");
         write_file(path, "0");
-        int ends[RUNNER_DESCRIPTORS] = { in[READ], out[WRITE], err[WRITE], request[READ], answer[WRITE] };
         for (int i = 0; i < RUNNER_DESCRIPTORS; i++) /* out of the way of where they go */
             ends[i] = CHECK(fcntl(ends[i], F_DUPFD_CLOEXEC, 64));
         become_job(runner, ends);
     }
-    close(in[READ]), close(out[WRITE]), close(err[WRITE]), close(request[READ]), close(answer[WRITE]);
-    runner->standard_input = in[WRITE];
-    runner->standard_output = out[READ];
-    runner->standard_error = err[READ];
-    runner->request = request[WRITE];
-    runner->answer = answer[READ];
+    for (int i = 0; i < RUNNER_DESCRIPTORS; i++)
+        if (ends[i] != runner->terminal)
+            close(ends[i]);
 }
 
 /* The runner says R once it is warm; what it printed to get there is thrown away. 0, or -1 if it fails. */
@@ -155,7 +192,7 @@ void start_runners(void)
     for (size_t i = 0; i < runner_count; i++) {
         make_group(&runners[i]);
         if (is_present(&runners[i]))
-            start_runner(&runners[i]);
+            start_runner(&runners[i], NULL);
     }
 }
 
@@ -206,23 +243,21 @@ static void end_runner(struct runner *runner)
 
 static void close_pipes(struct runner *runner)
 {
-    close(runner->standard_output);
-    close(runner->standard_error);
-    close(runner->request);
-    if (runner->answer >= 0)
-        close(runner->answer);
-    if (runner->standard_input >= 0)
-        close(runner->standard_input);
+    int all[] = { runner->standard_input, runner->standard_output, runner->standard_error,
+                  runner->terminal, runner->request, runner->answer };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i] >= 0)
+            close(all[i]);
 }
 
 /* Another runner in the place of one that has ended or is spent. What the job started beside it goes on. */
-int revive_runner(struct runner *runner)
+int revive_runner(struct runner *runner, const struct terminal_size *terminal)
 {
     if (runner->pid)
         end_runner(runner);
     close_pipes(runner);
-    setfsuid(0); /* for the control groups and the pipes' owner */
-    start_runner(runner);
+    setfsuid(0); /* for the control groups, the terminal and the pipes' owner */
+    start_runner(runner, terminal);
     setfsuid(JOB_USER);
     return await_runner(runner, START_MS);
 }

@@ -11,7 +11,9 @@
 #include <sys/epoll.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -99,7 +101,21 @@ static ssize_t read_text(int task, const char *path, char *text, size_t size)
     return length;
 }
 
-static int polls_input(pid_t thread, const unsigned long *argument)
+static struct stat job_input; /* the file that it is */
+
+/* A descriptor is of the job's standard input, or of its terminal by the name that any job has for it. */
+static int is_input(int task, pid_t thread, long descriptor)
+{
+    char path[64];
+    struct stat file;
+    snprintf(path, sizeof path, "%d/fd/%ld", thread, descriptor);
+    if (descriptor < 0 || fstatat(task, path, &file, 0) < 0)
+        return 0;
+    return (file.st_dev == job_input.st_dev && file.st_ino == job_input.st_ino) ||
+           (S_ISCHR(file.st_mode) && file.st_rdev == makedev(5, 0));
+}
+
+static int polls_input(int task, pid_t thread, const unsigned long *argument)
 {
     enum { MOST = 64 };
     struct pollfd polled[MOST];
@@ -107,15 +123,21 @@ static int polls_input(pid_t thread, const unsigned long *argument)
     if (!peek(thread, argument[0], polled, count * sizeof *polled))
         return 0;
     for (size_t i = 0; i < count; i++)
-        if (polled[i].fd == STDIN_FILENO && polled[i].events & POLLIN)
+        if (polled[i].events & POLLIN && is_input(task, thread, polled[i].fd))
             return 1;
     return 0;
 }
 
-static int selects_input(pid_t thread, const unsigned long *argument)
+static int selects_input(int task, pid_t thread, const unsigned long *argument)
 {
+    enum { MOST = 64 };
     unsigned long first = 0;
-    return argument[0] > STDIN_FILENO && argument[1] && peek(thread, argument[1], &first, sizeof first) && first & 1;
+    if (!argument[1] || !peek(thread, argument[1], &first, sizeof first))
+        return 0;
+    for (unsigned long i = 0; i < argument[0] && i < MOST; i++)
+        if (first >> i & 1 && is_input(task, thread, i))
+            return 1;
+    return 0;
 }
 
 static int epoll_has_input(int task, pid_t thread, unsigned long epoll)
@@ -127,7 +149,7 @@ static int epoll_has_input(int task, pid_t thread, unsigned long epoll)
     snprintf(path, sizeof path, "%d/fdinfo/%lu", thread, epoll);
     read_text(task, path, text, sizeof text);
     for (const char *line = text; line; line = (line = strchr(line, '\n')) ? line + 1 : NULL)
-        if (sscanf(line, "tfd: %d events: %x", &fd, &events) == 2 && fd == STDIN_FILENO && events & EPOLLIN)
+        if (sscanf(line, "tfd: %d events: %x", &fd, &events) == 2 && events & EPOLLIN && is_input(task, thread, fd))
             return 1;
     return 0;
 }
@@ -137,11 +159,11 @@ static int reads_input(int task, pid_t thread, long number, const unsigned long 
 {
     switch (number) {
     case SYS_read: case SYS_readv:
-        return argument[0] == STDIN_FILENO;
+        return is_input(task, thread, argument[0]);
     case SYS_poll: case SYS_ppoll:
-        return polls_input(thread, argument);
+        return polls_input(task, thread, argument);
     case SYS_select: case SYS_pselect6:
-        return selects_input(thread, argument);
+        return selects_input(task, thread, argument);
     case SYS_epoll_wait: case SYS_epoll_pwait: case SYS_epoll_pwait2:
         return epoll_has_input(task, thread, argument[0]);
     default:
@@ -201,8 +223,8 @@ static void look_at_job(const struct runner *runner, struct threads *threads)
 int awaits_input(const struct runner *runner, int overdue)
 {
     struct threads threads = { 0 };
-    int unread = 0;
-    if (runner->standard_input < 0 || ioctl(runner->standard_input, FIONREAD, &unread) < 0 || unread)
+    int unread = 0, given = runner->terminal < 0 ? runner->standard_input : runner->terminal;
+    if (runner->standard_input < 0 || ioctl(given, FIONREAD, &unread) < 0 || unread || fstat(given, &job_input) < 0)
         return 0;
     setfsuid(0);
     look_at_job(runner, &threads);
