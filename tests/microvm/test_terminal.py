@@ -116,7 +116,7 @@ async def test_its_keys_do_what_they_do(engine: Engine):
         "line 'right'",
         "> ",
     ]
-    stopped = (await engine.run(on_terminal("bash", "read -r line", b"\x1c"))).outcome
+    stopped = (await engine.run(on_terminal("python", "input()", b"\x1c"))).outcome
     assert (stopped.status, stopped.signal) == (Status.SIGNALED, 3)
 
 

@@ -560,15 +560,17 @@ static void watch(struct runner *runner, struct blob input, const struct request
 /* A runner that can take a job, and what it must be told; -1 if there is none to be had. */
 static int ready_runner(struct runner *runner, const struct request *request, struct blob *input, uint32_t *flags)
 {
-    if (request->terminal.columns)
-        return revive_runner(runner, &request->terminal);
+    if (request->terminal.columns) {
+        give_terminal(runner, &request->terminal);
+        *flags |= RUNNER_TERMINAL;
+    }
     if (jobs == 1)
         return 0;
     if (runner->late)
         kill_group(runner);
     reap();
     if (runner->late || runner->spent || !runner->pid)
-        return revive_runner(runner, NULL);
+        return revive_runner(runner);
     if (runner->used) {
         *flags |= RUNNER_STDIN;
         return lay_input(runner, input);

@@ -76,6 +76,7 @@ struct runner_header {
 #define RUNNER_KEEP   1 /* stay, with all that the program leaves behind */
 #define RUNNER_DRAW   2 /* draw new random numbers: this is a new fork, or a seed of the job's own */
 #define RUNNER_STDIN  4 /* not its first job: standard input is the file under /run/inputs */
+#define RUNNER_TERMINAL 8 /* standard input, output and error are /dev/pts/0 */
 
 /* What a runner says: R when it is warm; then, with the exit code, that its program is done. */
 #define RUNNER_READY  'R'

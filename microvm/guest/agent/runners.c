@@ -66,8 +66,7 @@ static void become_job(const struct runner *runner, const int *descriptors)
 {
     char again[] = "FAAS_AGAIN=1"; /* not the first of its kind: no time for warming up */
     char *environment[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=" WORK, "LANG=C.UTF-8", "TMPDIR=/tmp",
-                            "USER=job", runner->started > 1 ? again : NULL,
-                            runner->terminal >= 0 ? "TERM=xterm-256color" : NULL, NULL };
+                            "USER=job", runner->started > 1 ? again : NULL, NULL };
     sigset_t none;
     sigemptyset(&none);
     for (int i = 0; i < RUNNER_DESCRIPTORS; i++)
@@ -75,8 +74,6 @@ static void become_job(const struct runner *runner, const int *descriptors)
     CHECK(ioperm(STOP_PORT, 1, 0)); /* the agent's alone */
     CHECK(sigprocmask(SIG_SETMASK, &none, NULL));
     CHECK(setsid());
-    if (runner->terminal >= 0)
-        CHECK(ioctl(STDIN_FILENO, TIOCSCTTY, 0));
     CHECK(chdir(WORK));
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_NOFILE, 1024);
@@ -106,14 +103,25 @@ static int make_pipe(int *ours, enum our_end end)
     return ends[!end];
 }
 
+static void close_streams(struct runner *runner)
+{
+    int streams[] = { runner->standard_input, runner->standard_output, runner->standard_error, runner->terminal };
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++)
+        if (streams[i] >= 0)
+            close(streams[i]);
+}
+
 /*
- * What people have: it echoes, edits lines, turns line feeds into line ends and Ctrl-C into a signal. Only
- * Ctrl-S does nothing: a program that it stops waits for no input, so that nobody could let it go on.
+ * A terminal as people have it, in the place of pipes; the runner will open its end. It echoes, edits lines, turns
+ * line feeds into line ends and Ctrl-C into a signal. Only Ctrl-S does nothing: a program that it stops waits for
+ * no input, so that nobody could let it go on.
  */
-static void make_terminal(struct runner *runner, const struct terminal_size *size)
+void give_terminal(struct runner *runner, const struct terminal_size *size)
 {
     struct termios settings;
     int unlocked = 0;
+    close_streams(runner);
+    setfsuid(0);
     runner->standard_input = CHECK(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
     runner->standard_output = CHECK(fcntl(runner->standard_input, F_DUPFD_CLOEXEC, 0));
     CHECK(ioctl(runner->standard_input, TIOCSPTLCK, &unlocked));
@@ -122,6 +130,8 @@ static void make_terminal(struct runner *runner, const struct terminal_size *siz
     CHECK(tcgetattr(runner->terminal, &settings));
     settings.c_iflag = (settings.c_iflag | IUTF8) & ~IXON;
     CHECK(tcsetattr(runner->terminal, TCSANOW, &settings));
+    setfsuid(JOB_USER);
+    runner->standard_error = -1;
     resize_terminal(runner, size);
 }
 
@@ -139,21 +149,16 @@ static void make_group(const struct runner *runner)
     CHECK(mkdir(path, 0755));
 }
 
-static void start_runner(struct runner *runner, const struct terminal_size *terminal)
+static void start_runner(struct runner *runner)
 {
     int ends[RUNNER_DESCRIPTORS];
     char path[64];
-    runner->standard_error = runner->terminal = -1;
-    if (terminal && terminal->columns) {
-        make_terminal(runner, terminal);
-        ends[IN] = ends[OUT] = ends[ERR] = runner->terminal;
-    } else {
-        ends[IN] = make_pipe(&runner->standard_input, WE_WRITE);
-        ends[OUT] = make_pipe(&runner->standard_output, WE_READ);
-        ends[ERR] = make_pipe(&runner->standard_error, WE_READ);
-    }
+    ends[IN] = make_pipe(&runner->standard_input, WE_WRITE);
+    ends[OUT] = make_pipe(&runner->standard_output, WE_READ);
+    ends[ERR] = make_pipe(&runner->standard_error, WE_READ);
     ends[REQUEST] = make_pipe(&runner->request, WE_WRITE);
     ends[ANSWER] = make_pipe(&runner->answer, WE_READ);
+    runner->terminal = -1;
     runner->started++;
     runner->spent = runner->late = runner->used = 0;
     runner->pid = CHECK(fork());
@@ -166,8 +171,7 @@ static void start_runner(struct runner *runner, const struct terminal_size *term
         become_job(runner, ends);
     }
     for (int i = 0; i < RUNNER_DESCRIPTORS; i++)
-        if (ends[i] != runner->terminal)
-            close(ends[i]);
+        close(ends[i]);
 }
 
 /* The runner says R once it is warm; what it printed to get there is thrown away. 0, or -1 if it fails. */
@@ -192,7 +196,7 @@ void start_runners(void)
     for (size_t i = 0; i < runner_count; i++) {
         make_group(&runners[i]);
         if (is_present(&runners[i]))
-            start_runner(&runners[i], NULL);
+            start_runner(&runners[i]);
     }
 }
 
@@ -241,23 +245,17 @@ static void end_runner(struct runner *runner)
     runner->pid = 0;
 }
 
-static void close_pipes(struct runner *runner)
-{
-    int all[] = { runner->standard_input, runner->standard_output, runner->standard_error,
-                  runner->terminal, runner->request, runner->answer };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i] >= 0)
-            close(all[i]);
-}
-
 /* Another runner in the place of one that has ended or is spent. What the job started beside it goes on. */
-int revive_runner(struct runner *runner, const struct terminal_size *terminal)
+int revive_runner(struct runner *runner)
 {
     if (runner->pid)
         end_runner(runner);
-    close_pipes(runner);
-    setfsuid(0); /* for the control groups, the terminal and the pipes' owner */
-    start_runner(runner, terminal);
+    close_streams(runner);
+    close(runner->request);
+    if (runner->answer >= 0)
+        close(runner->answer);
+    setfsuid(0); /* for the control groups and the pipes' owner */
+    start_runner(runner);
     setfsuid(JOB_USER);
     return await_runner(runner, START_MS);
 }

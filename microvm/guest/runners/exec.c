@@ -6,6 +6,7 @@
  *
  * It runs as the job's user. The request's form is that of runner.py and runner.js: see agent.h.
  */
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-enum { REQUEST = 3, ANSWER = 4 };
+enum { REQUEST = 3, ANSWER = 4, ON_TERMINAL = 8 };
 
 static void read_exactly(void *data, size_t size)
 {
@@ -33,6 +34,15 @@ static char *take_text(char **next)
     return text;
 }
 
+/* Opening it makes it this session's. */
+static void take_terminal(void)
+{
+    int terminal = open("/dev/pts/0", O_RDWR | O_CLOEXEC);
+    for (int i = 0; i < 3; i++)
+        dup2(terminal, i);
+    setenv("TERM", "xterm-256color", 1);
+}
+
 int main(int count, char **prefix)
 {
     struct {
@@ -45,6 +55,8 @@ int main(int count, char **prefix)
     char *context = malloc(header.size), *next = context;
     read_exactly(context, header.size);
 
+    if (header.flags & ON_TERMINAL)
+        take_terminal();
     int given = atoi(take_text(&next));
     char **arguments = calloc(count + given, sizeof *arguments);
     memcpy(arguments, prefix + 1, (count - 1) * sizeof *arguments);

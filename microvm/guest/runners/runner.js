@@ -12,6 +12,7 @@
  */
 const fs = require('fs');
 const Module = require('module');
+const tty = require('tty');
 const v8 = require('v8');
 const vm = require('vm');
 const FIRST = !process.env.FAAS_AGAIN;
@@ -34,7 +35,9 @@ const DRAW = 2;
 const STDIN = 4;
 const ENTRY = '/work/main.js';
 const MODULE_ENTRY = '/work/main.mjs';
+const ON_TERMINAL = 8;
 const INPUT = '/run/inputs/javascript';
+const TERMINAL = '/dev/pts/0';
 
 let kept = false; // whether the program that runs is to leave its variables behind
 let runs = 0;
@@ -227,11 +230,32 @@ function renewInput() {
   Object.defineProperty(process, 'stdin', { configurable: true, enumerable: true, get: () => stream });
 }
 
+/*
+ * Standard streams as in a process that was started on it; opening it makes it this session's. Nobody has asked
+ * for process.stdin yet: that one is what its descriptor is.
+ */
+function takeTerminal() {
+  for (const standard of [0, 1, 2]) {
+    fs.closeSync(standard);
+    if (fs.openSync(TERMINAL, 'r+') !== standard) throw new Error('the terminal could not be opened');
+  }
+  process.env.TERM ??= 'xterm-256color';
+  for (const [name, descriptor] of [['stdout', 1], ['stderr', 2]]) {
+    const stream = new tty.WriteStream(descriptor);
+    stream._isStdio = true;
+    stream._destroy = (error, done) => done(error);
+    process.on('SIGWINCH', () => stream._refreshSize());
+    Object.defineProperty(process, name, { configurable: true, enumerable: true, get: () => stream });
+    console[`_${name}`] = stream;
+  }
+}
+
 function take() {
   const { flags, code } = receive();
   runs += 1;
   process.exitCode = undefined;
   if (flags & STDIN) renewInput();
+  if (flags & ON_TERMINAL) takeTerminal();
   if (flags & DRAW) renewRandomness(runs > 1);
   if (flags & KEEP && !kept) stay();
   if (runs === 1) run(code, flags & KEEP);

@@ -33,7 +33,7 @@ unicodedata unittest urllib.parse urllib.request uuid warnings weakref xml.etree
 
 REQUEST = 3
 ANSWER = 4
-KEEP, DRAW, STDIN = 1, 2, 4
+KEEP, DRAW, STDIN, ON_TERMINAL = 1, 2, 4, 8
 """Flags of a job: see mailbox.h."""
 HEADER = struct.Struct("<III")
 NOTHING_GIVEN = b"0\0"
@@ -42,6 +42,7 @@ LEAVES, STAYS = ([word + bytes((code,)) for code in range(256)] for word in (b"X
 """The answers, by exit code."""
 ENTRY = "/work/main.py"
 INPUT = "/run/inputs/python"
+TERMINAL = "/dev/pts/0"
 OWN_PID = os.getpid()
 USUAL_CALLBACKS = atexit._ncallbacks()
 """What importing registers."""
@@ -129,6 +130,18 @@ def renew_input():
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
 
 
+def take_terminal():
+    """Standard streams as an interpreter has them that was started on it; opening it makes it this session's."""
+    descriptor = os.open(TERMINAL, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
+    os.environ.setdefault("TERM", "xterm-256color")
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+
+
 def renew_randomness():
     random.seed()
     tempfile._name_sequence = None
@@ -191,6 +204,8 @@ def main():
         flags, source = receive()
         if flags & STDIN:
             renew_input()
+        if flags & ON_TERMINAL:
+            take_terminal()
         if flags & DRAW:
             renew_randomness()
         code = execute(source, program)
