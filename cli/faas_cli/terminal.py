@@ -54,6 +54,7 @@ class TerminalInput:
         self._size = job.terminal
         self._changed = asyncio.Event()
         self._problem: InvalidRequest | None = None
+        self._task: asyncio.Task[object] | None = None
 
     @property
     def ready(self) -> bool:

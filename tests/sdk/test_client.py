@@ -281,6 +281,19 @@ def test_the_key_is_not_printed():
         assert "secret-key" not in repr(vars(client))
 
 
+async def test_the_async_twin_has_a_terminal_too(flaky_server):
+    flaky_server.will_answer(200, DONE)
+    flaky_server.will_answer(202, DONE | {"status": "queued"})
+    flaky_server.will_answer(204, b"")
+    async with AsyncFaaSClient("key", flaky_server.url) as client:
+        await client.execute("1", "python", terminal=faas_sdk.TerminalSize(1, 2))
+        await client.start("1", "python", terminal=faas_sdk.TerminalSize())
+        await client.resize("exec_1", 100, 30)
+    sizes = [json.loads(request["body"]) for request in flaky_server.requests]
+    assert [body["terminal"] for body in sizes[:2]] == [{"cols": 1, "rows": 2}, {"cols": 80, "rows": 24}]
+    assert sizes[2] == {"cols": 100, "rows": 30}
+
+
 async def test_the_async_twin(flaky_server):
     flaky_server.will_answer(503, error("INTERNAL_ERROR"))
     flaky_server.will_answer(200, DONE)
