@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import sys
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ from faas_blueprint.digests import ZERO_DIGEST, to_hex
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import DEFAULT_EPOCH, Job, Language, Limits, Mode, job_digest, make_job
 from faas_blueprint.outcome import Outcome, Status, Stream
+from faas_blueprint.terminal import TerminalSize, encode_events
 from faas_cli import output_folder
 from faas_cli.console import EngineOption, console, note, print_json, run_async
 from faas_cli.snapshots import find_snapshot
@@ -23,6 +25,7 @@ from faas_microvm.emulator import EmulatorChoice
 
 if TYPE_CHECKING:
     from faas_microvm.execution import Execution
+    from faas_microvm.interactive import Input
 
 DEFAULT_LIMITS = Limits()
 LANGUAGES = f"{', '.join(list(Language)[:-1])} or {list(Language)[-1]}"
@@ -52,6 +55,16 @@ def run(
             "-i",
             help="Type its standard input while it runs: it gets a line whenever it can only go on with one, "
             "Ctrl-D ends it. What --stdin has comes first. With --json the output goes to stderr meanwhile.",
+        ),
+    ] = False,
+    terminal: Annotated[
+        bool,
+        typer.Option(
+            "--terminal",
+            "-t",
+            help="The same on a terminal: it gets every key as it is typed, Ctrl-C too, and its size; all "
+            "that it writes is stdout. Ctrl-] ends the session. Where stdin is no terminal, it is typed on "
+            "one of 80 by 24, or COLUMNS by LINES, and its end is Ctrl-D.",
         ),
     ] = False,
     env: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Environment variable.")] = None,
@@ -106,12 +119,14 @@ def run(
     Without --json the program's output is passed on and its exit code is this command's. The same
     program, input, seed and epoch give the same output, files and state root, here and anywhere.
     """
-    if interactive:
-        _require_interactive(file, stdin, mode, snapshot, branch)
+    if interactive or terminal:
+        option = "--terminal" if terminal else "--interactive"
+        _require_interactive(option, file, stdin, mode, snapshot, branch)
+    known = read_bytes(stdin) if stdin else b""
     job = make_job(
         language or read_language(file),
         read_text(file),
-        stdin=read_bytes(stdin) if stdin else b"",
+        stdin=encode_events([known] if known else []) if terminal else known,
         arguments=tuple(arguments or ()),
         environment=dict(_variable(text) for text in env or ()),
         files={path.name: read_bytes(path) for path in with_file or ()},
@@ -119,7 +134,8 @@ def run(
         epoch=epoch,
         limits=Limits(timeout_ms=timeout_ms, memory_mb=memory_mb),
         keep=mode.keeps,
-        interactive=interactive,
+        interactive=interactive or terminal,
+        terminal=_terminal_size() if terminal else None,
     )
     if output is not None:
         output_folder.prepare(output)
@@ -155,19 +171,38 @@ class Place:
 
 
 def _require_interactive(
-    file: Path, stdin: Path | None, mode: Mode, snapshot: str | None, branch: str | None
+    option: str, file: Path, stdin: Path | None, mode: Mode, snapshot: str | None, branch: str | None
 ) -> None:
-    """Raises InvalidRequest for what does not go with --interactive."""
+    """Raises InvalidRequest for what does not go with --interactive or --terminal."""
     if "-" in (str(file), str(stdin)):
-        raise InvalidRequest("--interactive reads stdin: neither the program nor --stdin can be - with it")
+        raise InvalidRequest(f"{option} reads stdin: neither the program nor --stdin can be - with it")
     if sys.stdin is None:
-        raise InvalidRequest("--interactive reads stdin, which is closed")
+        raise InvalidRequest(f"{option} reads stdin, which is closed")
     if mode is not Mode.EPHEMERAL or snapshot is not None or branch is not None:
-        raise InvalidRequest("--interactive takes mode ephemeral, without --snapshot and --branch")
+        raise InvalidRequest(f"{option} takes mode ephemeral, without --snapshot and --branch")
+
+
+def _terminal_size() -> TerminalSize:
+    from faas_cli.terminal import size_of
+
+    return size_of(sys.stdin.fileno())
+
+
+@asynccontextmanager
+async def _typing(job: Job) -> AsyncGenerator[Input | None]:
+    """What an interactive job gets meanwhile."""
+    from faas_cli.descriptor_lines import DescriptorLines
+    from faas_cli.terminal import TerminalInput
+
+    if job.terminal is not None:
+        typed = TerminalInput(sys.stdin.fileno(), job)
+        with typed.reading():
+            yield typed
+    else:
+        yield DescriptorLines(sys.stdin.fileno(), job.stdin) if job.interactive else None
 
 
 async def _run(job: Job, place: Place, as_json: bool) -> Execution:
-    from faas_cli.descriptor_lines import DescriptorLines
     from faas_microvm import modes
     from faas_microvm.engine import Engine, EngineSettings
     from faas_microvm.execution import Execution, Output
@@ -176,8 +211,7 @@ async def _run(job: Job, place: Place, as_json: bool) -> Execution:
     async with await Engine.open(progress=note, settings=settings) as engine:
         start = await find_snapshot(engine, place.snapshot) if place.snapshot else None
         setting = modes.Setting(place.mode, start, place.branch, place.identity)
-        typed = DescriptorLines(sys.stdin.fileno(), job.stdin) if job.interactive else None
-        async with aclosing(modes.stream(engine, job, setting, typed)) as events:
+        async with _typing(job) as typed, aclosing(modes.stream(engine, job, setting, typed)) as events:
             async for event in events:
                 if isinstance(event, Output) and (job.interactive or not as_json):
                     pass_on("stderr" if as_json else event.stream, event.data)
@@ -238,12 +272,13 @@ def _variable(text: str) -> tuple[str, str]:
 
 def report(job: Job, execution: Execution) -> dict[str, object]:
     """The object that `--json` prints."""
-    outcome = execution.outcome
+    outcome, size = execution.outcome, job.terminal
     return {
         "status": outcome.status.name.lower(),
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
         **(_text("stdin", job.stdin) if job.interactive else {}),
+        **({} if size is None else {"terminal": {"cols": size.columns, "rows": size.rows}}),
         **_stream("stdout", outcome.stdout),
         **_stream("stderr", outcome.stderr),
         "files": manifest_to_json(outcome.manifest()),

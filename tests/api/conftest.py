@@ -26,6 +26,7 @@ from faas_blueprint.job import Job
 from faas_microvm.base import open_base_snapshot
 from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution
+from faas_microvm.interactive import Input
 from faas_microvm.snapshot import Snapshot
 from faas_operator.executions import ExecutionService
 from faas_operator.settings import Secrets, Settings
@@ -64,12 +65,17 @@ class FaultyEngine:
         self.started = asyncio.Event()
         self.cancelled = asyncio.Event()
         self.jobs: list[Job] = []
+        self.typed: Input | None = None
+        """What the last job was given for its input while it runs."""
         self.sessions = NoSessions()
         self.library = NoSnapshots()
         self.milestones = None
 
-    async def stream(self, job: Job, _snapshot: object, **_: object) -> AsyncIterator[Execution]:
+    async def stream(
+        self, job: Job, _snapshot: object, typed: Input | None = None, **_: object
+    ) -> AsyncIterator[Execution]:
         self.jobs.append(job)
+        self.typed = typed
         self.started.set()
         if self.error is not None:
             raise self.error

@@ -91,6 +91,9 @@ CASES = {
     ("POST", "/executions/{execution_id}/input"): execute(
         EXECUTION + "/input", body={"data": "x"}, owned=True
     ),
+    ("POST", "/executions/{execution_id}/resize"): execute(
+        EXECUTION + "/resize", body={"cols": 80, "rows": 24}, owned=True
+    ),
     ("DELETE", "/executions/{execution_id}"): execute(EXECUTION, owned=True),
     ("GET", "/executions/{execution_id}/logs"): read(EXECUTION + "/logs", owned=True),
     ("GET", "/executions/{execution_id}/receipt"): read(EXECUTION + "/receipt", owned=True),
@@ -491,8 +494,9 @@ async def test_sockets_show_the_owner_and_nobody_else(refusing, case, monkeypatc
     assert (theirs["type"], theirs["code"]) == ("error", "NOT_FOUND")
 
 
-async def test_input_takes_the_scope_that_runs_take(refusing):
-    callers, said = refusing.callers, {"type": "input", "data": "x"}
+@pytest.mark.parametrize("said", [{"type": "input", "data": "x"}, {"type": "resize", "cols": 80, "rows": 24}])
+async def test_input_takes_the_scope_that_runs_take(refusing, said):
+    callers = refusing.callers
     reads = callers.key(callers.owner, {Scope.READ}).secret
     answer = await first_answer(refusing.app, "/execute/stream", reads, **said)
     assert (answer["type"], "execute" in answer["error"]) == ("error", True)

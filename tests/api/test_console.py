@@ -185,11 +185,13 @@ print(name, "is", input(), repr(sys.stdin.read()))
 """
 
 
-def ask(browser, code=ASKING):
+def ask(browser, code=ASKING, terminal=False):
     """Runs something interactive, to its first question; answers its input line."""
     browser.open("#/run")
     enter(browser, code)
     browser.find("input[name=interactive]").click()
+    if terminal:
+        browser.find("input[name=terminal]").click()
     browser.button("Run").click()
     return input_line(browser)
 
@@ -264,6 +266,92 @@ def test_input_that_is_not_taken_is_told(signed_in, node):
     signed_in.button("Cancel").click()
     signed_in.see("cancelled")
     assert not line.is_displayed()
+
+
+ON_A_TERMINAL = """import os, sys
+print("\\x1b[1;31mred\\x1b[0m", all(map(os.isatty, range(3))), os.get_terminal_size(), flush=True)
+print("to", input("name? "), file=sys.stderr)
+print(repr(sys.stdin.read()))
+"""
+
+
+def shown(browser):
+    return "".join(node.get_attribute("textContent") for node in browser.all(".log pre"))
+
+
+def test_a_run_on_a_terminal_is_typed_at_and_shown_as_text(signed_in, node):
+    line = ask(signed_in, ON_A_TERMINAL, terminal=True)
+    signed_in.see("It waits for input.")
+    identity = signed_in.find(".result a").get_attribute("href").rpartition("/")[2]
+    place = f"{node}/api/v1/executions/{identity}"
+    size = httpx.get(place, headers={"X-API-Key": "alice"}).json()["job"]["terminal"]
+    log = signed_in.find(".log").size
+    assert 20 < size["cols"] < log["width"] / 5
+    assert 10 < size["rows"] < 60
+    line.send_keys("Ada\n")
+    signed_in.see("to Ada")
+    line.send_keys("rest\n")
+    signed_in.see("rest")
+    signed_in.button("End input").click()
+    signed_in.see("Completed with exit code 0")
+    told = f"red True os.terminal_size(columns={size['cols']}, lines={size['rows']})\n"
+    told += "name? Ada\nto Ada\nrest\n'rest\\n'\n"
+    signed_in.until(lambda: shown(signed_in) == told, told)
+    assert signed_in.all(".log .typed, .log .stderr") == []
+    assert "\r\n" in httpx.get(place, headers={"X-API-Key": "alice"}).json()["stdout"]
+
+    signed_in.find(".result a").click()
+    assert "Verified: signature and digests hold together." in verdict(signed_in)
+    assert shown(signed_in) == told
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        (["a\x1b[1;3", "1mb\x1b[0m\x1b", "[?25lc"], "abc"),
+        (["\x1b]0;title\x07a\x1b]8;;http://x\x1b", "\\b\x1b\\c\x1b(Bd\x1b=e"], "abcde"),
+        (["one\r", "\ntwo\r\n\r\n"], "one\ntwo\n\n"),
+        (["50%\r", "60%\n"], "50%\r60%\n"),
+        (["<b>\x1b[", "\n", "é"], "<b>\né"),
+        (["\x1b]" + "x" * 5000, "y"], "x" * 5000 + "y"),
+    ],
+)
+def test_orders_to_a_terminal_are_left_out(browser, pieces, text):
+    browser.open()
+    found = browser.driver.execute_async_script("""
+        const [pieces, told] = arguments;
+        const {TerminalText} = await import("/console/output.js");
+        const plain = new TerminalText();
+        told(pieces.map((piece) => plain.of(piece)).join(""));
+    """, pieces)  # fmt: skip
+    assert found == text
+
+
+def test_a_terminal_is_for_interactive_runs(signed_in):
+    signed_in.open("#/run")
+    terminal = signed_in.find("input[name=terminal]")
+    assert not terminal.is_enabled()
+    signed_in.find("input[name=interactive]").click()
+    terminal.click()
+    assert terminal.is_selected()
+    signed_in.find("input[name=interactive]").click()
+    assert not terminal.is_enabled()
+    assert signed_in.script(UNNAMED) == []
+    sizes = []
+    try:
+        for width in (1200, 360):
+            signed_in.size(width, 740, width < 400)
+            sizes.append(signed_in.driver.execute_async_script("""
+                const [told] = arguments;
+                const {terminalSize} = await import("/console/output.js");
+                told(terminalSize(document.querySelector(".result")));
+            """))  # fmt: skip
+    finally:
+        signed_in.size(1200, 900)
+    assert 80 < sizes[0]["cols"] < 200
+    assert 20 < sizes[1]["cols"] < 50
+    assert 10 < sizes[0]["rows"] == sizes[1]["rows"] < 60
+    assert signed_in.all(".result *") == []
 
 
 def test_interactive_fixes_mode_and_start(signed_in):

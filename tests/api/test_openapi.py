@@ -92,5 +92,5 @@ def test_both_forms_of_a_request_are_described(described):
 
 def test_what_a_socket_takes_is_said(described):
     text = described["paths"]["/api/v1/stream/{execution_id}"]["get"]["description"]
-    for word in ("WebSocket", "subscribe", "unsubscribe", '"input"', "`resize` is refused", "wants_input"):
+    for word in ("WebSocket", "subscribe", "unsubscribe", '"input"', '"resize"', "wants_input"):
         assert word in text

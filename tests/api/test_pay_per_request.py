@@ -202,6 +202,8 @@ TAKES_AN_ACCOUNT = {
     "session": {"session": "kitchen", "mode": "ephemeral"},
     "execution_id": {"execution_id": "exec_mine"},
     "async": {"async": True},
+    "interactive": {"interactive": True},
+    "terminal": {"terminal": {}},
 }
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from faas_blueprint.errors import InsufficientResources, InvalidRequest, MachineFailure, MissingPrerequisite
 from faas_blueprint.job import MIN_EPOCH
+from faas_blueprint.terminal import TerminalSize
 from faas_operator.execution_store import ExecutionStatus
 
 HELLO = {"code": "print('hello')", "language": "python"}
@@ -116,6 +117,16 @@ async def test_health_and_blobs_need_no_key(client, faulty_engine):
         ({"seed": 1 << 64}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"epoch": "now"}, "epoch"),
+        ({"interactive": 1}, "interactive"),
+        ({"terminal": True}, "terminal"),
+        ({"terminal": {"cols": 0}}, "terminal.cols"),
+        ({"terminal": {"cols": 1001}}, "terminal.cols"),
+        ({"terminal": {"cols": 80, "rows": "24"}}, "terminal.rows"),
+        ({"terminal": {"rows": 24.0}}, "terminal.rows"),
+        ({"terminal": {"rows": True}}, "terminal.rows"),
+        ({"terminal": {"columns": 80}}, "terminal.columns"),
+        ({"terminal": {}, "mode": "cached"}, "terminal"),
+        ({"terminal": {}, "interactive": True, "session": "s"}, "terminal"),
         ({"surprise": 1}, "surprise"),
     ],
 )
@@ -250,6 +261,69 @@ async def test_a_caller_who_goes_away_cancels_the_run(app, faulty_engine, store)
     with store._engine.connect() as connection:
         statuses = connection.exec_driver_sql("SELECT status FROM execution").scalars().all()
     assert statuses == [ExecutionStatus.CANCELLED]
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "stdin"),
+    [
+        ({"terminal": {}}, TerminalSize(80, 24), b""),
+        ({"terminal": {"cols": 1, "rows": 1000}, "interactive": False}, TerminalSize(1, 1000), b""),
+        ({"terminal": {"rows": 40}, "stdin": "ls\r\x03"}, TerminalSize(80, 40), b'["i", "ls\\r\\u0003"]\n'),
+        ({"terminal": None, "interactive": True, "stdin": "ls\n"}, None, b"ls\n"),
+    ],
+)
+async def test_a_terminal_makes_a_run_interactive(client, faulty_engine, asked, size, stdin):
+    faulty_engine.error = MachineFailure("enough")
+    await client.post("/api/v1/execute", json={**HELLO, **asked, "execution_id": "exec_t"})
+    (job,) = faulty_engine.jobs
+    assert (job.interactive, job.terminal, job.stdin) == (True, size, stdin)
+    told = (await client.get("/api/v1/executions/exec_t")).json()["job"]
+    cells = None if size is None else {"cols": size.columns, "rows": size.rows}
+    assert (told["interactive"], told["terminal"]) == (True, cells)
+
+
+async def test_what_is_typed_on_a_terminal_and_its_size_come_in_order(client, faulty_engine):
+    body = {**HELLO, "terminal": {}, "stdin": "first", "async": True, "execution_id": "exec_t"}
+    await client.post("/api/v1/execute", json=body)
+    async with asyncio.timeout(60):
+        await faulty_engine.started.wait()
+    place = "/api/v1/executions/exec_t"
+    for path, typed in (
+        ("input", {"data": ", second\x03"}),
+        ("resize", {"cols": 120, "rows": 40}),
+        ("resize", {"cols": 100, "rows": 30}),
+        ("input", {"data": "last", "end": True}),
+    ):
+        response = await client.post(f"{place}/{path}", json=typed)
+        assert (response.status_code, response.content) == (204, b"")
+    late = error_of(await client.post(f"{place}/resize", json={"cols": 1, "rows": 1}), 400, "INVALID_REQUEST")
+    assert late["message"] == "the run's input has ended"
+    events = [await faulty_engine.typed.next() for _ in range(4)]
+    assert events == [b"first, second\x03", TerminalSize(100, 30), b"last", b""]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"cols": 80}, "rows"),
+        ({"rows": 24}, "cols"),
+        ({"cols": 0, "rows": 24}, "cols"),
+        ({"cols": 80, "rows": 1001}, "rows"),
+        ({"cols": "80", "rows": 24}, "cols"),
+        ({"cols": 80, "rows": 24, "data": "x"}, "data"),
+    ],
+)
+async def test_a_size_that_is_none(client, body, field):
+    error = error_of(await client.post("/api/v1/executions/exec_t/resize", json=body), 400, "INVALID_REQUEST")
+    assert error["details"]["field"] == field
+
+
+async def test_a_run_without_a_terminal_has_no_size(client, faulty_engine):
+    for fields, told in (({"interactive": True}, "no terminal"), ({}, "takes no input")):
+        begun = await client.post("/api/v1/execute", json={**HELLO, **fields, "async": True})
+        place = f"/api/v1/executions/{begun.json()['id']}/resize"
+        refused = error_of(await client.post(place, json={"cols": 80, "rows": 24}), 400, "INVALID_REQUEST")
+        assert told in refused["message"]
 
 
 async def test_seed_and_epoch_are_chosen_where_they_are_left_open(client, faulty_engine):

@@ -41,7 +41,10 @@ values = st.recursive(
 strange = st.text(st.characters(), max_size=40) | st.sampled_from(["", "\ud800", "\0", "x" * 60_000])
 identities = st.sampled_from(RUNS) | strange | values
 kinds = st.sampled_from(["subscribe", "unsubscribe", "input", "resize"]) | values
-messages = st.fixed_dictionaries({}, optional={"type": kinds, "execution_id": identities, "data": values})
+cells = st.integers(0, 1001) | values
+messages = st.fixed_dictionaries(
+    {}, optional={"type": kinds, "execution_id": identities, "data": values, "cols": cells, "rows": cells}
+)
 texts = st.builds(json.dumps, messages | values) | st.text(max_size=50) | st.just("[" * 50_000)
 following = st.tuples(st.sampled_from(["subscribe", "unsubscribe"]), st.sampled_from(RUNS)).map(
     lambda pair: json.dumps({"type": pair[0], "execution_id": pair[1]})

@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from faas_api.serve import listen, serve
 from faas_blueprint.digests import to_hex
 from faas_blueprint.job import decode_job, job_digest
+from faas_blueprint.terminal import TerminalSize, decode_events
 from faas_microvm.execution import Output, Progress
 from faas_operator.feed import Dropped, Ended, Feed
 
@@ -120,7 +121,9 @@ async def test_what_a_client_may_not_say_is_answered_and_harmless(place, http):
             ({"type": "input", "execution_id": endless, "data": 1}, "text"),
             ({"type": "input", "execution_id": endless, "data": "x", "end": 1}, "boolean"),
             ({"type": "input", "execution_id": "exec_nowhere", "data": "x"}, "exec_nowhere"),
-            ({"type": "resize", "execution_id": endless, "cols": 1, "rows": 1}, "terminal"),
+            ({"type": "resize", "execution_id": endless, "cols": 1, "rows": 1}, "interactive"),
+            ({"type": "resize", "execution_id": endless, "cols": 0, "rows": 1}, "wrong here: cols"),
+            ({"type": "resize", "execution_id": "exec_nowhere", "cols": 1, "rows": 1}, "exec_nowhere"),
             ({"type": "dance", "execution_id": endless}, "dance"),
             ({"type": "subscribe"}, "execution_id"),
             (["no object"], "object"),
@@ -261,6 +264,75 @@ async def test_a_run_is_given_its_input_as_it_asks_for_it(place, http):
     assert (job.interactive, job.stdin) == (True, b"ada\n36\n")
     assert file["receipt"]["job_digest"] == to_hex(job_digest(job))
     assert file["receipt"]["outcome_digest"]
+
+
+ON_A_TERMINAL = """import os, sys
+assert all(os.isatty(descriptor) for descriptor in range(3))
+print(os.get_terminal_size(), flush=True)
+print('hello', input('name? '), os.get_terminal_size(), file=sys.stderr)
+print(repr(sys.stdin.read()))
+"""
+SHOWN = (
+    "os.terminal_size(columns=100, lines=30)\r\n"
+    "name? ada\r\nhello ada os.terminal_size(columns=120, lines=40)\r\n"
+    "rest\r\n'rest\\n'\r\n"
+)
+
+
+@pytest.mark.machine
+async def test_a_run_on_a_terminal_is_resized_and_typed_at(place, http):
+    identity = await begin(http, ON_A_TERMINAL, terminal={"cols": 100, "rows": 30})
+    typed = [
+        {"type": "resize", "cols": 120, "rows": 40},
+        {"type": "input", "data": "adam\x7f\r"},  # the terminal's own line editing
+        {"type": "input", "data": "rest\r", "end": True},
+    ]
+    async with connect(f"ws://{place}/stream/{identity}", additional_headers=KEY) as socket:
+        said = []
+        async with asyncio.timeout(60):
+            async for message in socket:
+                said.append(json.loads(message))
+                if said[-1].get("wants_input"):
+                    await socket.send(json.dumps({"execution_id": identity, **typed.pop(0)}))
+    assert typed == []
+    assert said[-1]["type"] == "completed"
+    assert text_of(said, "stderr") == ""
+    assert text_of(said).replace("adam\b \b", "ada") == SHOWN
+    stored = (await http.get(f"/executions/{identity}")).json()
+    assert (stored["job"]["interactive"], stored["job"]["terminal"]) == (True, {"cols": 100, "rows": 30})
+    assert stored["stdout"] == text_of(said)
+    file = (await http.get(f"/executions/{identity}/receipt")).json()
+    job = decode_job(bytes.fromhex(file["job"].removeprefix("0x")))
+    assert decode_events(job.stdin) == [TerminalSize(120, 40), b"adam\x7f\r", b"rest\r"]
+    assert file["receipt"]["job_digest"] == to_hex(job_digest(job))
+
+
+async def test_sizes_over_a_socket(app, faulty_engine):
+    key = {"X-API-Key": "key-of-alice"}
+    async with served(app) as at, httpx.AsyncClient(base_url=f"http://{at}", headers=key) as http:
+        identity = await begin(http, "input()", terminal={})
+        async with asyncio.timeout(60):
+            await faulty_engine.started.wait()
+        events = faulty_engine.typed
+        plain = await begin(http, "input()", interactive=True)
+        async with connect(f"ws://{at}/execute/stream", additional_headers=key) as socket:
+            for run, size, told in (
+                (plain, {"cols": 120, "rows": 40}, "no terminal"),
+                (identity, {"cols": 0, "rows": 1001}, "wrong here: cols and rows"),
+                (identity, {"cols": 120}, "wrong here: rows"),
+                (identity, {"cols": "120", "rows": 40}, "wrong here: cols"),
+                (identity, {"cols": True, "rows": 40.0}, "wrong here: cols and rows"),
+            ):
+                await socket.send(json.dumps({"type": "resize", "execution_id": run, **size}))
+                answer = await until(socket, "error")
+                assert told in answer["error"]
+                assert (answer["code"], answer["fatal"], answer["execution_id"]) == (
+                    *("INVALID_REQUEST", False), run,
+                )  # fmt: skip
+            for typed in ({"type": "resize", "cols": 120, "rows": 40}, {"type": "input", "data": "x\x03"}):
+                await socket.send(json.dumps({"execution_id": identity, **typed}))
+            async with asyncio.timeout(60):
+                assert [await events.next(), await events.next()] == [TerminalSize(120, 40), b"x\x03"]
 
 
 @pytest.mark.machine

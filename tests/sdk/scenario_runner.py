@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 
-from faas_sdk import ApiError, FaaSClient, Fork, TangleFaaSClient
+from faas_sdk import ApiError, FaaSClient, Fork, TangleFaaSClient, TerminalSize
 
 
 class RestCalls:
@@ -42,13 +42,22 @@ class RestCalls:
         output = "".join(event.data for event in events)
         return {"output": output, "last": events[-1].type, "exit_code": events[-1].exit_code}
 
-    def answer(self, execution_id, lines):
-        output, answers, waits = "", iter(lines), 0
+    def start(self, **arguments):
+        if "terminal" in arguments:
+            arguments["terminal"] = TerminalSize(**arguments["terminal"])
+        return self._client.start(**arguments)
+
+    def answer(self, execution_id, typed):
+        output, answers, waits = "", iter(typed), 0
         for event in self._client.stream(execution_id):
             output += event.data
             if event.wants_input:
                 waits += 1
-                self._client.send_input(execution_id, next(answers))
+                answer = next(answers)
+                if isinstance(answer, str):
+                    self._client.send_input(execution_id, answer)
+                else:
+                    self._client.resize(execution_id, **answer)
         return {"output": output, "last": event.type, "exit_code": event.exit_code, "waits": waits}
 
 

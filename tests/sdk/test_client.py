@@ -91,6 +91,22 @@ def test_what_an_interactive_run_is_asked_and_told(client, flaky_server):
     assert flaky_server.requests[1]["path"] == "/api/v1/executions/exec_1/input"
 
 
+def test_what_a_run_on_a_terminal_is_asked_and_told(client, flaky_server):
+    flaky_server.will_answer(200, DONE)
+    flaky_server.will_answer(202, DONE | {"status": "queued"})
+    flaky_server.will_answer(204, b"")
+    client.execute("1", "python", terminal=faas_sdk.TerminalSize())
+    client.start("1", "python", terminal=faas_sdk.TerminalSize(120, rows=40))
+    client.resize("exec_1", 100, 30)
+    bodies = [json.loads(request["body"]) for request in flaky_server.requests]
+    assert [body.get("terminal") for body in bodies[:2]] == [
+        {"cols": 80, "rows": 24},
+        {"cols": 120, "rows": 40},
+    ]
+    assert bodies[2] == {"cols": 100, "rows": 30}
+    assert flaky_server.requests[2]["path"] == "/api/v1/executions/exec_1/resize"
+
+
 def test_input_that_may_have_arrived_is_not_sent_twice(client, flaky_server):
     flaky_server.will_break()
     with pytest.raises(faas_sdk.ConnectionFailed):
@@ -263,6 +279,19 @@ def test_stdin_that_is_not_text(client):
 def test_the_key_is_not_printed():
     with FaaSClient("secret-key") as client:
         assert "secret-key" not in repr(vars(client))
+
+
+async def test_the_async_twin_has_a_terminal_too(flaky_server):
+    flaky_server.will_answer(200, DONE)
+    flaky_server.will_answer(202, DONE | {"status": "queued"})
+    flaky_server.will_answer(204, b"")
+    async with AsyncFaaSClient("key", flaky_server.url) as client:
+        await client.execute("1", "python", terminal=faas_sdk.TerminalSize(1, 2))
+        await client.start("1", "python", terminal=faas_sdk.TerminalSize())
+        await client.resize("exec_1", 100, 30)
+    sizes = [json.loads(request["body"]) for request in flaky_server.requests]
+    assert [body["terminal"] for body in sizes[:2]] == [{"cols": 1, "rows": 2}, {"cols": 80, "rows": 24}]
+    assert sizes[2] == {"cols": 100, "rows": 30}
 
 
 async def test_the_async_twin(flaky_server):

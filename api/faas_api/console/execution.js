@@ -18,7 +18,7 @@ export async function show(place, session, { id }) {
     const execution = await session.get(path);
     const ended = (last) => { if (last !== null) draw().catch((error) => fail(told, error)); };
     following?.close();
-    following = OPEN.includes(execution.status) ? new Following(session, execution.id, ended) : null;
+    following = OPEN.includes(execution.status) ? new Following(session, execution.id, onTerminal(execution), ended) : null;
     place.replaceChildren(told, ...parts(session, path, execution, following));
   };
   await draw();
@@ -80,8 +80,12 @@ function actions(session, path, execution) {
   return buttons.length > 0 && element("div", { class: "actions" }, buttons, told);
 }
 
+function onTerminal({ job }) {
+  return Boolean(job?.terminal);
+}
+
 function written(execution) {
-  const log = new Log();
+  const log = new Log(onTerminal(execution));
   if (execution.stdout) log.write("stdout", execution.stdout);
   if (execution.stderr) log.write("stderr", execution.stderr);
   if (execution.truncated) log.remark("What went over the output limit was cut.");

@@ -8,17 +8,56 @@ const SHOWN = 1_000_000;
 /** Characters of a line that is sent, at most: a message of the WebSocket has 64 KiB. */
 const LINE = 10_000;
 
-/** A log of stdout and stderr. `write(stream, text)` adds to it. */
+/** What a terminal takes for an order and does not show. */
+const SEQUENCE = /\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])|\r(?=\n)/g;
+
+/** What may yet become one. */
+const BEGUN = /(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]{0,4096}\x1b?|[ -/]*)|\r)$/;
+
+/** What a terminal is sent, piece by piece, as text alone. It is not drawn: nothing moves, nothing has a colour. */
+export class TerminalText {
+  #begun = "";
+
+  of(piece) {
+    const text = this.#begun + piece;
+    const end = text.search(BEGUN);
+    this.#begun = end < 0 ? "" : text.slice(end);
+    return (end < 0 ? text : text.slice(0, end)).replace(SEQUENCE, "");
+  }
+}
+
+/** How large a terminal fits into a log in `place`, which is empty. */
+export function terminalSize(place) {
+  const character = element("span", {}, "0");
+  const line = element("pre", {}, character);
+  const log = element("div", { class: "log" }, line);
+  place.append(log);
+  const { maxHeight, paddingTop, paddingBottom } = getComputedStyle(log);
+  const cols = line.clientWidth / character.getBoundingClientRect().width;
+  const edges = parseFloat(paddingTop) + parseFloat(paddingBottom) + log.offsetHeight - log.clientHeight;
+  const rows = (parseFloat(maxHeight) - edges) / line.clientHeight;
+  log.remove();
+  return { cols: cells(cols), rows: cells(rows) };
+}
+
+function cells(number) {
+  return Math.min(Math.max(Math.floor(number), 1), 1000);
+}
+
+/** A log of stdout and stderr, or of what a terminal is sent. `write(stream, text)` adds to it. */
 export class Log {
   #length = 0;
   #waiting = [];
+  #plain;
 
-  constructor() {
+  constructor(terminal = false) {
+    this.#plain = terminal ? new TerminalText() : null;
     this.node = element("div", { class: "log", role: "log", "aria-label": "Output", tabindex: "0" });
   }
 
   /** Adds text; it appears with the next frame. */
-  write(stream, text) {
+  write(stream, given) {
+    const text = stream === "stdout" && this.#plain ? this.#plain.of(given) : given;
     if (this.#waiting.length === 0) setTimeout(() => this.#flush(), 30);
     this.#waiting.push([stream, text]);
   }
@@ -57,20 +96,23 @@ export class Log {
   }
 }
 
-/** A line of input, out of sight until `ask()`. `send(text, end)` gets what is entered; the focus goes on to `after`. */
+/**
+ * A line of input, out of sight until `ask()`. `send(text, end)` gets what is entered, with `enter` behind it; the
+ * focus goes on to `after`.
+ */
 class InputLine {
   #over = false;
 
-  constructor(send, after) {
+  constructor(send, after, enter) {
     this.after = after;
     this.line = element("input", {
       type: "text", name: "input", spellcheck: "false", autocapitalize: "off", autocomplete: "off", enterkeyhint: "send",
       maxlength: LINE, class: "text",
     });
     this.told = notice();
-    const enter = () => {
+    const entered = () => {
       this.told.replaceChildren();
-      send(`${this.line.value}\n`, false);
+      send(this.line.value + enter, false);
       this.line.value = "";
       this.line.focus();
     };
@@ -78,7 +120,7 @@ class InputLine {
       this.close();
       send(this.line.value, true);
     });
-    const fields = form("Send", enter, labelled("Input", this.line));
+    const fields = form("Send", entered, labelled("Input", this.line));
     fields.querySelector(".actions").append(end);
     this.node = element("div", { class: "input", hidden: true }, fields, this.told);
   }
@@ -107,17 +149,23 @@ class InputLine {
   }
 }
 
-/** Follows an execution into a log and a bar. `ended(message)` is called once, with the last message or null. */
+/**
+ * Follows an execution, on a `terminal` or not, into a log and a bar. `ended(message)` is called once, with the last
+ * message or null.
+ */
 export class Following {
   #socket;
   #mayType;
+  #terminal;
 
-  constructor(session, executionId, ended) {
-    this.log = new Log();
+  constructor(session, executionId, terminal, ended) {
+    this.#terminal = terminal;
+    this.log = new Log(terminal);
     this.bar = element("progress", { max: "1", value: "0", "aria-label": "Virtual time used" });
     this.bar.setAttribute("value", "0");
     this.status = element("p", { class: "status" }, "Waiting for its machine…");
-    this.input = new InputLine((text, end) => this.#send(executionId, text, end), this.log.node);
+    const send = (text, end) => this.#send(executionId, text, end);
+    this.input = new InputLine(send, this.log.node, terminal ? "\r" : "\n");
     this.node = element("div", { class: "following" }, this.status, this.bar, this.log.node, this.input.node);
     this.#mayType = session.may("execute");
     this.#socket = session.follow(executionId);
@@ -165,12 +213,12 @@ export class Following {
 
   #ask() {
     if (!this.#mayType) this.#say("It waits for input, which this key may not give.");
-    else if (this.input.ask()) this.#say("It waits for a line of input.");
+    else if (this.input.ask()) this.#say(this.#terminal ? "It waits for input." : "It waits for a line of input.");
   }
 
   #send(executionId, data, end) {
     this.#socket?.send(JSON.stringify({ type: "input", execution_id: executionId, data, end }));
-    if (data) this.log.write("typed", end ? `${data}\n` : data);
+    if (data && !this.#terminal) this.log.write("typed", end ? `${data}\n` : data); // terminals show it themselves
     this.status.textContent = end ? "Its input has ended." : "Running…";
   }
 

@@ -1,7 +1,7 @@
 // Running code and watching it.
 
 import { action, choice, element, fail, form, labelled, notice, option, section } from "./document.js";
-import { Following } from "./output.js";
+import { Following, terminalSize } from "./output.js";
 
 export const title = "Run code";
 export const link = "Run";
@@ -44,6 +44,7 @@ class RunView {
     this.stdin = element("textarea", { name: "stdin", rows: "2", spellcheck: "false", class: "text" });
     this.interactive = element("input", { type: "checkbox", name: "interactive" });
     this.interactive.addEventListener("change", () => this.#fitMode());
+    this.terminal = element("input", { type: "checkbox", name: "terminal", disabled: true });
     this.mode = choice(MODES, { name: "mode" });
     this.start = choice([["base", "The base machine"]], { name: "start" });
     this.start.addEventListener("change", () => this.#fitMode());
@@ -65,6 +66,7 @@ class RunView {
       element(
         "div", { class: "boxes" },
         element("label", {}, this.interactive, " Interactive: type more input when it asks for it"),
+        element("label", {}, this.terminal, " On a terminal, which is shown as plain text"),
       ),
       element("div", { class: "columns" }, labelled("Mode", this.mode), labelled("Start on", this.start)),
       element(
@@ -124,6 +126,7 @@ class RunView {
       this.mode.value = "ephemeral";
       this.start.value = "base";
     }
+    this.terminal.disabled = !this.interactive.checked;
     this.mode.disabled = this.interactive.checked;
     this.start.disabled = this.interactive.checked;
     const [kind] = this.start.value.split(":");
@@ -135,11 +138,12 @@ class RunView {
     const body = await this.#body();
     this.following?.close();
     this.result.replaceChildren();
+    if (this.interactive.checked && this.terminal.checked) body.terminal = terminalSize(this.result);
     const { execution_id: id } = await this.session.post("/execute", body);
     const told = notice();
     const cancel = action("Cancel", () => this.session.post(`/executions/${encodeURIComponent(id)}/cancel`), { told });
     const more = element("a", { href: `#/executions/${encodeURIComponent(id)}` }, "Receipt, files and cost");
-    this.following = new Following(this.session, id, () => cancel.remove());
+    this.following = new Following(this.session, id, "terminal" in body, () => cancel.remove());
     this.result.replaceChildren(section("Output", this.following.node, told, element("div", { class: "actions" }, cancel, more)));
     this.result.scrollIntoView({ block: "nearest" });
   }

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from faas_api.authentication import Access, AccountId
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
-from faas_api.platform.requests import Strict, Text
+from faas_api.platform.requests import Size, Strict, Text
 from faas_api.platform.responses import (
     Artifacts,
     Execution,
@@ -73,8 +73,14 @@ def router(executions: ExecutionService, access: Access) -> APIRouter:
     @routes.post("/executions/{execution_id}/input", status_code=204)
     async def give_input(execution_id: str, body: Input, account: AccountId = runner) -> None:
         """Hand an interactive execution more of its stdin. It is taken line by line: what comes after the
-        last line feed waits for the rest of its line, or for the end."""
+        last line feed waits for the rest of its line, or for the end. On a terminal it is typed as it is; the
+        end is Ctrl-D there, and where the program waits once more, a hang-up."""
         await executions.give_input(execution_id, account, body.data.encode(), body.end)
+
+    @routes.post("/executions/{execution_id}/resize", status_code=204)
+    async def resize(execution_id: str, body: Size, account: AccountId = runner) -> None:
+        """Give an execution's terminal another size, once the program has what was typed before."""
+        await executions.resize(execution_id, account, body.size())
 
     @routes.get("/executions/{execution_id}/logs")
     async def get_logs(

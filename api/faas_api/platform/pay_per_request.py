@@ -111,6 +111,7 @@ def _require_simple(body: AnyExecuteRequest, run: RunRequest, prefers_async: boo
         "session": placement.session is not None,
         "execution_id": run.execution_id is not None,
         "async": body.asynchronous or prefers_async,
+        "terminal": run.job.terminal is not None,
         "interactive": run.job.interactive,
     }
     for field in (name for name, given in asked.items() if given):

@@ -17,6 +17,7 @@ from faas_api.platform.describing import matching, one_of
 from faas_blueprint.digests import sha256
 from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import DEFAULT_EPOCH, LIMIT_RANGES, U64_MAX, Job, Language, Limits, Mode, make_job
+from faas_blueprint.terminal import MAX_CELLS, TerminalSize, encode_events
 from faas_operator.execution_record import IdempotencyKey, Placement
 from faas_operator.executions import RunRequest
 from faas_operator.snapshot_catalog import BASE
@@ -39,6 +40,7 @@ ModeName = Annotated[Text, one_of(Mode)]
 LanguageName = Annotated[Text, one_of(Language)]
 ExecutionId = Annotated[Text, matching(f"^{_EXECUTION_ID.pattern}$")]
 Unsigned64 = Annotated[int, Field(ge=0, le=U64_MAX)]
+Cells = Annotated[int, Field(ge=1, le=MAX_CELLS)]
 
 _DEFAULTS = Limits()
 
@@ -91,6 +93,24 @@ class Resources(Strict):
             disk_mb=self.disk_mb,
             cpu_millicores=round(self.cpu_cores * 1000),
         )
+
+
+class Size(Strict):
+    """How large a terminal is, in characters."""
+
+    cols: Cells
+    rows: Cells
+
+    def size(self) -> TerminalSize:
+        """The same, as jobs have it."""
+        return TerminalSize(self.cols, self.rows)
+
+
+class Terminal(Size):
+    """A terminal, and how large it is at first."""
+
+    cols: Cells = 80
+    rows: Cells = 24
 
 
 class TextContent(Strict):
@@ -217,31 +237,42 @@ class ExecuteRequest(Asked):
         "with it. What is not in `stdin` is sent while it runs, as `input` over the WebSocket or to "
         "`/executions/{execution_id}/input`; the job that the receipt answers for has all of it",
     )
+    terminal: Terminal | None = Field(
+        None,
+        description="The run is `interactive`, whether that is said or not, on a terminal: what it writes is "
+        "all `stdout`, and what is typed comes as it is, not by the line; `stdin` is typed first. `resize`, "
+        "over the WebSocket or to `/executions/{execution_id}/resize`, changes its size",
+    )
     arguments: list[Text] = Field(default_factory=list)
 
     def job(self) -> Job:
         """The job; seed and epoch are chosen where the request leaves them open. Raises InvalidRequest."""
         seed, epoch = self.chosen()
+        stdin, terminal = self.stdin.encode(), None
+        if self.terminal is not None:
+            stdin, terminal = encode_events([stdin] if stdin else []), self.terminal.size()
         with in_names_of_the_request(_NAMES):
             return make_job(
                 self.language,
                 self.code,
-                stdin=self.stdin.encode(),
+                stdin=stdin,
                 arguments=tuple(self.arguments),
                 environment=self.env_vars,
                 files={path: _content(path, given) for path, given in self.files.items()},
                 seed=seed,
                 epoch=epoch,
                 limits=self.resources.limits(),
-                interactive=self.interactive,
+                interactive=self.interactive or terminal is not None,
+                terminal=terminal,
             )
 
     def placement(self) -> Placement:
         """Raises InvalidRequest."""
         placement = super().placement()
-        if self.interactive and placement not in (Placement(), Placement(snapshot_id=BASE)):
+        field = "terminal" if self.terminal is not None else "interactive" if self.interactive else None
+        if field is not None and placement not in (Placement(), Placement(snapshot_id=BASE)):
             raise InvalidRequest(
-                "an interactive run starts on the base snapshot, in mode ephemeral", {"field": "interactive"}
+                "an interactive run starts on the base snapshot, in mode ephemeral", {"field": field}
             )
         return placement
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
+from faas_api.platform.requests import Size
 from faas_api.platform.times import timestamp
 from faas_blueprint.bundle import bundle_to_json, make_bundle, manifest_to_json
 from faas_blueprint.digests import to_hex
@@ -51,7 +52,8 @@ class JobBlock(BaseModel):
     seed: int
     epoch: int
     limits: dict[str, int]
-    interactive: bool = Field(description="Whether its stdin came line by line")
+    interactive: bool = Field(description="Whether its stdin came while it ran")
+    terminal: Size | None = Field(description="What it ran on at first; then its stdin is a text of events")
 
 
 class Execution(BaseModel):
@@ -236,6 +238,7 @@ def _outcome(attested: Attested) -> Json:
 
 def _job(job: Job, attested: Attested | None) -> Json:
     digest = job_digest(job) if attested is None else attested.receipt.job_digest
+    terminal = job.terminal
     return {
         "digest": to_hex(digest),
         "language": str(job.language),
@@ -243,6 +246,7 @@ def _job(job: Job, attested: Attested | None) -> Json:
         "epoch": job.epoch,
         "limits": {name: getattr(job.limits, name) for name in LIMIT_RANGES},
         "interactive": job.interactive,
+        "terminal": None if terminal is None else {"cols": terminal.columns, "rows": terminal.rows},
     }
 
 

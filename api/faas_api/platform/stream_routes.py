@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from faas_api.authentication import Access, AccountId
 from faas_api.errors import refusal
 from faas_api.platform.stream_messages import Message, messages
-from faas_api.platform.stream_socket import NO_TERMINAL, StreamSocket
+from faas_api.platform.stream_socket import StreamSocket
 from faas_blueprint.errors import RequestError
 from faas_operator.account_record import Scope
 from faas_operator.executions import ExecutionService
@@ -26,21 +26,22 @@ END_ID = "end"
 
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-_DESCRIPTION = f"""Follow an execution: what it has written so far, then what it writes, then how it ended.
+_DESCRIPTION = """Follow an execution: what it has written so far, then what it writes, then how it ended.
 
 **Server-sent events** (this operation): the events `output`, `progress`, `dropped`, `completed` and `error`,
 each with a JSON object as its data. Exactly one `completed` or `error` is the last.
 
-**WebSocket** on `/api/v1/stream/{{execution_id}}` and `/api/v1/execute/{{execution_id}}/stream`, which follow
+**WebSocket** on `/api/v1/stream/{execution_id}` and `/api/v1/execute/{execution_id}/stream`, which follow
 that execution, and on `/api/v1/execute/stream`, which follows what the client subscribes to. The same objects
-come as text messages; the client sends `{{"type": "subscribe" | "unsubscribe", "execution_id": …}}`.
+come as text messages; the client sends `{"type": "subscribe" | "unsubscribe", "execution_id": …}`.
 The key goes into a header or, where that cannot be, into the query as `api_key`; without one the upgrade is
 refused with 401. An id that is not known yet is waited for some seconds.
 
 An execution that was asked for with `"interactive": true` takes
-`{{"type": "input", "execution_id": …, "data": text, "end": false}}`, from a key that may execute. `progress`
-has `"wants_input": true` each time that it can only go on with its next line.
-`resize` is refused: {NO_TERMINAL}.
+`{"type": "input", "execution_id": …, "data": text, "end": false}`, from a key that may execute. `progress`
+has `"wants_input": true` each time that it can only go on with its next line. One that was asked for with a
+`"terminal"` waits for anything that is typed, in the place of a line, and takes
+`{"type": "resize", "execution_id": …, "cols": …, "rows": …}` too.
 
 A reader that is slow holds up nobody. One that falls over a megabyte behind gets `dropped`, with how many
 bytes were left out.

@@ -2,7 +2,7 @@
 
     {"type": "subscribe" | "unsubscribe", "execution_id"}
     {"type": "input", "execution_id", "data": text, "end": false}   for an interactive run
-    {"type": "resize", …}   refused: there is no terminal
+    {"type": "resize", "execution_id", "cols", "rows"}   for one on a terminal
 
 An error that concerns a message and not a run has `"fatal": false`.
 """
@@ -13,14 +13,18 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from fastapi import WebSocket
+from pydantic import ValidationError
 from starlette.websockets import WebSocketDisconnect
 
 from faas_api.errors import documented_code
+from faas_api.platform.requests import Size
 from faas_api.platform.stream_messages import Message, messages
-from faas_blueprint.errors import FaaSError, RequestError
+from faas_blueprint.errors import FaaSError, InvalidRequest, RequestError
+from faas_blueprint.terminal import MAX_CELLS
 from faas_operator.account_record import Scope
 from faas_operator.executions import ExecutionService, told
 
@@ -45,9 +49,10 @@ NAME_CHARACTERS = 100
 POLICY_VIOLATION = 1008
 """RFC 6455's code for that."""
 
-NO_TERMINAL = "a verified run has no terminal, so there is nothing to resize"
-
 log = logging.getLogger(__name__)
+
+Giving = Callable[[str, Message], Awaitable[None]]
+"""Gives a run what a message has for it."""
 
 _GONE = (WebSocketDisconnect, TimeoutError, RuntimeError)
 """What sending to a client that is not there any more raises."""
@@ -134,25 +139,38 @@ class StreamSocket:
             if task is not None:
                 task.cancel()
         elif kind == "input":
-            await self._give_input(execution_id, message)
+            await self._type(self._give_input, execution_id, message)
         elif kind == "resize":
-            await self._refuse(execution_id, NO_TERMINAL)
+            await self._type(self._resize, execution_id, message)
         else:
             await self._refuse(execution_id, f"there is no message type {str(kind)[:40]!r}")
 
-    async def _give_input(self, execution_id: str, message: dict[str, object]) -> None:
-        data, end = message.get("data", ""), message.get("end", False)
-        if not isinstance(data, str) or not isinstance(end, bool):
-            await self._refuse(execution_id, "input has text as its data, and a boolean as its end")
-            return
+    async def _type(self, give: Giving, execution_id: str, message: Message) -> None:
         if not self._may_type:
             await self._refuse(execution_id, f"this key has no scope {str(Scope.EXECUTE)!r}")
             return
         try:
-            typed = data.encode(errors="surrogatepass")
-            await self._executions.give_input(execution_id, self._account, typed, end)
+            await give(execution_id, message)
         except RequestError as error:
             await self._refuse(execution_id, error.message)
+
+    async def _give_input(self, execution_id: str, message: Message) -> None:
+        """Raises RequestError."""
+        data, end = message.get("data", ""), message.get("end", False)
+        if not isinstance(data, str) or not isinstance(end, bool):
+            raise InvalidRequest("input has text as its data, and a boolean as its end")
+        typed = data.encode(errors="surrogatepass")
+        await self._executions.give_input(execution_id, self._account, typed, end)
+
+    async def _resize(self, execution_id: str, message: Message) -> None:
+        """Raises RequestError."""
+        try:
+            size = Size.model_validate({name: message.get(name) for name in Size.model_fields}).size()
+        except ValidationError as error:
+            wrong = " and ".join(str(problem["loc"][0]) for problem in error.errors())
+            cells = f"whole numbers from 1 to {MAX_CELLS}"
+            raise InvalidRequest(f"resize has {cells} as its cols and rows; wrong here: {wrong}") from error
+        await self._executions.resize(execution_id, self._account, size)
 
     def _crowded(self, execution_id: str) -> bool:
         running = [name for name, task in self._following.items() if not task.done()]

@@ -37,6 +37,7 @@ from faas_sdk.streaming import Stream, StreamEvent
 from faas_sdk.submission import JobCall, NewService
 from faas_sdk.tangle import TangleFaaSClient
 from faas_sdk.tangle_plans import DEVNET_TANGLE
+from faas_sdk.terminal import TerminalSize
 from faas_sdk.usage import CurrentUsage, Usage
 from faas_sdk.verification import Verification
 
@@ -81,6 +82,7 @@ __all__ = [
     "TangleError",
     "TangleFaaSClient",
     "TangleResult",
+    "TerminalSize",
     "TransactionFailed",
     "Unauthorized",
     "Usage",

@@ -14,6 +14,7 @@ from faas_sdk.execution import Execution, Health
 from faas_sdk.rest import Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
+from faas_sdk.terminal import TerminalSize
 from faas_sdk.usage import AsyncUsageClient
 
 
@@ -48,6 +49,7 @@ class AsyncFaaSClient:
         branch_id: str | None = None,
         session: str | None = None,
         idempotency_key: str | None = None,
+        terminal: TerminalSize | None = None,
     ) -> Execution:
         """See `FaaSClient.execute`."""
         ask = Ask(
@@ -65,6 +67,7 @@ class AsyncFaaSClient:
             branch_id,
             session,
             idempotency_key,
+            terminal=terminal,
         )
         return await run_async(self._api.execute(ask), self._http)
 
@@ -85,6 +88,7 @@ class AsyncFaaSClient:
         session: str | None = None,
         idempotency_key: str | None = None,
         interactive: bool = False,
+        terminal: TerminalSize | None = None,
     ) -> Execution:
         """See `FaaSClient.start`."""
         ask = Ask(
@@ -103,6 +107,7 @@ class AsyncFaaSClient:
             session,
             idempotency_key,
             interactive,
+            terminal,
         )
         return await run_async(self._api.start(ask), self._http)
 
@@ -129,6 +134,10 @@ class AsyncFaaSClient:
     async def send_input(self, execution_id: str, data: Content = "", *, end: bool = False) -> None:
         """See `FaaSClient.send_input`."""
         await run_async(self._api.send_input(execution_id, data, end), self._http)
+
+    async def resize(self, execution_id: str, cols: int, rows: int) -> None:
+        """See `FaaSClient.resize`."""
+        await run_async(self._api.resize(execution_id, TerminalSize(cols, rows)), self._http)
 
     async def logs(self, execution_id: str) -> dict[str, object]:
         """See `FaaSClient.logs`."""

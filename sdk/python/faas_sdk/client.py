@@ -14,6 +14,7 @@ from faas_sdk.execution import Execution, Health
 from faas_sdk.rest import Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
+from faas_sdk.terminal import TerminalSize
 from faas_sdk.usage import UsageClient
 
 
@@ -52,6 +53,7 @@ class FaaSClient:
         branch_id: str | None = None,
         session: str | None = None,
         idempotency_key: str | None = None,
+        terminal: TerminalSize | None = None,
     ) -> Execution:
         """Run a program and wait for it. A program that exits with another code than 0 is no error.
 
@@ -59,6 +61,7 @@ class FaaSClient:
         on the branch's head; a persistent one in its session, or in a new one, which its answer names.
         `resources` may hold `cpu_cores`, `memory_mb`, `timeout_ms`, `output_bytes`, `processes`, `disk_mb`.
         Equal `seed` and `epoch` give equal runs. Under one `idempotency_key`, the same request runs once.
+        `terminal`, in mode ephemeral, is for a program that wants one to write on; `start` says more of it.
         Raises ApiError and ConnectionFailed.
         """
         ask = Ask(
@@ -76,6 +79,7 @@ class FaaSClient:
             branch_id,
             session,
             idempotency_key,
+            terminal=terminal,
         )
         return run(self._api.execute(ask), self._http)
 
@@ -96,11 +100,13 @@ class FaaSClient:
         session: str | None = None,
         idempotency_key: str | None = None,
         interactive: bool = False,
+        terminal: TerminalSize | None = None,
     ) -> Execution:
         """Ask for a run and do not wait for it: `stream`, `execution` and `cancel` take its id.
 
         An `interactive` one, in mode ephemeral, gets its stdin line by line, each line when it can only go on
-        with it: an event of `stream` says `wants_input`, and `send_input` answers.
+        with it: an event of `stream` says `wants_input`, and `send_input` answers. One with a `terminal` is
+        interactive, and gets what is typed as it is, `stdin` first; what it writes is all stdout.
         """
         ask = Ask(
             code,
@@ -118,6 +124,7 @@ class FaaSClient:
             session,
             idempotency_key,
             interactive,
+            terminal,
         )
         return run(self._api.start(ask), self._http)
 
@@ -143,9 +150,18 @@ class FaaSClient:
         """Give an interactive run more of its stdin, and with `end` tell it that no more will come.
 
         It takes whole lines: what follows the last line feed waits for the rest of its line, or for the end.
+        On a terminal it is typed as it is: Enter is "\\r", Ctrl-C is "\\x03". The end is Ctrl-D there, and
+        where the program waits once more, a hang-up.
         Raises NotFound, and InvalidRequest for a run that is over, is not interactive, or has had its end.
         """
         run(self._api.send_input(execution_id, data, end), self._http)
+
+    def resize(self, execution_id: str, cols: int, rows: int) -> None:
+        """Give an interactive run's terminal another size, once the program has what was typed before.
+
+        Raises NotFound, and InvalidRequest for a run that is over, has no terminal, or has had its end.
+        """
+        run(self._api.resize(execution_id, TerminalSize(cols, rows)), self._http)
 
     def logs(self, execution_id: str) -> dict[str, object]:
         """What a run has written so far: `stdout`, `stderr`, `complete`. Raises NotFound."""

@@ -24,6 +24,7 @@ from faas_sdk.snapshot import (
     restored_from_json,
     snapshot_from_json,
 )
+from faas_sdk.terminal import TerminalSize
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:8080"
 """Where `faas up` listens."""
@@ -55,6 +56,7 @@ class Ask:
     session: str | None = None
     idempotency_key: str | None = None
     interactive: bool = False
+    terminal: TerminalSize | None = None
 
     def body(self) -> dict[str, object]:
         """The request's, without what is left open."""
@@ -75,6 +77,7 @@ class Ask:
             "branch_id": self.branch_id,
             "session": self.session,
             "interactive": self.interactive or None,
+            "terminal": None if self.terminal is None else self.terminal.to_json(),
         }
         return _given(fields)
 
@@ -127,6 +130,10 @@ class RestApi:
         """`POST /executions/{id}/input`."""
         body = {"data": _text(data), "end": end}
         yield from self._call("POST", _execution(execution_id) + "/input", body)
+
+    def resize(self, execution_id: str, size: TerminalSize) -> Plan[None]:
+        """`POST /executions/{id}/resize`."""
+        yield from self._call("POST", _execution(execution_id) + "/resize", size.to_json())
 
     def logs(self, execution_id: str) -> Plan[dict[str, object]]:
         """`GET /executions/{id}/logs`."""

@@ -104,6 +104,11 @@ export class FaaSClient {
     return executionOf(await this.#api.call("POST", `/executions/${part(executionId)}/cancel`, {}, options));
   }
 
+  /** Gives an interactive run's terminal another size, once the program has what was typed before. */
+  async resize(executionId: string, cols: number, rows: number, options: RequestOptions = {}): Promise<void> {
+    await this.#api.call("POST", `/executions/${part(executionId)}/resize`, { body: { cols, rows } }, options);
+  }
+
   /** What a run has written so far. */
   async logs(executionId: string, options: RequestOptions = {}): Promise<Logs> {
     return logsOf(await this.#get(`/executions/${part(executionId)}/logs`, {}, options));

@@ -27,6 +27,11 @@ export interface ExecuteRequest {
    * stream says `wantsInput`, and `sendInput` answers.
    */
   interactive?: boolean | undefined;
+  /**
+   * The run is interactive, on a terminal of this size, by default 80 by 24: what it writes is all stdout, and what
+   * is typed comes as it is, `stdin` first. `resize` changes the size.
+   */
+  terminal?: Partial<Wire["Terminal"]> | undefined;
   arguments?: readonly string[] | undefined;
   /** 64 bits; default: a random number. Equal seed and epoch give equal runs. */
   seed?: number | bigint | undefined;

@@ -94,8 +94,9 @@ export class ExecutionStream implements AsyncIterable<StreamEvent> {
 
   /**
    * Gives an interactive run more of its stdin; with `end` no more will come. It takes whole lines: what follows
-   * the last line feed waits for the rest of its line, or for the end. What is refused comes as an `error` whose
-   * `fatal` is false, to the loop that reads this stream, or to the listeners.
+   * the last line feed waits for the rest of its line, or for the end. On a terminal it is typed as it is: Enter is
+   * `\r`, Ctrl-C is `\x03`; the end is Ctrl-D there, and where the program waits once more, a hang-up. What is
+   * refused comes as an `error` whose `fatal` is false, to the loop that reads this stream, or to the listeners.
    */
   async sendInput(data: string, { end = false }: { end?: boolean } = {}): Promise<void> {
     const connection = await this.#talking();
@@ -109,7 +110,7 @@ export class ExecutionStream implements AsyncIterable<StreamEvent> {
     return this.sendInput("", { end: true });
   }
 
-  /** Says how large the terminal is. A verified run has none; then `error` says so. */
+  /** Gives the run's terminal another size, once the program has what was typed before. Refused as input is. */
   async resize(cols: number, rows: number): Promise<void> {
     (await this.#talking()).send({ type: "resize", execution_id: this.executionId, cols, rows });
   }

@@ -71,6 +71,20 @@ test("a run, as it is asked for and answered", async (context) => {
   });
 });
 
+test("a terminal, and its size", async (context) => {
+  const server = await flakyServer(context);
+  server.willAnswer(202, { ...DONE, status: "queued", job: { terminal: { cols: 120, rows: 24 } } });
+  server.willAnswer(204, "");
+  const client = new FaaSClient({ endpoint: server.url });
+  const begun = await client.start({ ...HELLO, terminal: { cols: 120 } });
+  assert.deepEqual(begun.job?.terminal, { cols: 120, rows: 24 });
+  await client.resize("exec/1", 100, 30);
+  const [asked, resized] = server.requests;
+  assert.deepEqual(JSON.parse(asked?.body ?? ""), { ...HELLO, mode: "ephemeral", async: true, terminal: { cols: 120 } });
+  assert.deepEqual([resized?.method, resized?.path], ["POST", "/api/v1/executions/exec%2F1/resize"]);
+  assert.deepEqual(JSON.parse(resized?.body ?? ""), { cols: 100, rows: 30 });
+});
+
 test("a large file is encoded whole", async (context) => {
   const server = await flakyServer(context);
   server.willAnswer(200, DONE);

@@ -22,6 +22,9 @@ interface Step {
   report?: string[];
 }
 
+/** What is typed at once, or the terminal's size from then on. */
+type Typed = string | { cols: number; rows: number };
+
 const camelName = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 const camel = (fields: Json): Json => Object.fromEntries(Object.entries(fields).map(([name, value]) => [camelName(name), value]));
 const text = (value: unknown): string => value as string;
@@ -43,7 +46,8 @@ function restCalls(client: FaaSClient): Record<string, (given: Json) => Promise<
     receipt_file: (given) => client.receiptFile(text(given["execution_id"])),
     output_file: async (given) => new TextDecoder().decode(await client.outputFile(text(given["execution_id"]), text(given["path"]))),
     stream: (given) => streamed(client, text(given["execution_id"])),
-    answer: (given) => answered(client, text(given["execution_id"]), given["lines"] as string[]),
+    answer: (given) => answered(client, text(given["execution_id"]), given["typed"] as Typed[]),
+    resize: ({ execution_id, cols, rows }) => client.resize(text(execution_id), cols as number, rows as number),
     create_snapshot: ({ execution_id, ...rest }) => client.createSnapshot(text(execution_id), camel(rest)),
     list_snapshots: (given) => client.listSnapshots(camel(given)),
     get_snapshot: (given) => client.getSnapshot(text(given["snapshot_id"])),
@@ -91,16 +95,19 @@ async function streamed(client: FaaSClient, executionId: string): Promise<Json> 
   return { output, last, exitCode };
 }
 
-async function answered(client: FaaSClient, executionId: string, lines: string[]): Promise<Json> {
+async function answered(client: FaaSClient, executionId: string, typed: Typed[]): Promise<Json> {
   const stream = client.stream(executionId);
-  const answers = lines.values();
+  const answers = typed.values();
   let output = "";
   let waits = 0;
   for await (const event of stream) {
     output += event.data;
     if (event.wantsInput === true) {
       waits += 1;
-      await stream.sendInput(text(answers.next().value));
+      const answer = answers.next().value;
+      assert.ok(answer, "it waits for more than is typed");
+      if (typeof answer === "string") await stream.sendInput(answer);
+      else await stream.resize(answer.cols, answer.rows);
     } else if (event.type === "completed") return { output, last: event.type, exitCode: event.exitCode, waits };
   }
   return { output, waits };
