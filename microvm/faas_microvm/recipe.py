@@ -81,7 +81,7 @@ _BASE = Recipe(
     name="base",
     packages=(
         *("base-files", "bash", "coreutils", "dash", "diffutils", "findutils", "grep", "libc-bin", "libc6"),
-        *("mawk", "nodejs", "python3", "sed"),
+        *("mawk", "ncurses-base", "ncurses-bin", "nodejs", "python3", "sed"),
     ),
     programs=("exec",),
     scripts=("runner.js", "runner.py"),

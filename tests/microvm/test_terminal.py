@@ -133,6 +133,24 @@ async def test_a_program_that_reads_key_by_key(engine: Engine):
 
 @pytest.mark.machine
 @pytest.mark.asyncio(loop_scope="session")
+async def test_a_program_that_fills_the_screen(engine: Engine):
+    code = (
+        "import curses\ndef main(screen):\n    keys = []\n    while keys[-1:] != ['q']:\n"
+        "        keys.append(screen.getkey())\n    return keys, screen.getmaxyx()\n"
+        "print(curses.wrapper(main))"
+    )
+    lines = await said(engine, on_terminal("python", code, b"\x1bOA", WIDE, b"xq"))
+    assert "(['KEY_UP', 'KEY_RESIZE', 'x', 'q'], (40, 120))" in lines[-2]
+    assert "\x1b[?1049h" in lines[0]
+    assert await said(engine, on_terminal("bash", "tput cols; tput lines; clear")) == [
+        "80",
+        "24",
+        "\x1b[H\x1b[2J\x1b[3J",
+    ]
+
+
+@pytest.mark.machine
+@pytest.mark.asyncio(loop_scope="session")
 async def test_a_password_is_read_from_the_terminal_by_its_name(engine: Engine):
     code = "import getpass\nprint(getpass.getpass('secret? '))"
     assert await said(engine, on_terminal("python", code, b"swordfish\r")) == ["secret? ", "swordfish", ""]
