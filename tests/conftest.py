@@ -41,6 +41,23 @@ settings.load_profile("suite")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
+LONGEST = (
+    "microvm/test_determinism.py", "e2e/test_demo.py", "e2e/test_operator_crash.py",
+    "microvm/test_hostile_kept.py", "substrate/test_failover.py", "e2e/test_sdks.py",
+    "e2e/test_chain_jobs.py", "operator/test_departure.py", "verifier/test_dispute.py", "e2e/test_dispute.py",
+    "e2e/test_up.py", "api/test_contract.py", "microvm/test_interactive.py", "microvm/test_toolchains.py",
+    "operator/test_court.py", "microvm/test_hostile.py", "api/test_platform_requests.py",
+    "api/test_authorization.py", "api/test_request_limits.py", "microvm/test_snapshot_store.py",
+    "cli/test_commands.py", "cli/test_database.py",
+)  # fmt: skip
+"""Files that take a minute or more, and those that do among the fast tests: they come first, so that no
+processor is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {CHECKOUT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @functools.cache
 def stored_key(path: str, password: str) -> LocalAccount:
