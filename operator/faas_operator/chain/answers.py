@@ -31,9 +31,8 @@ def _quantity(result: object) -> bool:
 def _data(result: object) -> bool:
     if not isinstance(result, str):
         return False
-    digits = result.removeprefix(
-        "0x"
-    )  # not in the pattern, with pairs: a runtime's metadata are a million of them
+    digits = result.removeprefix("0x")
+    # no pattern of pairs, which is thirty times as slow: a runtime's metadata are a million digits
     return len(digits) % 2 == 0 and _DIGITS.fullmatch(digits) is not None
 
 
