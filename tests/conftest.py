@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import functools
+import hashlib
 import itertools
 import os
 import secrets
@@ -40,6 +41,23 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+LONGEST = (
+    "microvm/test_determinism.py", "e2e/test_demo.py", "e2e/test_operator_crash.py",
+    "microvm/test_hostile_kept.py", "substrate/test_failover.py", "e2e/test_sdks.py",
+    "e2e/test_chain_jobs.py", "operator/test_departure.py", "verifier/test_dispute.py", "e2e/test_dispute.py",
+    "e2e/test_up.py", "api/test_contract.py", "microvm/test_interactive.py", "microvm/test_toolchains.py",
+    "operator/test_court.py", "microvm/test_hostile.py", "api/test_platform_requests.py",
+    "api/test_authorization.py", "api/test_request_limits.py", "microvm/test_snapshot_store.py",
+    "cli/test_commands.py", "cli/test_database.py",
+)  # fmt: skip
+"""Files that take a minute or more, and those that do among the fast tests: they come first, so that no
+processor is left with one of them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {CHECKOUT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @functools.cache
@@ -319,12 +337,31 @@ def typescript_sdk() -> Path:
     return TYPESCRIPT_SDK
 
 
+def _digest_of_typescript(package: Path) -> str:
+    """Of all that the package and its tests are compiled from."""
+    folders = (package / "src", package / "tests", package / "scripts")
+    sources = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    digest = hashlib.sha256()
+    for path in (CHECKOUT / "api/openapi.json", *sorted(package.glob("*.json")), *sources):
+        if path.name != "schema.ts":  # made of the description
+            digest.update(f"{path}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 @pytest.fixture(scope="module")
 def compiled(typescript_sdk: Path) -> Iterator[Path]:
-    """The folder of the package's tests, compiled, after the package was built; of one process at a time."""
-    command = ["node", "scripts/compile-tests.mjs"]
+    """The folder of the package's tests, compiled, after the package was built, unless both were made of the
+    same sources already; others may read it meanwhile, and nobody changes it."""
+    stamp, folder = typescript_sdk / "node_modules/.test.sources", typescript_sdk / ".build"
+    built = typescript_sdk / "dist/.sources"
+    digest = _digest_of_typescript(typescript_sdk)
     with (typescript_sdk / "node_modules/.test.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run(command, cwd=typescript_sdk, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
-        yield typescript_sdk / ".build"
+        made = (stamp, built, folder / "scenario.js")
+        if not (all(path.is_file() for path in made) and stamp.read_text() == digest + built.read_text()):
+            command = ["node", "scripts/compile-tests.mjs"]
+            done = subprocess.run(command, cwd=typescript_sdk, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stdout + done.stderr
+            stamp.write_text(digest + built.read_text())
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield folder

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eth_account import Account
-
 from faas_blueprint.errors import FaaSError, InvalidRequest
 from faas_blueprint.receipt import Address
 from faas_blueprint.tangle.genesis import is_substrate
@@ -73,6 +71,8 @@ async def _propose(witnessed: Witnessed, manager: Address, rpc_url: str, key: st
 
 
 async def _send(witnessed: Witnessed, manager: Address, rpc_url: str, key: str) -> str:
+    from eth_account import Account
+
     from faas_operator.chain.rpc import Rpc as SenderRpc
     from faas_operator.chain.sender import TransactionSender
 

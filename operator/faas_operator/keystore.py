@@ -15,18 +15,23 @@ from faas_blueprint.digests import keccak256
 from faas_blueprint.errors import FatalError
 from faas_blueprint.receipt import Address, address
 
+NO_SECRET_WORK = 1 << 10
+"""Scrypt's N for keys that are worth nothing, of devnets and tests: there trying a password need not be
+costly, and opening a file need not take a second."""
 
-def create(path: Path, password: str) -> LocalAccount:
-    """A new key, written to `path` with mode 0600. Raises FatalError when the file exists already."""
+
+def create(path: Path, password: str, work: int | None = None) -> LocalAccount:
+    """A new key, written to `path` with mode 0600, as `save` does it. Raises FatalError as that does."""
     account: LocalAccount = Account.create()
-    save(path, account, password)
+    save(path, account, password, work)
     return account
 
 
-def save(path: Path, account: LocalAccount, password: str) -> None:
-    """Write a key to a new file, whole or not at all. Raises FatalError when the file exists already."""
+def save(path: Path, account: LocalAccount, password: str, work: int | None = None) -> None:
+    """Write a key to a new file, whole or not at all; `work` is scrypt's N, a power of two, 2^18 by default.
+    Raises FatalError when the file exists already."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = json.dumps(Account.encrypt(account.key, password)).encode()
+    content = json.dumps(Account.encrypt(account.key, password, iterations=work)).encode()
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
     try:
         with os.fdopen(handle, "wb") as file:

@@ -1,8 +1,9 @@
-"""Payloads as Fields of the Services pallet."""
+"""Payloads as Fields of the Services pallet. `FAAS_TEST_PAYLOADS=1000` tries more of them."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def fields_with_values(draw: st.DrawFn, depth: int = 2) -> tuple[tlv.Field, tlv.
 
 
 @given(fields_with_values())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=int(os.environ.get("FAAS_TEST_PAYLOADS", "60")), deadline=None)
 def test_every_payload_comes_back(case):
     field, value = case
     payload = tlv.encode([field], {"x": value})

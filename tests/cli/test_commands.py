@@ -61,6 +61,16 @@ def commands(command, *names: str) -> Iterator[tuple[str, Any]]:
         yield " ".join(names), command
 
 
+def test_commands_start_without_what_few_of_them_need():
+    """A chain's clients, a database, a server: each takes longer to import than all the rest."""
+    heavy = "aiohttp", "eth_account", "fastapi", "httpx", "sqlalchemy", "web3"
+    code = f"import sys, faas_cli.main; print(*sorted(sys.modules.keys() & {set(heavy)}))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "\n"
+
+
 ALL = dict(commands(typer.main.get_command(cli.app)))
 
 

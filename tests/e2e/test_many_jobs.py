@@ -16,7 +16,7 @@ from faas_operator.service import JOBS_IN_LINE
 
 pytestmark = [pytest.mark.machine, pytest.mark.chain, pytest.mark.slow, pytest.mark.timeout(3600)]
 
-JOBS = int(os.environ.get("FAAS_TEST_MANY_JOBS", "80"))
+JOBS = int(os.environ.get("FAAS_TEST_MANY_JOBS", "60"))
 """1,000 for the long form."""
 
 

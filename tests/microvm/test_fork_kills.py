@@ -23,7 +23,7 @@ from faas_microvm.engine import Engine, EngineSettings
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
-SECONDS = float(os.environ.get("FAAS_TEST_KILL_SECONDS", "20"))
+SECONDS = float(os.environ.get("FAAS_TEST_KILL_SECONDS", "8"))
 """Restored machines do the work while a new parent warms up, and are killed as well."""
 ATTEMPTS = 100
 WORKERS = 4

@@ -76,14 +76,14 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
         UNHARMED,
     ),
     "10,001 files in the output": (
-        [python("for n in range(10001): open(f'output/{n}', 'w').close()"), HELLO],
+        [python("import os\nfor n in range(10001): os.mknod(f'output/{n}')"), HELLO],
         UNHARMED,
     ),
     "120,000 empty files": (
         [
             python(
                 "import os\ntry:\n    for n in range(120):\n        os.mkdir(str(n))\n"
-                "        for m in range(1000): open(f'{n}/{m}', 'w').close()\n"
+                "        for m in range(1000): os.mknod(f'{n}/{m}')\n"
                 "except OSError as error: print(n, error)",
                 timeout_ms=60_000,
             ),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 import json
 import os
+import subprocess
 import sys
+import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,30 @@ from faas_blueprint.tangle.definition_tuple import tail_values
 from faas_blueprint.tangle.probe import EPOCHS
 from faas_operator import keystore
 from faas_operator.registration import Registration
+
+
+@functools.cache
+def _server() -> subprocess.Popen[str]:
+    """Of the whole session."""
+    command = [sys.executable, str(Path(__file__).with_name("command_server.py"))]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(server.communicate, timeout=20)  # its stdin ends, and it with that
+    return server
+
+
+_turn = threading.Lock()
+
+
+def _run(arguments: tuple[str, ...], environment: dict[str, str]) -> tuple[int, str]:
+    """Exit code and what was printed; one after the other."""
+    with _turn, tempfile.NamedTemporaryFile("r") as output:
+        server = _server()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        asked = {"arguments": arguments, "environment": environment, "output": output.name}
+        print(json.dumps(asked), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
+        return code, output.read()
 
 
 class Commands:
@@ -40,14 +69,9 @@ class Commands:
     async def __call__(self, *arguments: str, blueprint: int | None = None) -> tuple[int, str]:
         """Exit code and what was printed."""
         blueprint_id = self._deployment.blueprint_id if blueprint is None else blueprint
-        process = await asyncio.create_subprocess_exec(
-            *(str(Path(sys.executable).with_name("faas")), "operator", *arguments),
-            env=self._environment | {"FAAS_BLUEPRINT_ID": str(blueprint_id)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(), 120)
-        return process.returncode or 0, output.decode()
+        environment = self._environment | {"FAAS_BLUEPRINT_ID": str(blueprint_id)}
+        running = asyncio.to_thread(_run, ("operator", *arguments), environment)
+        return await asyncio.wait_for(running, 120)
 
     async def json(self, *arguments: str, blueprint: int | None = None) -> dict[str, Any]:
         """What a command that goes well says with --json."""

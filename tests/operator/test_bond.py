@@ -20,7 +20,7 @@ TNT = 10**18
 async def operator(fresh_chain, tmp_path):
     """A registered operator that serves nothing, with tokens left, and its commands."""
     path = tmp_path / "second.json"
-    account = keystore.create(path, OPERATOR_PASSWORD)
+    account = keystore.create(path, OPERATOR_PASSWORD, keystore.NO_SECRET_WORK)
     await register_operator(fresh_chain.rpc, fresh_chain.deployment, account)
     await fund_operator(fresh_chain.rpc, fresh_chain.deployment.staking, address(account.address), 10 * TNT)
     return account, Commands(fresh_chain, tmp_path, str(path), FAAS_KEYSTORE_PASSWORD=OPERATOR_PASSWORD)
@@ -51,7 +51,7 @@ async def test_stake_is_added_each_time(fresh_chain, operator) -> None:
 
 async def test_who_has_no_stake_becomes_an_operator(fresh_chain, tmp_path) -> None:
     path = tmp_path / "new.json"
-    account = keystore.create(path, OPERATOR_PASSWORD)
+    account = keystore.create(path, OPERATOR_PASSWORD, keystore.NO_SECRET_WORK)
     await fund_operator(fresh_chain.rpc, fresh_chain.deployment.staking, address(account.address), 5 * TNT)
     faas = Commands(fresh_chain, tmp_path, str(path), FAAS_KEYSTORE_PASSWORD=OPERATOR_PASSWORD)
     assert (await faas.json("stake", str(5 * TNT)))["stake"] == 5 * TNT

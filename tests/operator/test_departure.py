@@ -62,7 +62,7 @@ class Joined:
 async def second(fresh_chain, tmp_path) -> Joined:
     """A registered operator that serves nothing."""
     path = tmp_path / "second.json"
-    account = keystore.create(path, OPERATOR_PASSWORD)
+    account = keystore.create(path, OPERATOR_PASSWORD, keystore.NO_SECRET_WORK)
     await register_operator(fresh_chain.rpc, fresh_chain.deployment, account)
     faas = Commands(fresh_chain, tmp_path, str(path), FAAS_KEYSTORE_PASSWORD=OPERATOR_PASSWORD)
     return Joined(fresh_chain, account, faas, tmp_path)

@@ -37,7 +37,7 @@ def clean_environment(monkeypatch):
 @pytest.fixture(scope="module")
 def key_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("key") / "keystore.json"
-    keystore.create(path, PASSWORD)
+    keystore.create(path, PASSWORD, keystore.NO_SECRET_WORK)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -22,10 +23,17 @@ def test_a_key_comes_back(tmp_path: Path) -> None:
     assert len(public) == 65
     assert public[0] == 4
 
+    kdf = json.loads(path.read_text())["crypto"]["kdfparams"]
+    assert (kdf["n"], kdf["r"], kdf["p"]) == (1 << 18, 8, 1), "what trying a password costs"
+
+
+def test_a_key_is_had_by_its_password_and_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "operator.json"
+    account = keystore.create(path, "secret", keystore.NO_SECRET_WORK)
     with pytest.raises(FatalError, match="password is wrong"):
         keystore.load(path, "other")
     with pytest.raises(FatalError, match="never overwritten"):
-        keystore.create(path, "secret")
+        keystore.create(path, "secret", keystore.NO_SECRET_WORK)
     assert keystore.load(path, "secret").key == account.key
 
 

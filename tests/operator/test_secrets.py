@@ -104,6 +104,7 @@ def test_show_config_says_what_is_set(tmp_path):
     ids=" ".join,
 )
 @pytest.mark.parametrize("trace", ["", "1"], ids=["plain", "traceback"])
+@pytest.mark.slow  # together
 def test_commands_that_fail_keep_them(tmp_path, arguments, trace):
     code, text = faas(environment(tmp_path) | {"FAAS_TRACEBACK": trace}, *arguments)
     assert code != 0
@@ -149,6 +150,7 @@ def test_settings_of_payments(tmp_path):
     "database",
     ["no url at all {}", "sqlite:////proc/{}/x", "nosuch://u:{}@h/d", "postgresql://u:{}@127.0.0.1:1/d"],
 )
+@pytest.mark.slow  # together
 def test_databases_that_do_not_open_keep_them(tmp_path, database):
     code, text = faas(environment(tmp_path, database=database), "operator", "status")
     assert code != 0

@@ -37,7 +37,9 @@ def environment(double, faas_home, tmp_path):
     """What an operator sets."""
     (tmp_path / "account.json").write_text(exported(OPERATOR, PASSWORD))
     os.chmod(tmp_path / "account.json", 0o600)
-    keystore.save(tmp_path / "keystore.json", Account.from_key(OPERATOR.seed), PASSWORD)
+    keystore.save(
+        tmp_path / "keystore.json", Account.from_key(OPERATOR.seed), PASSWORD, keystore.NO_SECRET_WORK
+    )
     cleared = {name: None for name in os.environ if name.startswith("FAAS_") and name != "FAAS_STORE"}
     return cleared | {
         "FAAS_HOME": str(faas_home),
@@ -87,7 +89,9 @@ def test_an_operator_sees_how_it_stands(double, environment, tmp_path):
     assert standings["stake"] == standings["registered measurement"] == "skipped"
 
     (tmp_path / "keystore.json").unlink()
-    keystore.save(tmp_path / "keystore.json", Account.from_key(CUSTOMER.seed), PASSWORD)
+    keystore.save(
+        tmp_path / "keystore.json", Account.from_key(CUSTOMER.seed), PASSWORD, keystore.NO_SECRET_WORK
+    )
     wrong = environment | {"FAAS_ACCOUNT_PASSWORD": "wrong-horse"}
     done = faas(wrong, operator.app, "doctor", "--no-job", "--json")
     found = {check["check"]: check for check in json.loads(done.stdout)["checks"]}

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 async def adapter_over(*nodes, **options):
     key = AccountKey.from_seed(OPERATOR.seed, OPERATOR.scheme)
     urls = ",".join(node.websocket_url for node in nodes)
-    options = {"attempts": 1, "patience": 60.0, "poll": 0.05} | options
+    options = {"attempts": 1, "patience": 60.0, "poll": 0.01} | options
     async with await SubstrateAdapter.connect(
         urls, BLUEPRINT_ID, key, OPERATOR.receipt_key, **options
     ) as adapter:

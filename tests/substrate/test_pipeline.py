@@ -46,7 +46,9 @@ def configured(double, tmp_path, faas_home, monkeypatch):
     for name in ("FAAS_TANGLE", "FAAS_SETTINGS", "FAAS_BLUEPRINT_ID"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "account.json").write_text(exported(OPERATOR, PASSWORD))
-    keystore.save(tmp_path / "keystore.json", Account.from_key(OPERATOR.seed), PASSWORD)
+    keystore.save(
+        tmp_path / "keystore.json", Account.from_key(OPERATOR.seed), PASSWORD, keystore.NO_SECRET_WORK
+    )
     settings = Settings(
         home=faas_home,
         keystore=tmp_path / "keystore.json",

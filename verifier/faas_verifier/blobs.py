@@ -1,19 +1,22 @@
 """Data by hash, fetched from operators' APIs and checked; none is believed.
 
 What no endpoint gives is *withheld*; where one has served other bytes for it, *falsified*. An endpoint that
-is out of reach withholds too: from here that looks the same.
+is out of reach withholds too: from here that looks the same. The client is imported when something is
+fetched: most commands fetch nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-
-import httpx
+from typing import TYPE_CHECKING
 
 from faas_blueprint.digests import sha256, to_hex
 from faas_blueprint.errors import BlobUnavailable
 from faas_blueprint.operation import Blob
+
+if TYPE_CHECKING:
+    import httpx
 
 BlobSource = Callable[[Blob], Awaitable[bytes]]
 """The bytes of a blob, checked. Raises BlobUnavailable."""
@@ -83,6 +86,8 @@ def blob_source(addresses: Sequence[str]) -> BlobSource:
 
 async def ask(address: str, path: str, most_bytes: int) -> bytes | str:
     """What one endpoint answers, up to a byte more than there should be; or why it gives nothing."""
+    import httpx
+
     for _ in range(_PATIENCE):
         try:
             async with (

@@ -1,6 +1,7 @@
 """Reading a chain over JSON-RPC, as far as a verifier must; of an EVM chain: views, blocks, logs.
 
-What a Substrate chain answers is `substrate`'s to read.
+What a Substrate chain answers is `substrate`'s to read. The client is imported when one is made: that takes
+longer than all else of a command that asks no chain.
 """
 
 from __future__ import annotations
@@ -8,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar, cast
-
-import aiohttp
-from web3 import AsyncHTTPProvider
-from web3.types import RPCEndpoint
+from typing import TYPE_CHECKING, Self, TypeVar, cast
 
 from faas_blueprint.errors import ChainUnavailable
 from faas_blueprint.receipt import Address, address
 from faas_blueprint.tangle.abi import Log, Read
+
+if TYPE_CHECKING:
+    from web3.types import RPCEndpoint
 
 T = TypeVar("T")
 
@@ -42,6 +42,9 @@ class Rpc:
     """One endpoint; an async context manager."""
 
     def __init__(self, url: str, timeout: float = 20.0) -> None:
+        import aiohttp
+        from web3 import AsyncHTTPProvider
+
         if not url.startswith(("http://", "https://", "ws://", "wss://")):
             raise ChainUnavailable(f"--rpc takes an http(s):// or ws(s):// address, not {url!r}")
         self.url = url = "http" + url.removeprefix("ws") if url.startswith("ws") else url
@@ -61,11 +64,13 @@ class Rpc:
 
     async def request(self, method: str, *parameters: object) -> object:
         """A method's result. Raises Refused, and ChainUnavailable when nothing that fits answers."""
+        from aiohttp import ClientError
+
         for attempt in range(ATTEMPTS):
             try:
-                answer = await self._provider.make_request(RPCEndpoint(method), list(parameters))
+                answer = await self._provider.make_request(cast("RPCEndpoint", method), list(parameters))
                 break
-            except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            except (ClientError, OSError, TimeoutError, ValueError) as error:
                 if attempt == ATTEMPTS - 1:
                     reason = str(error) or type(error).__name__
                     raise ChainUnavailable(f"{self.url} does not answer: {reason}") from error

@@ -32,7 +32,7 @@ from faas_operator.devnet.replay import replay
 Progress = Callable[[str], None]
 
 CHAIN_ID = 31337
-_LAYOUT = "4"
+_LAYOUT = "5"
 """Of a cache entry and of what `provision` puts on the chain; raise it when either changes."""
 
 

@@ -113,7 +113,7 @@ async def provision(
     blueprint_id = epoch.created_blueprint(created.logs)
     progress(f"created blueprint {blueprint_id}")
 
-    operator = keystore.create(keystore_path, OPERATOR_PASSWORD)
+    operator = keystore.create(keystore_path, OPERATOR_PASSWORD, keystore.NO_SECRET_WORK)
     await fund_operator(rpc, fixture.staking, address(operator.address), OPERATOR_STAKE)
     sends = TransactionSender(rpc, operator, chain_id)
     registration = Registration(rpc, sends, epoch, tangle, fixture.staking)

@@ -39,7 +39,7 @@ async def share_service(
     paths = [Path(deployment.operator_keystore)]
     for number in range(1, count):
         paths.append(folder / f"operator-{number}.json")
-        accounts.append(keystore.create(paths[-1], OPERATOR_PASSWORD))
+        accounts.append(keystore.create(paths[-1], OPERATOR_PASSWORD, keystore.NO_SECRET_WORK))
         await register_operator(rpc, deployment, accounts[-1])
     names = [address(account.address) for account in accounts]
     service_id, block = await request_service(rpc, deployment, accounts, assurance)
