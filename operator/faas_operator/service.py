@@ -90,14 +90,18 @@ class Operator:
         Raises whatever a node cannot mend: FatalError, Divergence, a bug.
         """
         log.info("operator starts", extra=about(deployment=self._deployment))
-        failures = 0
+        failures, patience = 0, self._settings.drain_seconds
         try:
             while not self._stop.is_set():
                 failures = 0 if await self._round() else failures + 1
                 if not self._stop.is_set():
                     await self._wait(self._backoff.pause(failures) or self._settings.poll_seconds)
+        except asyncio.CancelledError:
+            if self._stop.is_set():  # that was the first word
+                patience = 0.0
+            raise
         finally:
-            await self._drain()
+            await self._drain(patience)
             log.info("operator has stopped", extra=about(deployment=self._deployment))
 
     def stop(self) -> None:
@@ -225,8 +229,8 @@ class Operator:
             self._states.pop(number, None)
             task.result()
 
-    async def _drain(self) -> None:
-        """Stop what can be run again; let the rest come to its end, for a while.
+    async def _drain(self, patience: float) -> None:
+        """Stop what can be run again; let the rest come to its end, for so many seconds.
 
         After `stop`, that includes what is on a machine.
         """
@@ -237,7 +241,7 @@ class Operator:
                 task.cancel()
         try:
             if self._tasks:
-                await asyncio.wait(self._tasks.values(), timeout=self._settings.drain_seconds)
+                await asyncio.wait(self._tasks.values(), timeout=patience)
         finally:
             for task in self._tasks.values():
                 task.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 
 import pytest
 
@@ -48,6 +47,12 @@ async def test_what_does_not_end_in_time_is_put_back(node):
     assert (record.state, record.attempts) == (State.ACCEPTED, 0)
 
 
+async def is_soon_over(task: asyncio.Task[None]) -> None:
+    """Without waiting for what `drain_seconds` would give it."""
+    await asyncio.wait({task}, timeout=30)
+    assert task.done()
+
+
 async def test_a_second_word_ends_it_at_once(node):
     node.set(drain_seconds=60)
     node.engine.open.clear()
@@ -58,9 +63,29 @@ async def test_a_second_word_ends_it_at_once(node):
     operator.stop()
     await asyncio.sleep(0.02)
     task.cancel()
-    async with asyncio.timeout(60):
-        with suppress(asyncio.CancelledError):
-            await task
+    await is_soon_over(task)
+    assert node.state(call) is State.ACCEPTED
+
+
+async def test_a_second_word_amid_a_look_at_the_chain_ends_it_at_once(node, monkeypatch):
+    node.set(drain_seconds=60, poll_seconds=0.01)
+    node.engine.open.clear()
+    call = node.submit(0)
+    operator = node.operator()
+    task = asyncio.create_task(operator.run())
+    await node.engine.is_running(1)
+    looking = asyncio.Event()
+
+    async def look_without_end():
+        looking.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(operator, "_look", look_without_end)
+    async with asyncio.timeout(30):
+        await looking.wait()
+    operator.stop()
+    task.cancel()
+    await is_soon_over(task)
     assert node.state(call) is State.ACCEPTED
 
 
