@@ -294,6 +294,7 @@ def test_a_run_on_a_terminal_is_typed_at_and_shown_as_text(signed_in, node):
     signed_in.see("rest")
     signed_in.button("End input").click()
     signed_in.see("Completed with exit code 0")
+    picture(signed_in, "terminal-desktop")
     told = f"red True os.terminal_size(columns={size['cols']}, lines={size['rows']})\n"
     told += "name? Ada\nto Ada\nrest\n'rest\\n'\n"
     signed_in.until(lambda: shown(signed_in) == told, told)
