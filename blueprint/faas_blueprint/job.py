@@ -301,9 +301,16 @@ def job_digest(job: Job) -> Digest:
 
 def input_bytes(job: Job) -> int:
     """What counts towards MAX_INPUT_BYTES."""
-    texts = [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]
-    files = sum(len(file.content) + len(file.path) for file in job.files)
-    return sum(len(text.encode()) for text in texts) + len(job.stdin) + files
+    return _input_bytes(job, [len(text.encode()) for text in _texts(job)])
+
+
+def _texts(job: Job) -> list[str]:
+    """The code, then what else is text but for the paths."""
+    return [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]
+
+
+def _input_bytes(job: Job, texts: list[int]) -> int:
+    return sum(texts) + len(job.stdin) + sum(len(file.content) + len(file.path) for file in job.files)
 
 
 def _language(name: str) -> Language:
@@ -332,7 +339,7 @@ def _check_job(job: Job) -> None:
         decode_events(job.stdin)
     if not isinstance(job.code, str):
         raise InvalidRequest("code must be a string", {"field": "code"})
-    texts = [job.code, *job.arguments, *(text for pair in job.environment for text in pair)]
+    texts = _texts(job)
     try:
         sizes = [len(text.encode()) for text in texts]
     except UnicodeEncodeError as error:
@@ -346,7 +353,7 @@ def _check_job(job: Job) -> None:
     on_disk = [sizes[0], *(len(file.content) for file in job.files)]
     if sum(-(-size // _DISK_BLOCK) * _DISK_BLOCK for size in on_disk) > job.limits.disk_mb << 20:
         raise InvalidRequest(f"files do not fit on a disk of {job.limits.disk_mb} MiB", {"field": "disk_mb"})
-    total = input_bytes(job)
+    total = _input_bytes(job, sizes)
     if total > MAX_INPUT_BYTES:
         raise InvalidRequest(f"inputs are {total} bytes, {MAX_INPUT_BYTES} at the most")
 

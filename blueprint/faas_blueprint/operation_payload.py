@@ -155,9 +155,8 @@ def operation_of_call(job_index: int, payload: bytes) -> Operation:
     if kind != job_index:
         raise InvalidRequest(f"these are the inputs of job {int(kind)}, sent to job {job_index}")
     if isinstance(operation, Run) and operation.program.job.interactive:
-        raise tlv.left_over(
-            encode_interaction(operation.program.job)
-        )  # the schema of calls has no such field
+        # the schema of calls has no such field
+        raise tlv.left_over(encode_interaction(operation.program.job))
     return operation
 
 

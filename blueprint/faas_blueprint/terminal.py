@@ -39,8 +39,8 @@ Event = bytes | TerminalSize
 
 
 def encode_events(events: Iterable[Event]) -> bytes:
-    """The job's standard input; what is typed need not be UTF-8."""
-    return b"".join(json.dumps(_to_json(event)).encode() + b"\n" for event in events)
+    """The job's standard input; what is typed need not be UTF-8. Nothing typed is no event."""
+    return b"".join(json.dumps(_to_json(event)).encode() + b"\n" for event in events if event)
 
 
 def decode_events(data: bytes) -> list[Event]:

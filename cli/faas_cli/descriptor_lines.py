@@ -6,7 +6,7 @@ import asyncio
 import os
 
 from faas_blueprint.errors import InvalidRequest
-from faas_microvm.interactive import TypedLines
+from faas_microvm.interactive import MAX_TYPED_BYTES, TypedLines
 
 _CHUNK_BYTES = 1 << 16
 
@@ -17,8 +17,8 @@ class DescriptorLines(TypedLines):
     What is `known` already comes first. The end of the file, Ctrl-D on a terminal, is the input's.
     """
 
-    def __init__(self, descriptor: int, known: bytes = b"") -> None:
-        super().__init__(known)
+    def __init__(self, descriptor: int, known: bytes = b"", most: int = MAX_TYPED_BYTES) -> None:
+        super().__init__(known, most=most)
         self._descriptor = descriptor
 
     async def next(self) -> bytes:

@@ -126,7 +126,7 @@ def run(
     job = make_job(
         language or read_language(file),
         read_text(file),
-        stdin=encode_events([known] if known else []) if terminal else known,
+        stdin=encode_events([known]) if terminal else known,
         arguments=tuple(arguments or ()),
         environment=dict(_variable(text) for text in env or ()),
         files={path.name: read_bytes(path) for path in with_file or ()},
@@ -193,13 +193,14 @@ async def _typing(job: Job) -> AsyncGenerator[Input | None]:
     """What an interactive job gets meanwhile."""
     from faas_cli.descriptor_lines import DescriptorLines
     from faas_cli.terminal import TerminalInput
+    from faas_microvm.interactive import most_typed
 
     if job.terminal is not None:
         typed = TerminalInput(sys.stdin.fileno(), job)
         with typed.reading():
             yield typed
     else:
-        yield DescriptorLines(sys.stdin.fileno(), job.stdin) if job.interactive else None
+        yield DescriptorLines(sys.stdin.fileno(), job.stdin, most_typed(job)) if job.interactive else None
 
 
 async def _run(job: Job, place: Place, as_json: bool) -> Execution:

@@ -50,28 +50,25 @@ class TerminalInput:
     def __init__(self, descriptor: int, job: Job) -> None:
         self._descriptor = descriptor
         self._is_terminal = os.isatty(descriptor)
-        self._typed = typed_input(job)
+        self._typed = typed_input(job, patience=None)
         self._size = job.terminal
-        self._changed = asyncio.Event()
         self._problem: InvalidRequest | None = None
         self._task: asyncio.Task[object] | None = None
 
     @property
     def ready(self) -> bool:
         """Whether the next event, or the end, is there, or why none comes."""
-        return self._typed.ready or self._problem is not None
+        return self._typed.ready
 
     async def next(self) -> Event:
         """The next event, however long it takes; nothing at the end.
 
         Raises InvalidRequest when there is too much, or when it cannot be read.
         """
-        while not self.ready:
-            self._changed.clear()
-            await self._changed.wait()
+        event = await self._typed.next()
         if self._problem is not None:
             raise self._problem
-        return await self._typed.next()
+        return event
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -108,13 +105,12 @@ class TerminalInput:
             else:
                 self._typed.end()
         except OSError as error:
-            self._problem = InvalidRequest(f"cannot read the input: {error.strerror}")
+            self._fail(InvalidRequest(f"cannot read the input: {error.strerror}"))
         except InvalidRequest as error:
-            self._problem = error
+            self._fail(error)
         more = bool(data) and self._problem is None
         if not more:
             asyncio.get_running_loop().remove_reader(self._descriptor)
-        self._changed.set()
         return more
 
     def _resize(self) -> None:
@@ -124,5 +120,8 @@ class TerminalInput:
         try:
             self._typed.resize(size)
         except InvalidRequest as error:
-            self._problem = error
-        self._changed.set()
+            self._fail(error)
+
+    def _fail(self, problem: InvalidRequest) -> None:
+        self._problem = problem
+        self._typed.end()

@@ -7,7 +7,6 @@ pieces is the same run, whether somebody types it or a verifier has it all.
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -50,7 +49,8 @@ class Input(Protocol):
 class TypedInput(ABC):
     """Input that comes while the job runs."""
 
-    def __init__(self, patience: float, most: int) -> None:
+    def __init__(self, patience: float | None, most: int) -> None:
+        """`patience`: seconds for a piece, None for ever; `most`: bytes in all."""
         self._most = most
         self._typed = 0
         self._ended = False
@@ -59,18 +59,14 @@ class TypedInput(ABC):
 
     def put(self, data: bytes) -> None:
         """More of it. Raises InvalidRequest when there is too much, and after the end."""
-        self._count(len(data))
-        self._add(data)
-        self._changed.set()
+        self._take_in(data, len(data))
 
     def resize(self, size: TerminalSize) -> None:
         """The terminal gets that size once what came before is taken.
 
         Raises InvalidRequest as `put` does, and where there is no terminal.
         """
-        self._count(RESIZE_BYTES)
-        self._add(size)
-        self._changed.set()
+        self._take_in(size, RESIZE_BYTES)
 
     def end(self) -> None:
         """There is no more to come."""
@@ -91,29 +87,30 @@ class TypedInput(ABC):
 
     async def next(self) -> Event:
         """The next piece, as soon as it is whole."""
-        until = time.monotonic() + self._patience
-        while not self.ready:
-            self._changed.clear()
-            try:
-                async with asyncio.timeout(until - time.monotonic()):
+        try:
+            async with asyncio.timeout(self._patience):
+                while not self.ready:
+                    self._changed.clear()
                     await self._changed.wait()
-            except TimeoutError:
-                self.end()
+        except TimeoutError:
+            self.end()
         return self.take()
 
-    def _count(self, size: int) -> None:
+    def _take_in(self, piece: Event, size: int) -> None:
         if self._ended:
             raise InvalidRequest("the run's input has ended", {"field": "data"})
         if self._typed + size > self._most:
             raise InvalidRequest(f"this run takes {self._most} bytes of input at the most", {"field": "data"})
         self._typed += size
+        self._add(piece)
+        self._changed.set()
 
 
 class TypedLines(TypedInput):
     """Line by line; what is `known` already comes first."""
 
     def __init__(
-        self, known: bytes = b"", patience: float = PATIENCE_SECONDS, most: int = MAX_TYPED_BYTES
+        self, known: bytes = b"", patience: float | None = PATIENCE_SECONDS, most: int = MAX_TYPED_BYTES
     ) -> None:
         super().__init__(patience, most)
         self._waiting = bytearray(known)
@@ -143,7 +140,7 @@ class TypedEvents(TypedInput):
     """As on a terminal: what was typed since the program last waited comes all at once."""
 
     def __init__(
-        self, known: bytes = b"", patience: float = PATIENCE_SECONDS, most: int = MAX_TYPED_BYTES
+        self, known: bytes = b"", patience: float | None = PATIENCE_SECONDS, most: int = MAX_TYPED_BYTES
     ) -> None:
         """`known`: encoded events. Raises InvalidRequest."""
         super().__init__(patience, most)
@@ -168,12 +165,16 @@ class TypedEvents(TypedInput):
         return self._waiting.popleft() if self._waiting else b""
 
 
-def typed_input(job: Job) -> TypedInput:
-    """Of an interactive job: first what it has as its standard input, then what comes."""
+def most_typed(job: Job) -> int:
+    """Bytes that may be typed for an interactive job, so that it has room for all of them."""
     room = MAX_INPUT_BYTES - input_bytes(job)
-    if job.terminal is None:
-        return TypedLines(job.stdin, most=min(room, MAX_TYPED_BYTES))
-    return TypedEvents(job.stdin, most=min(room // EVENT_BYTES, MAX_TYPED_BYTES))
+    return min(room if job.terminal is None else room // EVENT_BYTES, MAX_TYPED_BYTES)
+
+
+def typed_input(job: Job, patience: float | None = PATIENCE_SECONDS) -> TypedInput:
+    """Of an interactive job: first what it has as its standard input, then what comes."""
+    kind = TypedLines if job.terminal is None else TypedEvents
+    return kind(job.stdin, patience, most_typed(job))
 
 
 def given_input(job: Job) -> TypedInput:
@@ -231,8 +232,7 @@ class TakenInput:
         else:
             async with self._turn.aside():
                 piece = await self._source.next()
-        if piece:
-            self._taken.append(piece)
+        self._taken.append(piece)
         return piece
 
     def taken_by(self, job: Job) -> bytes:

@@ -245,18 +245,24 @@ ASKING = (
 )
 
 
+async def converse(place, identity, answers):
+    """Sends one message each time that the run waits for input; all that it said."""
+    said = []
+    async with (
+        connect(f"ws://{place}/stream/{identity}", additional_headers=KEY) as socket,
+        asyncio.timeout(60),
+    ):
+        async for message in socket:
+            said.append(json.loads(message))
+            if said[-1].get("wants_input"):
+                await socket.send(json.dumps({"execution_id": identity, **answers.pop(0)}))
+    return said
+
+
 @pytest.mark.machine
 async def test_a_run_is_given_its_input_as_it_asks_for_it(place, http):
     identity = await begin(http, ASKING, interactive=True)
-    answers = [b"ada\n", b"36\n"]
-    async with connect(f"ws://{place}/stream/{identity}", additional_headers=KEY) as socket:
-        said = []
-        async with asyncio.timeout(60):
-            async for message in socket:
-                said.append(json.loads(message))
-                if said[-1].get("wants_input"):
-                    typed = {"type": "input", "execution_id": identity, "data": answers.pop(0).decode()}
-                    await socket.send(json.dumps(typed))
+    said = await converse(place, identity, [{"type": "input", "data": line} for line in ("ada\n", "36\n")])
     assert text_of(said) == "name? hello ada\nage? next year 37\n"
     assert said[-1]["type"] == "completed"
     file = (await http.get(f"/executions/{identity}/receipt")).json()
@@ -287,13 +293,7 @@ async def test_a_run_on_a_terminal_is_resized_and_typed_at(place, http):
         {"type": "input", "data": "adam\x7f\r"},  # the terminal's own line editing
         {"type": "input", "data": "rest\r", "end": True},
     ]
-    async with connect(f"ws://{place}/stream/{identity}", additional_headers=KEY) as socket:
-        said = []
-        async with asyncio.timeout(60):
-            async for message in socket:
-                said.append(json.loads(message))
-                if said[-1].get("wants_input"):
-                    await socket.send(json.dumps({"execution_id": identity, **typed.pop(0)}))
+    said = await converse(place, identity, typed)
     assert typed == []
     assert said[-1]["type"] == "completed"
     assert text_of(said, "stderr") == ""

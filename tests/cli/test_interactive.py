@@ -122,7 +122,7 @@ def set_size(descriptor: int, columns: int, rows: int) -> None:
 
 
 def input_of(descriptor: int, known: bytes = b"") -> TerminalInput:
-    stdin = encode_events([known] if known else [])
+    stdin = encode_events([known])
     job = make_job("python", "1", stdin=stdin, interactive=True, terminal=size_of(descriptor))
     return TerminalInput(descriptor, job)
 

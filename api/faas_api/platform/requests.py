@@ -250,7 +250,7 @@ class ExecuteRequest(Asked):
         seed, epoch = self.chosen()
         stdin, terminal = self.stdin.encode(), None
         if self.terminal is not None:
-            stdin, terminal = encode_events([stdin] if stdin else []), self.terminal.size()
+            stdin, terminal = encode_events([stdin]), self.terminal.size()
         with in_names_of_the_request(_NAMES):
             return make_job(
                 self.language,
