@@ -256,7 +256,7 @@ class Engine:
             return
         async with (
             turn,
-            self._paused(start) as machine,
+            self._paused(start, prepared.program.runner) as machine,
             aclosing(self.run_in(machine, job, prepared.program, job.keep, keeper, taken)) as events,
         ):
             async for event in events:
@@ -447,7 +447,7 @@ class Engine:
 
     async def _run_compiler(self, toolchain: Snapshot, job: Job, compiler: Program) -> Outcome:
         seconds = self.watchdog_seconds(job)
-        async with self.machine(toolchain) as machine:
+        async with self.machine(toolchain, compiler.runner) as machine:
             return await run_to_outcome(machine, toolchain, encode_request(job, compiler), seconds)
 
     def refused(self, prepared: Compiled, start: Snapshot, started: float) -> tuple[Output, Execution]:
@@ -478,14 +478,14 @@ class Engine:
                 yield event
 
     @asynccontextmanager
-    async def machine(self, snapshot: Snapshot) -> AsyncIterator[PausedMachine]:
-        """A paused machine for one job; waits while too many run."""
-        async with self.processors, self._paused(snapshot) as machine:
+    async def machine(self, snapshot: Snapshot, runner: int | None = None) -> AsyncIterator[PausedMachine]:
+        """A paused machine for one job; waits while too many run. For `runner` see `ForkPool.take`."""
+        async with self.processors, self._paused(snapshot, runner) as machine:
             yield machine
 
     @asynccontextmanager
-    async def _paused(self, snapshot: Snapshot) -> AsyncIterator[PausedMachine]:
-        machine = await self.pool.take(snapshot)
+    async def _paused(self, snapshot: Snapshot, runner: int | None) -> AsyncIterator[PausedMachine]:
+        machine = await self.pool.take(snapshot, runner)
         try:
             yield machine
         finally:

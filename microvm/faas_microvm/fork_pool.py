@@ -1,8 +1,9 @@
 """Forked machines where a warm parent is there, restored ones where it is not: one pool to the engine.
 
-A parent is started for a snapshot that is asked for a second time, warms up in the background while
-restored machines do the work, and is replaced when it dies. The parent used least of those without a
-job is ended to make room. Which machine a job gets changes how fast it is, and nothing else.
+A parent is of one snapshot and one language. It is started when both are asked for a second time, warms
+up in the background while restored machines do the work, or a parent of another language, and is replaced
+when it dies. The parent used least of those without a job is ended to make room. Which machine a job gets
+changes how fast it is, and nothing else.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import suppress
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FaaSError
+from faas_blueprint.job import Language
 from faas_microvm.emulator import Emulator
 from faas_microvm.fork_server import ForkedMachine, ForkParent
 from faas_microvm.machine import Machine
@@ -22,9 +24,9 @@ from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.pool import MachinePool
 from faas_microvm.sandbox import Cgroup, HostLimits
 from faas_microvm.snapshot import Snapshot
-from faas_microvm.warm_up import corpus
+from faas_microvm.warm_up import corpus, warm_language
 
-MOST_PARENTS = 3
+MOST_PARENTS = 6
 CHILDREN_OF_A_PARENT = 64
 """Bounds memory and processes of a parent's control group, which its children share."""
 
@@ -35,10 +37,15 @@ _log = logging.getLogger(__name__)
 _cgroup_numbers = itertools.count()
 
 
+_Key = tuple[Digest, Language]
+"""The snapshot's measurement, and whose corpus ran."""
+
+
 class _Parent:
     """A warm parent and the children that it has forked ahead."""
 
-    def __init__(self, parent: ForkParent, cgroup: Cgroup | None) -> None:
+    def __init__(self, key: _Key, parent: ForkParent, cgroup: Cgroup | None) -> None:
+        self.key = key
         self.parent = parent
         self.cgroup = cgroup
         self.ahead: deque[ForkedMachine] = deque()
@@ -49,10 +56,10 @@ class _Parent:
         self.short.set()
 
     async def close(self) -> None:
+        """End the parent and its children."""
         if self.refilling is not None:
             self.refilling.cancel()
             await asyncio.gather(self.refilling, return_exceptions=True)
-        """End the parent and its children."""
         for child in self.ahead:
             await child.close()
         for child in self.taken:
@@ -85,9 +92,9 @@ class ForkPool:
         self._limits = limits
         self._children = children
         self._at_once = at_once
-        self._asked: Counter[Digest] = Counter()
-        self._warm: OrderedDict[Digest, _Parent] = OrderedDict()
-        self._warming: dict[Digest, asyncio.Task[None]] = {}
+        self._asked: Counter[_Key] = Counter()
+        self._warm: OrderedDict[_Key, _Parent] = OrderedDict()
+        self._warming: dict[_Key, asyncio.Task[None]] = {}
         self._closed = False
 
     @property
@@ -110,27 +117,35 @@ class ForkPool:
         """Start restored machines ahead, where that is wanted."""
         self._cold.fill()
 
-    async def take(self, snapshot: Snapshot | None = None) -> PausedMachine:
-        """A paused machine, fresh from a snapshot; give it to `end` afterwards."""
+    async def take(self, snapshot: Snapshot | None = None, runner: int | None = None) -> PausedMachine:
+        """A paused machine, fresh from a snapshot; give it to `end` afterwards.
+
+        `runner` is what it is to run, if that is known: its pages are at hand then.
+        """
         start = snapshot or self._snapshot
         if start.is_under_way:  # it goes on once: no parent is worth its while
             return await self._cold.take(snapshot)
-        self._asked[start.measurement] += 1
-        if self._at_once or self._asked[start.measurement] > 1:
-            self._warm_up(start)
-        if self._at_once and start.measurement in self._warming:
-            await asyncio.wait({self._warming[start.measurement]})
-        warm = self._warm.get(start.measurement)
+        key = (start.measurement, warm_language(runner))
+        self._asked[key] += 1
+        if self._at_once or self._asked[key] > 1:
+            self._warm_up(key, start)
+        if self._at_once and key in self._warming:
+            await asyncio.wait({self._warming[key]})
+        warm = self._warm.get(key) or self._of_another_language(start)
         if warm is not None:
-            self._warm.move_to_end(start.measurement)
+            self._warm.move_to_end(warm.key)
             try:
                 return await self._fork(warm)
             except FaaSError as error:
                 _log.warning("a fork server is replaced: %s", error)
-                if self._warm.get(start.measurement) is warm:
-                    await self._drop(start.measurement)
-                self._warm_up(start)
+                if self._warm.get(warm.key) is warm:
+                    await self._drop(warm.key)
+                self._warm_up(key, start)
         return await self._cold.take(snapshot)
+
+    def _of_another_language(self, start: Snapshot) -> _Parent | None:
+        """What all languages need is translated and mapped there, too."""
+        return next((warm for key, warm in self._warm.items() if key[0] == start.measurement), None)
 
     async def end(self, machine: PausedMachine) -> None:
         """Stop a machine."""
@@ -152,8 +167,8 @@ class ForkPool:
         for warm in list(self._warm.values()):
             for child in list(warm.taken):
                 await child.close()
-        for measurement in list(self._warm):
-            await self._drop(measurement)
+        for key in list(self._warm):
+            await self._drop(key)
         await self._cold.close()
 
     async def _fork(self, warm: _Parent) -> ForkedMachine:
@@ -184,15 +199,14 @@ class ForkPool:
                 warm.ahead.append(await warm.parent.fork())
             warm.short.clear()
 
-    def _warm_up(self, snapshot: Snapshot) -> None:
-        measurement = snapshot.measurement
-        if self._closed or measurement in self._warm or measurement in self._warming:
+    def _warm_up(self, key: _Key, snapshot: Snapshot) -> None:
+        if self._closed or key in self._warm or key in self._warming:
             return
-        task = asyncio.create_task(self._start_parent(snapshot))
-        self._warming[measurement] = task
-        task.add_done_callback(lambda _: self._warming.pop(measurement, None))
+        task = asyncio.create_task(self._start_parent(key, snapshot))
+        self._warming[key] = task
+        task.add_done_callback(lambda _: self._warming.pop(key, None))
 
-    async def _start_parent(self, snapshot: Snapshot) -> None:
+    async def _start_parent(self, key: _Key, snapshot: Snapshot) -> None:
         """Warm one up and put it in place; the least used makes room."""
         group = HostLimits(
             self._limits.cpu_seconds,
@@ -204,7 +218,7 @@ class ForkPool:
         try:
             parent = await ForkParent.start(snapshot, self._emulator, self._limits, cgroup)
             try:
-                await parent.warm_up(corpus())
+                await parent.warm_up(corpus(key[1]))
             except BaseException:
                 await parent.close()
                 raise
@@ -214,16 +228,16 @@ class ForkPool:
                 raise
             _log.warning("no fork server could be started: %s", error)
             return
-        started = _Parent(parent, cgroup)
-        idle = (measurement for measurement, warm in self._warm.items() if not warm.taken)
+        started = _Parent(key, parent, cgroup)
+        idle = (of for of, warm in self._warm.items() if not warm.taken)
         if len(self._warm) >= MOST_PARENTS and (used_least := next(idle, None)):
             await self._drop(used_least)
         if len(self._warm) < MOST_PARENTS:
-            self._warm[snapshot.measurement] = started
+            self._warm[key] = started
         else:  # all are at work
             await started.close()
 
-    async def _drop(self, measurement: Digest) -> None:
-        warm = self._warm.pop(measurement, None)
+    async def _drop(self, key: _Key) -> None:
+        warm = self._warm.pop(key, None)
         if warm is not None:
             await warm.close()

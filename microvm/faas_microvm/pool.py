@@ -55,10 +55,11 @@ class MachinePool:
         """How many of them nobody has taken."""
         return len(self._waiting)
 
-    async def take(self, snapshot: Snapshot | None = None) -> Machine:
+    async def take(self, snapshot: Snapshot | None = None, runner: int | None = None) -> Machine:
         """A paused machine, fresh from a snapshot; give it to `end` afterwards.
 
         Machines wait for the pool's own snapshot, the default; another's is started on the spot.
+        They are the same whatever they are to run.
         """
         if snapshot is not None and snapshot is not self._snapshot:
             return await self._start(snapshot)

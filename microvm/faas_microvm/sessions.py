@@ -100,7 +100,7 @@ class Sessions:
     ) -> AsyncGenerator[Output | Progress | Stopped]:
         async with self._engine.processors:
             if session.machine is None:
-                session.machine = await self._engine.pool.take(session.point)
+                session.machine = await self._engine.pool.take(session.point, program.runner)
             async with aclosing(self._engine.run_in(session.machine, job, program)) as events:
                 async for event in events:
                     yield event

@@ -11,10 +11,12 @@ import pytest
 import pytest_asyncio
 
 from faas_blueprint.errors import MachineFailure
-from faas_blueprint.job import Limits, make_job
+from faas_blueprint.job import Language, Limits, make_job
 from faas_blueprint.outcome import Status
+from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Output
 from faas_microvm.fork_server import ForkedMachine, ForkParent
+from faas_microvm.mailbox import Runner
 from faas_microvm.running import Stopped, run_to_stop
 from faas_microvm.sandbox import HostLimits
 from faas_microvm.warm_up import corpus
@@ -126,12 +128,31 @@ async def test_warm_up_is_not_seen(stock, parent, forking):
     """Cold, after a part of the corpus, and after the same part again."""
     job = PROGRAMS["clocks and random numbers"]
     expected = (await stock.run(job)).outcome
-    for requests in ([], list(corpus())[:4], list(corpus())[:4]):
+    part = [*corpus(Language.PYTHON)[:2], *corpus(Language.JAVASCRIPT)[:2]]
+    for requests in ([], part, part):
         await parent.warm_up(requests)
         child = await parent.fork()
         stopped = await run_in(forking, child, job)
         assert stopped.outcome(forking.library.base, stopped.state_root(forking.library.base)) == expected
         await child.close()
+
+
+async def test_parent_of_another_language_serves_until_there_is_one(stock, forking, faas_home):
+    job = make_job("javascript", "console.log('by whom', process.hrtime())")
+    expected = (await stock.run(job)).outcome
+    async with await Engine.open(faas_home, settings=EngineSettings()) as engine:
+        async with asyncio.timeout(60):
+            while not engine.pool.parents:
+                await engine.run(HELLO)
+        base = forking.library.base
+        async with engine.machine(engine.library.base, Runner.JAVASCRIPT) as machine:
+            assert isinstance(machine, ForkedMachine)
+            stopped = await run_in(engine, machine, job)
+            assert stopped.outcome(base, stopped.state_root(base)) == expected
+        async with asyncio.timeout(60):
+            while len(engine.pool.parents) < 2:
+                assert (await engine.run(job)).outcome == expected
+        assert (await engine.run(job)).outcome == expected
 
 
 async def test_root_of_the_child_is_that_of_its_pages(parent, forking):

@@ -2,6 +2,7 @@
 
 They touch what jobs touch, so that it is translated once. They decide how fast a job is, and
 nothing else: translated code is not machine state. Versioned with the code, a folder per language.
+One fork server serves the jobs of one language: what they translate and change is much the same.
 """
 
 from __future__ import annotations
@@ -21,14 +22,21 @@ _FOLDER = Path(__file__).parent
 _LIMITS = Limits(timeout_ms=60_000)
 
 
-def corpus() -> tuple[bytes, ...]:
-    """Requests to run one after the other, each from the snapshot.
+def warm_language(runner: int | None) -> Language:
+    """The language whose corpus is the nearest to what a `mailbox.Runner` runs; None: that is not known."""
+    if runner is None:
+        return Language.PYTHON
+    return next((language for language, (of, _) in _RUNNERS.items() if of == runner), Language.BASH)
 
-    A language's shortest program is its last: what the others left changed is translated again.
-    All of these come first, too: what every job needs then lies together among the translations.
+
+def corpus(language: Language) -> tuple[bytes, ...]:
+    """Requests to run one after the other, each from the snapshot. Raises KeyError if it has none.
+
+    The shortest program is the last: what the others left changed is translated again. It comes
+    first, too: what every job needs then lies together among the translations.
     """
-    programs = [list(_requests(language)) for language in _RUNNERS]
-    return (*(requests[-1] for requests in programs), *(request for each in programs for request in each))
+    requests = tuple(_requests(language))
+    return (requests[-1], *requests)
 
 
 def _requests(language: Language) -> Iterator[bytes]:
