@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from contextlib import suppress
 
 from faas_blueprint.digests import Digest
@@ -29,6 +29,9 @@ from faas_microvm.warm_up import corpus, warm_language
 MOST_PARENTS = 6
 CHILDREN_OF_A_PARENT = 64
 """Bounds memory and processes of a parent's control group, which its children share."""
+
+REMEMBERED = 1024
+"""What was asked for lately: a second time starts a parent."""
 
 REFILL_SECONDS = 0.02
 """Pause before children are forked ahead, unless few are left."""
@@ -92,7 +95,7 @@ class ForkPool:
         self._limits = limits
         self._children = children
         self._at_once = at_once
-        self._asked: Counter[_Key] = Counter()
+        self._asked: OrderedDict[_Key, None] = OrderedDict()
         self._warm: OrderedDict[_Key, _Parent] = OrderedDict()
         self._warming: dict[_Key, asyncio.Task[None]] = {}
         self._closed = False
@@ -126,8 +129,7 @@ class ForkPool:
         if start.is_under_way:  # it goes on once: no parent is worth its while
             return await self._cold.take(snapshot)
         key = (start.measurement, warm_language(runner))
-        self._asked[key] += 1
-        if self._at_once or self._asked[key] > 1:
+        if self._asked_before(key) or self._at_once:
             self._warm_up(key, start)
         if self._at_once and key in self._warming:
             await asyncio.wait({self._warming[key]})
@@ -142,6 +144,14 @@ class ForkPool:
                     await self._drop(warm.key)
                 self._warm_up(key, start)
         return await self._cold.take(snapshot)
+
+    def _asked_before(self, key: _Key) -> bool:
+        known = key in self._asked
+        self._asked[key] = None
+        self._asked.move_to_end(key)
+        if len(self._asked) > REMEMBERED:
+            self._asked.popitem(last=False)
+        return known
 
     def _of_another_language(self, start: Snapshot) -> _Parent | None:
         """What all languages need is translated and mapped there, too."""

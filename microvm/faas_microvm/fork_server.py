@@ -285,11 +285,12 @@ async def _await_child(channel: socket.socket) -> tuple[int, int]:
     """The child's process id, as the host numbers it, and where it has its RAM."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
-    loop.add_reader(channel, readable.set)
+    descriptor = channel.fileno()
+    loop.add_reader(descriptor, readable.set)
     try:
         await readable.wait()
     finally:
-        loop.remove_reader(channel)
+        loop.remove_reader(descriptor)
     data, extra, _, _ = channel.recvmsg(_REPORT.size, socket.CMSG_SPACE(_CREDENTIALS.size))
     if len(data) != _REPORT.size or not extra:
         raise MachineFailure("the fork server's child ended at once")
