@@ -53,7 +53,7 @@ class _Hello:
 
 
 async def _execute(engine: Engine, snapshot: Snapshot, job: Job, program: Program) -> Outcome:
-    async with engine.machine(snapshot) as machine:
+    async with engine.machine(snapshot, program.runner) as machine:
         return await run_to_outcome(machine, snapshot, encode_request(job, program), WATCHDOG_SECONDS)
 
 

@@ -414,7 +414,7 @@ class Engine:
         if job.interactive and tick:
             raise InvalidRequest("an interactive job cannot be stopped on its way", {"field": "virtual_ms"})
         request = encode_request(job, prepared.program, start.profile.trace_interval_ms, tick)
-        async with self.machine(start) as machine:
+        async with self.machine(start, prepared.program.runner) as machine:
             stopped = await run_to_end(
                 *(machine, start.base, request, self.watchdog_seconds(job)),
                 typed=given_input(job),
