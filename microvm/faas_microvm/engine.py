@@ -38,13 +38,7 @@ from faas_microvm.fork_pool import ForkPool
 from faas_microvm.home import default_home, default_store
 from faas_microvm.interactive import Input, TakenInput, Turn, given_input
 from faas_microvm.library import SnapshotLibrary
-from faas_microvm.mailbox import (
-    TICK_MS,
-    Program,
-    Runner,
-    State,
-    encode_request,
-)
+from faas_microvm.mailbox import INTERPRETERS, TICK_MS, Program, State, encode_request
 from faas_microvm.milestones import Milestones
 from faas_microvm.outcome_cache import OutcomeCache, cache_key
 from faas_microvm.paused_machine import PausedMachine
@@ -71,12 +65,6 @@ Note = Callable[[str], None]
 
 _CPU_SECONDS = 7 * 24 * 3600
 """A backstop only: the watchdog ends a machine long before."""
-
-_RUNNERS = {
-    Language.PYTHON: Runner.PYTHON,
-    Language.JAVASCRIPT: Runner.JAVASCRIPT,
-    Language.BASH: Runner.BASH,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,7 +430,7 @@ class Engine:
     async def prepare(self, job: Job) -> Compiled:
         """What a machine is to run for a job; a language that is compiled is compiled here, if need be."""
         if job.language not in COMPILED_LANGUAGES:
-            return Compiled(ZERO_DIGEST, Program(_RUNNERS[job.language], job.code.encode()), None)
+            return Compiled(ZERO_DIGEST, Program(INTERPRETERS[job.language], job.code.encode()), None)
         return await self._toolchains.compile(job, self._run_compiler)
 
     async def _run_compiler(self, toolchain: Snapshot, job: Job, compiler: Program) -> Outcome:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from faas_blueprint.errors import InvalidRequest
-from faas_blueprint.job import Job
+from faas_blueprint.job import Job, Language
 from faas_blueprint.terminal import Event, TerminalSize
 
 PHYSICAL = 0x10000000
@@ -50,6 +50,14 @@ class Runner(IntEnum):
     COMPILE_RUST = 4
     COMPILE_GO = 5
     COMPILE_TYPESCRIPT = 6
+
+
+INTERPRETERS = {
+    Language.PYTHON: Runner.PYTHON,
+    Language.JAVASCRIPT: Runner.JAVASCRIPT,
+    Language.BASH: Runner.BASH,
+}
+"""Of the languages whose programs run from their source."""
 
 
 class ChangeKind(IntEnum):

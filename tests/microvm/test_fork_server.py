@@ -144,8 +144,8 @@ async def test_parent_of_another_language_serves_until_there_is_one(stock, forki
         async with asyncio.timeout(60):
             while not engine.pool.parents:
                 await engine.run(HELLO)
-        base = forking.library.base
-        async with engine.machine(engine.library.base, Runner.JAVASCRIPT) as machine:
+        base = engine.library.base
+        async with engine.machine(base, Runner.JAVASCRIPT) as machine:
             assert isinstance(machine, ForkedMachine)
             stopped = await run_in(engine, machine, job)
             assert stopped.outcome(base, stopped.state_root(base)) == expected

@@ -11,13 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from faas_blueprint.job import Language, Limits, make_job
-from faas_microvm.mailbox import Program, Runner, encode_request
+from faas_microvm.mailbox import INTERPRETERS, Program, encode_request
 
-_RUNNERS = {
-    Language.PYTHON: (Runner.PYTHON, ".py.txt"),
-    Language.JAVASCRIPT: (Runner.JAVASCRIPT, ".js.txt"),
-    Language.BASH: (Runner.BASH, ".sh.txt"),
-}
 _FOLDER = Path(__file__).parent
 _LIMITS = Limits(timeout_ms=60_000)
 
@@ -26,11 +21,11 @@ def warm_language(runner: int | None) -> Language:
     """The language whose corpus is the nearest to what a `mailbox.Runner` runs; None: that is not known."""
     if runner is None:
         return Language.PYTHON
-    return next((language for language, (of, _) in _RUNNERS.items() if of == runner), Language.BASH)
+    return next((language for language, of in INTERPRETERS.items() if of == runner), Language.BASH)
 
 
 def corpus(language: Language) -> tuple[bytes, ...]:
-    """Requests to run one after the other, each from the snapshot. Raises KeyError if it has none.
+    """Requests to run one after the other, each from the snapshot. Raises IndexError if it has none.
 
     The shortest program is the last: what the others left changed is translated again. It comes
     first, too: what every job needs then lies together among the translations.
@@ -40,7 +35,7 @@ def corpus(language: Language) -> tuple[bytes, ...]:
 
 
 def _requests(language: Language) -> Iterator[bytes]:
-    runner, suffix = _RUNNERS[language]
-    for path in sorted((_FOLDER / language.value).glob(f"*{suffix}")):
+    for path in sorted((_FOLDER / language.value).glob("*.txt")):
         code = path.read_text()
-        yield encode_request(make_job(language, code, limits=_LIMITS), Program(runner, code.encode()))
+        program = Program(INTERPRETERS[language], code.encode())
+        yield encode_request(make_job(language, code, limits=_LIMITS), program)
