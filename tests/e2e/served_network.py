@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from eth_account import Account
+
 from faas_api.app import create_app
 from faas_api.serve import listen, serve
 from faas_blueprint.definition import faas_blueprint_definition
@@ -21,6 +23,7 @@ from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.home import default_home
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.rpc import Rpc
+from faas_operator.chain.sender import TransactionSender
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
 from faas_operator.devnet.fixture import PINNED_SHA256, load_fixture, pinned_fixture
@@ -38,9 +41,9 @@ async def deployment_of(first: Deployment, blueprint_id: int, folder: Path) -> D
     async with Rpc(first.rpc_url, timeout=60, attempts=2) as rpc:
         epoch = await probe_epoch(rpc, first.tangle)
         call = epoch.create_blueprint(definition, ZERO_ADDRESS, software_digest(definition))
-        filler = {"from": first.owner, "to": first.tangle, "data": "0x" + call.hex(), "gas": hex(25_000_000)}
+        owner = TransactionSender(rpc, Account.from_key(first.owner_key), first.chain_id)
         for _ in range(first.blueprint_id + 1, blueprint_id):
-            await rpc.request("eth_sendTransaction", filler)  # anvil signs for its own accounts
+            await owner.send(first.tangle, call)  # one at a time: anvil forgets what did not fit into a block
         return await provision(rpc, fixture, contracts, definition, folder / "operator.json", lambda _: None)
 
 
