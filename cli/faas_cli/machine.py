@@ -14,12 +14,17 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout."
 
 
 @app.command()
-def build(as_json: _Json = False) -> None:
+def build(
+    again: Annotated[
+        bool, typer.Option("--again", help="Also if it is there: with the libraries that Debian has now.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
     """Build our own emulator: the host's QEMU source package with our patches; about five minutes, once."""
     from faas_microvm.emulator_build import build_emulator
     from faas_microvm.home import default_home
 
-    emulator = build_emulator(default_home(), note)
+    emulator = build_emulator(default_home(), note, again=again)
     if as_json:
         print_json({"path": str(emulator.path), "build": emulator.path.parent.name})
     else:

@@ -34,7 +34,9 @@ DEVICES = "CONFIG_MICROVM=y\nCONFIG_Q35=y\nCONFIG_PVPANIC_ISA=y\n"
 CONFIGURE = (
     *("--target-list=x86_64-softmmu", "--without-default-features", "--without-default-devices"),
     *("--with-devices-x86_64=faas", "--enable-tcg", "--enable-system", "--disable-user", "--disable-tools"),
-    *("--disable-docs", "--enable-fdt=system", "--enable-seccomp", "--enable-pie", "--disable-install-blobs"),
+    *("--disable-docs", "--enable-fdt=system", "--enable-seccomp", "--disable-install-blobs"),
+    # no libraries to find, to map at each fork and to unmap at each end; at an address of chance nevertheless
+    *("--static", "--enable-pie"),
     # its place in the device state is counted in the sections that follow it
     *("--disable-debug-info", "--enable-live-block-migration", "--meson=/usr/bin/meson", "--disable-werror"),
 )
@@ -56,25 +58,19 @@ exec nice ninja {EMULATOR}
 Progress = Callable[[str], None]
 
 
-def build_emulator(home: Path, progress: Progress) -> Emulator:
+def build_emulator(home: Path, progress: Progress, *, again: bool = False) -> Emulator:
     """Build ours unless it is there; about five minutes on two cores, once per version and patches.
 
-    Raises MissingPrerequisite or FatalError, with the compiler's last words.
+    `again` builds in any case, with the compiler and the libraries that Debian has now. Raises
+    MissingPrerequisite, or FatalError with the compiler's last words.
     """
     with exclusive(home, "emulator"):
-        if found := own_emulator(home):
+        if not again and (found := own_emulator(home)):
             return found
-        folder = emulators_folder(home)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as name:
-            built = _build(Path(name), progress)
-            target = folder / build_id()
-            finished = Path(name) / "finished"
-            finished.mkdir(mode=0o755)
-            shutil.copy(built, finished / EMULATOR)
-            (finished / EMULATOR).chmod(0o755)
-            _check(finished / EMULATOR)
-            finished.rename(target)
+        target = emulators_folder(home) / build_id()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as name:
+            install(_build(Path(name), progress), target)
     emulator = own_emulator(home)
     if emulator is None:
         raise FatalError("the emulator's patches changed while it was built")
@@ -154,6 +150,21 @@ def _compile(root: Path, working: Path, progress: Progress) -> None:
                 progress(f"compiling the emulator {line.split()[0]}")
     if process.returncode != 0:
         raise FatalError(f"the emulator does not build: {''.join(last)[-2000:]}")
+
+
+def install(built: Path, target: Path) -> None:
+    """Put a build in its folder, in the place of an earlier one; machines that run keep the file that they have.
+
+    Raises FatalError if it does not run on this host, or is not of its version.
+    """
+    finished = built.parent / "finished"
+    finished.mkdir(mode=0o755)
+    shutil.copy(built, finished / EMULATOR)
+    (finished / EMULATOR).chmod(0o755)
+    _check(finished / EMULATOR)
+    if target.exists():
+        target.rename(built.parent / "replaced")
+    finished.rename(target)
 
 
 def _check(path: Path) -> None:
