@@ -153,7 +153,7 @@ def _compile(root: Path, working: Path, progress: Progress) -> None:
 
 
 def install(built: Path, target: Path) -> None:
-    """Put a build in its folder, in the place of an earlier one; machines that run keep the file that they have.
+    """Put a build in its folder, in the place of an earlier one; machines that run keep their file.
 
     Raises FatalError if it does not run on this host, or is not of its version.
     """

@@ -1,4 +1,4 @@
-"""What happens to a build once it is compiled. `scripts/test` has made one; that the patches are those takes `faas machine build`."""
+"""What happens to a build of the emulator once it is compiled; `scripts/test` has made one."""
 
 from __future__ import annotations
 
