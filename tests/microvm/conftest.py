@@ -10,8 +10,17 @@ import pytest
 import pytest_asyncio
 
 from faas_blueprint.job import make_job
-from faas_microvm.emulator import EmulatorChoice, own_emulator
+from faas_microvm.emulator import Emulator, EmulatorChoice, own_emulator
 from faas_microvm.engine import Engine, EngineSettings
+
+
+@pytest.fixture(scope="session")
+def own_build(faas_home: Path) -> Emulator:
+    """Our build of the emulator."""
+    own = own_emulator(faas_home)
+    if own is None:
+        pytest.skip("`faas machine build` has not been run")
+    return own
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -38,10 +47,8 @@ async def stock(faas_home: Path) -> AsyncIterator[Engine]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def forking(faas_home: Path) -> AsyncIterator[Engine]:
+async def forking(faas_home: Path, own_build: Emulator) -> AsyncIterator[Engine]:
     """Our build, with a warm parent."""
-    if own_emulator(faas_home) is None:
-        pytest.skip("`faas machine build` has not been run")
     async with await Engine.open(faas_home, settings=EngineSettings(emulator=EmulatorChoice.FORK)) as opened:
         await opened.run(make_job("python", "print('warm')"))
         assert opened.pool.parents

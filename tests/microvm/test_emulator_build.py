@@ -8,18 +8,15 @@ from pathlib import Path
 import pytest
 
 from faas_blueprint.errors import FatalError
-from faas_microvm.emulator import own_emulator
+from faas_microvm.emulator import Emulator
 from faas_microvm.emulator_build import install
 from faas_microvm.profile import EMULATOR
 
 
 @pytest.fixture
-def built(faas_home: Path, tmp_path: Path) -> Path:
-    own = own_emulator(faas_home)
-    if own is None:
-        pytest.skip("`faas machine build` has not been run")
+def built(own_build: Emulator, tmp_path: Path) -> Path:
     (tmp_path / "output").mkdir()
-    return Path(shutil.copy(own.path, tmp_path / "output"))
+    return Path(shutil.copy(own_build.path, tmp_path / "output"))
 
 
 def test_a_build_takes_the_place_of_an_earlier_one(built: Path, tmp_path: Path) -> None:

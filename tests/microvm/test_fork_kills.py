@@ -18,7 +18,7 @@ import pytest
 
 from faas_blueprint.errors import TransientError
 from faas_blueprint.job import make_job
-from faas_microvm.emulator import EmulatorChoice, own_emulator
+from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
@@ -58,10 +58,8 @@ def held() -> dict[str, set[str]]:
 
 
 @pytest.mark.timeout(SECONDS + 300)
-async def test_killed_at_random(faas_home, stock, tmp_path, monkeypatch):
+async def test_killed_at_random(faas_home, own_build, stock, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    if own_emulator(faas_home) is None:
-        pytest.skip("`faas machine build` has not been run")
     expected = [(await stock.run(job)).outcome for job in JOBS]
     settings = EngineSettings(emulator=EmulatorChoice.AUTOMATIC)
     async with await Engine.open(faas_home, settings=settings) as engine:  # what stays open once and for all

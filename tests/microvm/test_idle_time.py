@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from faas_blueprint.job import make_job
-from faas_microvm.emulator import EmulatorChoice, own_emulator
+from faas_microvm.emulator import Emulator, EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
@@ -23,9 +23,9 @@ RUNS = int(os.environ.get("FAAS_TEST_IDLE_RUNS", "16"))
 
 
 @pytest.mark.parametrize("choice", [EmulatorChoice.RESTORE, EmulatorChoice.FORK])
-async def test_a_job_that_waits_ends_at_one_moment(faas_home: Path, choice: EmulatorChoice):
-    if own_emulator(faas_home) is None:
-        pytest.skip("`faas machine build` has not been run")
+async def test_a_job_that_waits_ends_at_one_moment(
+    faas_home: Path, own_build: Emulator, choice: EmulatorChoice
+):
     async with await Engine.open(faas_home, settings=EngineSettings(emulator=choice)) as engine:
         executions = await asyncio.gather(*(engine.run(WAITS) for _ in range(RUNS)))
     outcomes = {execution.outcome for execution in executions}

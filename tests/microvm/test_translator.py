@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from faas_blueprint.job import make_job
-from faas_microvm.emulator import EmulatorChoice, own_emulator
+from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
@@ -147,10 +147,8 @@ print(moments)
 @pytest_asyncio.fixture(
     scope="module", loop_scope="session", params=[EmulatorChoice.RESTORE, EmulatorChoice.FORK]
 )
-async def ours(faas_home, request):
+async def ours(faas_home, own_build, request):
     """Our build."""
-    if own_emulator(faas_home) is None:
-        pytest.skip("`faas machine build` has not been run")
     async with await Engine.open(faas_home, settings=EngineSettings(emulator=request.param)) as engine:
         yield engine
 
