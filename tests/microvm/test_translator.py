@@ -1,9 +1,13 @@
 """Code that changes under the translator's feet gives on our build what it gives on stock QEMU.
 
-Our build looks for the next block of translated code by itself (`microvm/qemu/jump-cache.patch`). So each
-program here jumps, calls and returns between pages while something forbids the block that was there before:
-new bytes, another page at the address, a page that may not run any more, a breakpoint, a single step, an
-interrupt. Each also knows itself what must come out.
+Our build looks for the next block of translated code by itself (`microvm/qemu/jump-cache.patch`), and links
+blocks of different pages (`page-links.patch`). So each program of the first half jumps, calls and returns
+between pages while something forbids the block that was there before: new bytes, another page at the address,
+the same in another process, a page that may not run any more, a breakpoint, a single step, an interrupt.
+
+Pushes and pops that follow one another look their page up once (`runs.patch`). So each program of the second
+half makes a later one of them differ from the first: another page, one that is missing or may only be read,
+the code that is being executed, an address that is watched. All know themselves what must come out.
 """
 
 from __future__ import annotations
@@ -36,6 +40,43 @@ def put(offset, *parts):
 
 def function(offset):
     return ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_uint)(start + offset)
+"""
+
+STACK = """
+TRACEME, GETREGS, POKEUSER, CONTINUE = 0, 12, 6, 7
+DEBUG_REGISTERS = 848  # in struct user
+libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+stack = mmap.mmap(-1, 8192)
+bottom = ctypes.addressof(ctypes.c_char.from_buffer(stack))
+enter = b'\\x49\\x89\\xe3\\x48\\x89\\xfc'  # mov r11, rsp; mov rsp, rdi
+leave = b'\\x4c\\x89\\xdc\\xc3'  # mov rsp, r11; ret
+# 1 to 6 into eax, ecx, edx, esi, r8d, r9d
+load = b''.join(code + bytes([number, 0, 0, 0]) for number, code in enumerate(
+    (b'\\xb8', b'\\xb9', b'\\xba', b'\\xbe', b'\\x41\\xb8', b'\\x41\\xb9'), 1))
+push, pop = b'\\x50\\x51\\x52\\x56\\x41\\x50\\x41\\x51', b'\\x58\\x59\\x5a\\x5e\\x41\\x58\\x41\\x59'
+digits = b''.join(b'\\x6b\\xc0\\x0a' + add for add in (
+    b'\\x01\\xc8', b'\\x01\\xd0', b'\\x01\\xf0', b'\\x44\\x01\\xc0', b'\\x44\\x01\\xc8'))
+put(0, enter, load, push, pop, digits, leave)
+put(256, b'\\x6b\\xc9\\x0a\\x6b\\xd2\\x64\\x01\\xc8\\x01\\xd0', leave)  # eax + 10 ecx + 100 edx
+put(512, enter, b'\\x58\\x59\\x5a\\xc3')  # returns to what is on that stack
+put(768, enter, pop, leave)
+both, into, pops = [ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_ulong)(start + at) for at in (0, 512, 768)]
+
+def traced(call, address, prepare):
+    child = os.fork()
+    if child == 0:
+        libc.ptrace(TRACEME, 0, None, None)
+        prepare()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        call(address)
+        os._exit(0)
+    assert os.WSTOPSIG(os.waitpid(child, 0)[1]) == signal.SIGSTOP
+    return child
+
+def registers(child):
+    found = (ctypes.c_ulong * 27)()
+    assert libc.ptrace(GETREGS, child, None, found) == 0
+    return found[16] - start, found[19] - bottom  # rip and rsp
 """
 
 PROGRAMS = {
@@ -75,6 +116,50 @@ for n in range(400):
 print('as mapped')
 """,
         b"as mapped\n",
+    ),
+    "two pages": (
+        """
+memory = mmap.mmap(-1, 12288, prot=7)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+file = os.memfd_create('code')
+for number in range(8):
+    os.pwrite(file, bytes([number, 0, 0, 0xc3]), number * 4096)
+put(0, b'\\xe9', 8190)
+put(8190, b'\\xb8\\0')  # the rest of its instruction is on the page that changes
+jump = function(0)
+for n in range(400):
+    number = n * n % 8
+    assert libc.mmap(start + 8192, 4096, 5, 0x12, file, number * 4096) == start + 8192
+    assert jump(0) == number << 8 and jump(0) == number << 8
+print('as mapped')
+""",
+        b"as mapped\n",
+    ),
+    "processes": (
+        """
+file = os.memfd_create('code')
+for number in range(8):
+    os.pwrite(file, b'\\xb8' + struct.pack('<I', number) + b'\\xc3', number * 4096)
+put(0, b'\\xe9', 4096)
+jump = function(0)
+ways = os.pipe(), os.pipe()
+child = os.fork()
+mine = child == 0
+for n in range(140):
+    number = (n // 7 + 3 * mine) % 8
+    if n % 7 == 0:
+        assert libc.mmap(start + 4096, 4096, 5, 0x12, file, number * 4096) == start + 4096
+    if mine:
+        os.read(ways[0][0], 1)
+    assert jump(0) == number and jump(0) == number
+    os.write(ways[1 if mine else 0][1], b'.')
+    if not mine:
+        os.read(ways[1][0], 1)
+if mine:
+    os._exit(7)
+print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))
+""",
+        b"7\n",
     ),
     "protection": (
         """
@@ -140,6 +225,82 @@ print(moments == sorted(moments), moments[-1] > 100)
 print(moments)
 """,
         b"True True\n",
+    ),
+    "pushes over two pages": (
+        STACK
+        + """
+wanted = struct.pack('<6Q', 6, 5, 4, 3, 2, 1)
+for place in range(4096 - 100, 4096 + 100):
+    stack[place - 48:place] = bytes(48)
+    assert both(bottom + place) == 654321 and stack[place - 48:place] == wanted
+    stack[place - 8:place] = struct.pack('<Q', start + 256)
+    stack[place - 32:place - 8] = struct.pack('<3Q', 7, 8, 9)
+    assert into(bottom + place - 32) == 7 + 80 + 900
+print('in order')
+""",
+        b"in order\n",
+    ),
+    "pushes and pops that fault": (
+        STACK
+        + """
+for name, call, ahead, page, protection in (
+    ('no page', both, 0, 0, 0),
+    ('read only', both, 0, 0, 1),
+    ('pop', pops, -48, 4096, 0),
+):
+    for count in range(7):
+        # so many accesses are on the page that is there
+        place = 4096 + ahead + (8 * count if ahead == 0 else 48 - 8 * count)
+        child = traced(call, bottom + place, lambda: libc.mprotect(bottom + page, 4096, protection))
+        libc.ptrace(CONTINUE, child, None, None)
+        status = os.waitpid(child, 0)[1]
+        if os.WIFEXITED(status):
+            print(name, count, 'none')
+            continue
+        assert os.WSTOPSIG(status) == signal.SIGSEGV
+        rip, rsp = registers(child)
+        print(name, count, rip, rsp - place)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+""",
+        b"no page 0 38 0\nno page 1 39 -8\nno page 2 40 -16\nno page 3 41 -24\nno page 4 42 -32\n"
+        b"no page 5 44 -40\nno page 6 none\nread only 0 38 0\n",
+    ),
+    "pushes and pops that are watched": (
+        STACK
+        + """
+for on in (1 | 1 << 16 | 2 << 18, 1 | 3 << 16 | 2 << 18):
+    for slot in range(6):
+        child = traced(both, bottom + 4096 + 16, lambda: None)
+        assert libc.ptrace(POKEUSER, child, DEBUG_REGISTERS, bottom + 4096 + 16 - 8 * (slot + 1)) == 0
+        assert libc.ptrace(POKEUSER, child, DEBUG_REGISTERS + 7 * 8, on) == 0
+        traps = []
+        while True:
+            libc.ptrace(CONTINUE, child, None, None)
+            status = os.waitpid(child, 0)[1]
+            if os.WIFEXITED(status):
+                break
+            assert os.WSTOPSIG(status) == signal.SIGTRAP
+            traps.append(registers(child)[0])
+        print(slot, traps)
+""",
+        b"0 [39]\n1 [40]\n2 [41]\n3 [42]\n4 [44]\n5 [46]\n0 [39, ",
+    ),
+    "pushes onto code": (
+        """
+after = b'\\x4c\\x89\\xdc\\xc3' + 4 * b'\\x90'  # mov rsp, r11; ret
+push = b'\\x49\\x89\\xe3\\x48\\x89\\xfc\\x48\\xb8' + after + b'\\x50\\x56'  # rax, which is that, then rsi
+put(64, push, 8 * b'\\x90', after)
+written = start + 64 + len(push)
+call = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_ulong, ctypes.c_ulong)(start + 64)
+value = 1
+for _ in range(300):
+    value = (value * 1103515245 + 12345) & 0x7fffffff
+    move = int.from_bytes(b'\\xb8' + struct.pack('<I', value) + 3 * b'\\x90', 'little')
+    assert call(written + 16, move) == value
+print(value)
+""",
+        b"423999701\n",
     ),
 }
 
