@@ -2,8 +2,8 @@
 
 A parent is of one snapshot and one language. It is started when both are asked for a second time, warms
 up in the background while restored machines do the work, or a parent of another language, and is replaced
-when it dies. The parent used least of those without a job is ended to make room. Which machine a job gets
-changes how fast it is, and nothing else.
+when it dies: at once the first time, then after a pause that doubles. The parent used least of those
+without a job is ended to make room. Which machine a job gets changes how fast it is, and nothing else.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections import OrderedDict, deque
 from contextlib import suppress
+from dataclasses import dataclass
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import FaaSError
@@ -33,6 +35,9 @@ CHILDREN_OF_A_PARENT = 64
 REMEMBERED = 1024
 """What was asked for lately: a second time starts a parent."""
 
+LONGEST_PAUSE_SECONDS = 60.0
+"""Before a parent is started again that has failed again and again; one second after the second time."""
+
 REFILL_SECONDS = 0.02
 """Pause before children are forked ahead, unless few are left."""
 
@@ -42,6 +47,20 @@ _cgroup_numbers = itertools.count()
 
 _Key = tuple[Digest, Language]
 """The snapshot's measurement, and whose corpus ran."""
+
+
+@dataclass(slots=True)
+class _Failures:
+    """How often parents of a key have failed since one last forked, and until when none is started."""
+
+    count: int = 0
+    until: float = 0.0
+
+    def add(self) -> None:
+        """One more."""
+        self.count += 1
+        pause = min(2.0 ** (self.count - 2), LONGEST_PAUSE_SECONDS) if self.count > 1 else 0.0
+        self.until = time.monotonic() + pause
 
 
 class _Parent:
@@ -95,7 +114,7 @@ class ForkPool:
         self._limits = limits
         self._children = children
         self._at_once = at_once
-        self._asked: OrderedDict[_Key, None] = OrderedDict()
+        self._asked: OrderedDict[_Key, _Failures] = OrderedDict()
         self._warm: OrderedDict[_Key, _Parent] = OrderedDict()
         self._warming: dict[_Key, asyncio.Task[None]] = {}
         self._closed = False
@@ -140,6 +159,7 @@ class ForkPool:
                 return await self._fork(warm)
             except FaaSError as error:
                 _log.warning("a fork server is replaced: %s", error)
+                self._failures(warm.key).add()
                 if self._warm.get(warm.key) is warm:
                     await self._drop(warm.key)
                 self._warm_up(key, start)
@@ -147,11 +167,14 @@ class ForkPool:
 
     def _asked_before(self, key: _Key) -> bool:
         known = key in self._asked
-        self._asked[key] = None
+        self._failures(key)
         self._asked.move_to_end(key)
         if len(self._asked) > REMEMBERED:
             self._asked.popitem(last=False)
         return known
+
+    def _failures(self, key: _Key) -> _Failures:
+        return self._asked.setdefault(key, _Failures())
 
     def _of_another_language(self, start: Snapshot) -> _Parent | None:
         """What all languages need is translated and mapped there, too."""
@@ -189,6 +212,7 @@ class ForkPool:
             await child.close()
         else:
             child = await warm.parent.fork()
+        self._failures(warm.key).count = 0
         warm.taken.add(child)
         if len(warm.ahead) <= 1:
             warm.short.set()
@@ -211,6 +235,8 @@ class ForkPool:
 
     def _warm_up(self, key: _Key, snapshot: Snapshot) -> None:
         if self._closed or key in self._warm or key in self._warming:
+            return
+        if time.monotonic() < self._failures(key).until:
             return
         task = asyncio.create_task(self._start_parent(key, snapshot))
         self._warming[key] = task
@@ -237,6 +263,7 @@ class ForkPool:
             if not isinstance(error, FaaSError):
                 raise
             _log.warning("no fork server could be started: %s", error)
+            self._failures(key).add()
             return
         started = _Parent(key, parent, cgroup)
         idle = (of for of, warm in self._warm.items() if not warm.taken)

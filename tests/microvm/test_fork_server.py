@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -13,6 +14,7 @@ import pytest_asyncio
 from faas_blueprint.errors import MachineFailure
 from faas_blueprint.job import Language, Limits, make_job
 from faas_blueprint.outcome import Status
+from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Output
 from faas_microvm.fork_server import ForkedMachine, ForkParent
@@ -249,6 +251,25 @@ async def test_killed_parent_is_replaced(stock, forking):
             continue
     assert (await forking.run(HELLO)).outcome == expected
     assert before not in forking.pool.parents
+
+
+async def test_parents_that_fail_again_and_again_are_not_started_for_every_job(
+    stock, faas_home, own_build, monkeypatch
+):
+    started, now = [], 0.0
+
+    async def fails(*_):
+        started.append(now)
+        raise MachineFailure("it does not start")
+
+    monkeypatch.setattr(ForkParent, "start", fails)
+    monkeypatch.setattr("faas_microvm.fork_pool.time", SimpleNamespace(monotonic=lambda: now))
+    expected = (await stock.run(HELLO)).outcome
+    async with await Engine.open(faas_home, settings=EngineSettings(emulator=EmulatorChoice.FORK)) as engine:
+        for moment in (0.0, 0.1, 0.2, 1.0, 1.2, 3.0, 3.2):
+            now = moment
+            assert (await engine.run(HELLO)).outcome == expected
+    assert started == [0.0, 0.1, 1.2, 3.2]
 
 
 async def test_many_at_once(stock, forking):
