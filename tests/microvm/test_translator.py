@@ -18,6 +18,7 @@ import pytest_asyncio
 from faas_blueprint.job import make_job
 from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.profile import MACHINE_ARGUMENTS
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -327,3 +328,32 @@ async def test_same_as_stock(stock, ours, assert_as_on_stock, name):
     assert found.stdout.content.startswith(said)
     await assert_as_on_stock(found, lambda: outcome_of(stock))
     assert await outcome_of(ours) == found
+
+
+SHORT_OF_ROOM = {
+    "python": "import decimal, email, json, re\n"
+    "print(json.dumps(re.findall('[a-z]+', email.__doc__)), decimal.Decimal(2).sqrt())",
+    "javascript": "console.log([...Array(2000).keys()].map(n => (n * n) % 7).sort().join('').length,"
+    "  new Intl.NumberFormat('en').format(1e6))",
+}
+
+
+@pytest.mark.parametrize("language", SHORT_OF_ROOM)
+async def test_a_full_buffer_is_emptied_and_filled_again(
+    stock, faas_home, own_build, assert_as_on_stock, monkeypatch, language
+):
+    """No link, number or description of a block outlives it."""
+    arguments = tuple("tcg,tb-size=4" if word == "tcg" else word for word in MACHINE_ARGUMENTS)
+    assert arguments != MACHINE_ARGUMENTS
+    monkeypatch.setattr("faas_microvm.machine.MACHINE_ARGUMENTS", arguments)
+    job = make_job(language, SHORT_OF_ROOM[language])
+
+    async def outcome_of(engine):
+        return (await engine.run(job)).outcome
+
+    settings = EngineSettings(emulator=EmulatorChoice.RESTORE)
+    async with await Engine.open(faas_home, settings=settings) as engine:
+        found = await outcome_of(engine)
+    monkeypatch.undo()
+    assert found.exit_code == 0, found.stderr.content
+    await assert_as_on_stock(found, lambda: outcome_of(stock))
