@@ -51,16 +51,15 @@ _Key = tuple[Digest, Language]
 
 @dataclass(slots=True)
 class _Failures:
-    """How often parents of a key have failed since one last forked, and until when none is started."""
+    """Of parents of a key since one last forked: until when none is started, and the pause after the next."""
 
-    count: int = 0
     until: float = 0.0
+    pause: float = 0.0
 
     def add(self) -> None:
         """One more."""
-        self.count += 1
-        pause = min(2.0 ** (self.count - 2), LONGEST_PAUSE_SECONDS) if self.count > 1 else 0.0
-        self.until = time.monotonic() + pause
+        self.until = time.monotonic() + self.pause
+        self.pause = min(max(1.0, 2 * self.pause), LONGEST_PAUSE_SECONDS)
 
 
 class _Parent:
@@ -212,7 +211,7 @@ class ForkPool:
             await child.close()
         else:
             child = await warm.parent.fork()
-        self._failures(warm.key).count = 0
+        self._failures(warm.key).pause = 0.0
         warm.taken.add(child)
         if len(warm.ahead) <= 1:
             warm.short.set()

@@ -13,17 +13,17 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from faas_blueprint.job import Job, Limits, make_job
+from faas_blueprint.job import Job, Language, Limits, make_job
 from faas_blueprint.outcome import Outcome, Status
 from faas_microvm import machine, profile, sandbox
-from faas_microvm.emulator import EmulatorChoice
+from faas_microvm.emulator import Emulator, EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.profile import MACHINE_ARGUMENTS
 
@@ -49,6 +49,7 @@ RUNS = int(os.environ.get("FAAS_TEST_EQUAL_RUNS", "8"))
 """Of a program that says the time, to be alike; 20 for the long form."""
 
 Outcomes = dict[str, Outcome]
+AsOnStock = Callable[[object, Callable[[], Awaitable[object]]], Awaitable[None]]
 LANGUAGES = (*FOLDERS, *COMPILED)
 
 
@@ -181,6 +182,34 @@ async def test_programs_give_the_same_on_every_host(engine: Engine, first: Outco
         first, elsewhere = await run_all(engine, differing), await run_elsewhere(faas_home, differing)
         differing = {name for name in first if elsewhere[name] != first[name]}
     assert differing == set(), await culprits(engine, first, differing)
+
+
+SHORT_OF_ROOM = {
+    "python": "import decimal, email, json, re\n"
+    "print(json.dumps(re.findall('[a-z]+', email.__doc__)), decimal.Decimal(2).sqrt())",
+    "javascript": "console.log([...Array(2000).keys()].map(n => (n * n) % 7).sort().join('').length,"
+    "  new Intl.NumberFormat('en').format(1e6))",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", SHORT_OF_ROOM)
+@in_session_loop
+async def test_a_full_buffer_is_emptied_and_filled_again(
+    stock: Engine, faas_home: Path, own_build: Emulator, assert_as_on_stock: AsOnStock, language: Language
+):
+    """Of our build: no link, number or description of a block outlives it."""
+    job = make_job(language, SHORT_OF_ROOM[language])
+
+    async def outcome_of(engine: Engine) -> Outcome:
+        return (await engine.run(job)).outcome
+
+    settings = EngineSettings(emulator=EmulatorChoice.RESTORE)
+    with small_cache():
+        async with await Engine.open(faas_home, settings=settings) as engine:
+            found = await outcome_of(engine)
+    assert found.exit_code == 0, found.stderr.content
+    await assert_as_on_stock(found, lambda: outcome_of(stock))
 
 
 @in_session_loop

@@ -18,7 +18,6 @@ import pytest_asyncio
 from faas_blueprint.job import make_job
 from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
-from faas_microvm.profile import MACHINE_ARGUMENTS
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -41,11 +40,20 @@ def put(offset, *parts):
 
 def function(offset):
     return ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_uint)(start + offset)
+
+TRACEME, POKEUSER, CONTINUE, STEP, GETREGS = 0, 6, 7, 9, 12
+DEBUG_REGISTERS = 848  # in struct user
+"""
+
+PAGES = """
+file = os.memfd_create('code')
+for number in range(8):
+    os.pwrite(file, b'\\xb8' + struct.pack('<I', number) + b'\\xc3', number * 4096)
+put(0, b'\\xe9', 4096)
+jump = function(0)
 """
 
 STACK = """
-TRACEME, GETREGS, POKEUSER, CONTINUE = 0, 12, 6, 7
-DEBUG_REGISTERS = 848  # in struct user
 libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 stack = mmap.mmap(-1, 8192)
 bottom = ctypes.addressof(ctypes.c_char.from_buffer(stack))
@@ -104,12 +112,8 @@ print(value)
         b"882003441\n",
     ),
     "pages": (
-        """
-file = os.memfd_create('code')
-for number in range(8):
-    os.pwrite(file, b'\\xb8' + struct.pack('<I', number) + b'\\xc3', number * 4096)
-put(0, b'\\xe9', 4096)
-jump, seen = function(0), []
+        PAGES
+        + """
 for n in range(400):
     number = n * n % 8
     assert libc.mmap(start + 4096, 4096, 5, 0x12, file, number * 4096) == start + 4096
@@ -137,12 +141,8 @@ print('as mapped')
         b"as mapped\n",
     ),
     "processes": (
-        """
-file = os.memfd_create('code')
-for number in range(8):
-    os.pwrite(file, b'\\xb8' + struct.pack('<I', number) + b'\\xc3', number * 4096)
-put(0, b'\\xe9', 4096)
-jump = function(0)
+        PAGES
+        + """
 ways = os.pipe(), os.pipe()
 child = os.fork()
 mine = child == 0
@@ -181,8 +181,6 @@ print(ends == [0, signal.SIGSEGV] * 10)
     ),
     "breakpoints": (
         """
-TRACEME, POKEUSER, CONTINUE, STEP = 0, 6, 7, 9
-DEBUG_REGISTERS = 848  # in struct user
 put(0, b'\\xe8', 4096, b'\\xc3')
 put(4096, RETURN)
 call = function(0)
@@ -244,14 +242,13 @@ print('in order')
     "pushes and pops that fault": (
         STACK
         + """
-for name, call, ahead, page, protection in (
-    ('no page', both, 0, 0, 0),
-    ('read only', both, 0, 0, 1),
-    ('pop', pops, -48, 4096, 0),
+for name, call, step, page, protection in (
+    ('no page', both, 8, 0, 0),
+    ('read only', both, 8, 0, 1),
+    ('pop', pops, -8, 4096, 0),
 ):
     for count in range(7):
-        # so many accesses are on the page that is there
-        place = 4096 + ahead + (8 * count if ahead == 0 else 48 - 8 * count)
+        place = 4096 + step * count  # so many accesses are on the page that is there
         child = traced(call, bottom + place, lambda: libc.mprotect(bottom + page, 4096, protection))
         libc.ptrace(CONTINUE, child, None, None)
         status = os.waitpid(child, 0)[1]
@@ -288,12 +285,13 @@ for on in (1 | 1 << 16 | 2 << 18, 1 | 3 << 16 | 2 << 18):
         b"0 [39]\n1 [40]\n2 [41]\n3 [42]\n4 [44]\n5 [46]\n0 [39, ",
     ),
     "pushes onto code": (
-        """
-after = b'\\x4c\\x89\\xdc\\xc3' + 4 * b'\\x90'  # mov rsp, r11; ret
-push = b'\\x49\\x89\\xe3\\x48\\x89\\xfc\\x48\\xb8' + after + b'\\x50\\x56'  # rax, which is that, then rsi
-put(64, push, 8 * b'\\x90', after)
-written = start + 64 + len(push)
-call = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_ulong, ctypes.c_ulong)(start + 64)
+        STACK
+        + """
+after = leave + 4 * b'\\x90'
+push = enter + b'\\x48\\xb8' + after + b'\\x50\\x56'  # rax, which is what comes after, then rsi
+put(1024, push, 8 * b'\\x90', after)
+written = start + 1024 + len(push)
+call = ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_ulong, ctypes.c_ulong)(start + 1024)
 value = 1
 for _ in range(300):
     value = (value * 1103515245 + 12345) & 0x7fffffff
@@ -328,32 +326,3 @@ async def test_same_as_stock(stock, ours, assert_as_on_stock, name):
     assert found.stdout.content.startswith(said)
     await assert_as_on_stock(found, lambda: outcome_of(stock))
     assert await outcome_of(ours) == found
-
-
-SHORT_OF_ROOM = {
-    "python": "import decimal, email, json, re\n"
-    "print(json.dumps(re.findall('[a-z]+', email.__doc__)), decimal.Decimal(2).sqrt())",
-    "javascript": "console.log([...Array(2000).keys()].map(n => (n * n) % 7).sort().join('').length,"
-    "  new Intl.NumberFormat('en').format(1e6))",
-}
-
-
-@pytest.mark.parametrize("language", SHORT_OF_ROOM)
-async def test_a_full_buffer_is_emptied_and_filled_again(
-    stock, faas_home, own_build, assert_as_on_stock, monkeypatch, language
-):
-    """No link, number or description of a block outlives it."""
-    arguments = tuple("tcg,tb-size=4" if word == "tcg" else word for word in MACHINE_ARGUMENTS)
-    assert arguments != MACHINE_ARGUMENTS
-    monkeypatch.setattr("faas_microvm.machine.MACHINE_ARGUMENTS", arguments)
-    job = make_job(language, SHORT_OF_ROOM[language])
-
-    async def outcome_of(engine):
-        return (await engine.run(job)).outcome
-
-    settings = EngineSettings(emulator=EmulatorChoice.RESTORE)
-    async with await Engine.open(faas_home, settings=settings) as engine:
-        found = await outcome_of(engine)
-    monkeypatch.undo()
-    assert found.exit_code == 0, found.stderr.content
-    await assert_as_on_stock(found, lambda: outcome_of(stock))
