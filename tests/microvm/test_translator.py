@@ -1,9 +1,10 @@
 """Code that changes under the translator's feet gives on our build what it gives on stock QEMU.
 
-Our build looks for the next block of translated code by itself (`microvm/qemu/jump-cache.patch`), in a cache that
-outlives changes of the address space, and links blocks of different pages (`page-links.patch`). So each program of the first half jumps, calls and returns
-between pages while something forbids the block that was there before: new bytes, another page at the address,
-the same in another process, a page that may not run any more, a breakpoint, a single step, an interrupt.
+Our build looks for the next block of translated code by itself (`microvm/qemu/jump-cache.patch`), in a
+cache that outlives changes of the address space, and links blocks of different pages (`page-links.patch`).
+So each program of the first half jumps, calls and returns between pages while something forbids the block
+that was there before: new bytes, another page at the address, the same in another process, a page that may
+not run any more, a breakpoint, a single step, an interrupt.
 
 Pushes and pops that follow one another look their page up once (`runs.patch`). So each program of the second
 half makes a later one of them differ from the first: another page, one that is missing or may only be read,
