@@ -86,7 +86,7 @@ def build_image(recipe: Recipe, folder: Path, progress: Progress) -> Image:
         progress("compiling the guest agent")
         guest = _guest_files(recipe, working)
         progress("writing the image")
-        manifest = _write_image(working, packages, guest)
+        manifest = _write_image(recipe, working, packages, guest)
         target = folder / manifest.image_id().hex()
         if not target.is_dir():
             finished = working / "finished"
@@ -139,10 +139,14 @@ def _compiled(working: Path, *sources: Path) -> archive.Entry:
     return archive.Entry(archive.FILE | 0o755, program.read_bytes())
 
 
-def _write_image(working: Path, packages: Packages, guest: Mapping[str, archive.Entry]) -> ImageManifest:
+def _write_image(
+    recipe: Recipe, working: Path, packages: Packages, guest: Mapping[str, archive.Entry]
+) -> ImageManifest:
     entries = dict(packages.root)
     for name in FOLDERS:
         entries[name] = archive.Entry(archive.FOLDER | 0o755, b"")
+    for name, target in recipe.links:
+        entries[name] = archive.Entry(archive.LINK | 0o777, target.encode())
     for name, text in CONFIGURATION.items():
         entries[name] = archive.Entry(archive.FILE | 0o644, text.encode())
     entries.update(guest)

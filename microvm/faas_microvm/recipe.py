@@ -40,6 +40,8 @@ class Recipe:
     """Our own, in C; `runners/NAME.c` becomes /faas/NAME."""
     scripts: tuple[str, ...]
     """Our own, for the image's interpreters; `runners/NAME` becomes /faas/NAME."""
+    links: tuple[tuple[str, str], ...] = ()
+    """Path and target of links that the packages' own scripts would make, which are not run."""
     pruned: tuple[str, ...] = ()
     """Patterns of paths that are left out, with all that is below them, in the packages' own spelling."""
     kept: tuple[str, ...] = ("*",)
@@ -80,11 +82,27 @@ _LIBRARIES = ("lib64/*", "lib/x86_64-linux-gnu/*.so*")
 _BASE = Recipe(
     name="base",
     packages=(
-        *("base-files", "bash", "coreutils", "dash", "diffutils", "findutils", "grep", "libc-bin", "libc6"),
-        *("mawk", "ncurses-base", "ncurses-bin", "nodejs", "python3", "sed"),
+        *(
+            "base-files",
+            "bash",
+            "bc",
+            "bsdextrautils",
+            "bzip2",
+            "coreutils",
+            "dash",
+            "diffutils",
+            "findutils",
+        ),
+        *("grep", "gzip", "jq", "less", "libc-bin", "libc6", "mawk", "ncurses-base", "ncurses-bin", "nodejs"),
+        *("patch", "python3", "sed", "unzip", "xxd", "xz-utils", "zip"),
     ),
     programs=("exec",),
     scripts=("runner.js", "runner.py"),
+    links=(
+        ("usr/bin/awk", "mawk"),
+        ("usr/bin/python", "python3"),
+        ("usr/bin/which", "which.debianutils"),
+    ),
     pruned=(*_DOCUMENTATION, "usr/lib/python3.11/pydoc_data", *_SYSTEM),
     preparation=Preparation.PYTHON_LIBRARY,
 )

@@ -117,6 +117,32 @@ async def test_endings(engine, language, code, exit_code, stdout, stderr):
     assert (outcome.stdout.content, outcome.stderr.content) == (stdout, stderr)
 
 
+TOOLS = {
+    "awk": (r"printf 'a 1\nb 2\n' | awk '{ sum += $2 } END { print sum }'", b"3\n"),
+    "streams": (
+        "seq 3000 > f; for t in gzip bzip2 xz; do $t -c f | $t -dc | cmp - f && echo $t; done",
+        b"gzip\nbzip2\nxz\n",
+    ),
+    "archives": (
+        "echo in > a; tar czf b.tgz a; zip -q c.zip a; rm a; tar xzf b.tgz; unzip -p c.zip a; cat a",
+        b"in\nin\n",
+    ),
+    "json": ("""echo '{"a": [1, {"b": 2}]}' | jq -c '.a[1]'""", b'{"b":2}\n'),
+    "numbers": ("echo '2^80; scale=3; 1/3' | bc", b"1208925819614629174706176\n.333\n"),
+    "dumps": ("""printf abc | xxd -p; printf abc | hexdump -v -e '/1 "%d "'""", b"616263\n97 98 99 "),
+    "columns": (r"printf 'a bb\nccc d\n' | column -t", b"a    bb\nccc  d\n"),
+    "patches": ("echo x > a; echo y > b; diff -u a b | patch -s a; cat a", b"y\n"),
+    "usual names": ("which awk; python -c 'print(1)'; echo page | less", b"/usr/bin/awk\n1\npage\n"),
+}
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+async def test_usual_tools(engine, tool):
+    code, stdout = TOOLS[tool]
+    outcome = await run(engine, "bash", code)
+    assert (outcome.stderr.content, outcome.stdout.content, outcome.exit_code) == (b"", stdout, 0)
+
+
 async def test_errors_look_as_they_do_elsewhere(engine):
     outcome = await run(engine, "python", "def f():\n    return 1 / 0\nf()\n")
     lines = outcome.stderr.content.decode().splitlines()

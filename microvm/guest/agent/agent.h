@@ -16,6 +16,7 @@
 #define WORK     "/work"
 #define JOBS_GROUP "/sys/fs/cgroup/jobs"
 #define AGENT_PROC "/run/agent/proc" /* writable, and out of the job's reach */
+#define KERNEL_TICK_NS 4000000LL
 #define INPUTS   "/run/inputs" /* standard input of jobs after the first, a file for each runner */
 
 /* machine.c: the guest as a whole. */
@@ -29,6 +30,8 @@ int spare_memory(size_t size);
 void write_file(const char *path, const char *text);
 void write_number(const char *path, unsigned long number);
 void __attribute__((noreturn, format(printf, 1, 2))) broken(const char *format, ...);
+
+int64_t now_ns(void);
 
 #define CHECK(call) ({ long value_ = (long)(call); if (value_ < 0) broken("%s: %s", #call, strerror(errno)); value_; })
 
@@ -66,13 +69,28 @@ void limit_all_jobs(void);
 /* waiting.c: whether a job can only go on with input. */
 int awaits_input(const struct runner *runner, int overdue);
 
-/* job.c: what a request asks for. */
+/* request.c: what the mailbox holds. */
 struct blob {
     const uint8_t *data;
     uint32_t size;
 };
+struct reader {
+    const uint8_t *next, *end;
+};
+const void *take(struct reader *reader, size_t size);
+uint32_t take_number(struct reader *reader);
+struct blob take_blob(struct reader *reader);
+struct blob open_mailbox(uint64_t magic);
+void open_request(struct reader *reader, struct request *request);
+int send_request(const struct runner *runner, uint32_t flags, struct blob context, struct blob code, int64_t deadline);
+
+/* limits.c: what a job may use, and the time and randomness that it finds. */
 void set_usual_limits(void);
 void set_usual_clock(void);
+void apply_limits(const struct runner *runner, const struct request *request, int first);
+int set_clock_and_seed(const struct request *request, int first);
+
+/* job.c: what a request asks for. */
 void serve_request(void);
 
 /* files.c: what goes onto the job's disk and comes off it. */

@@ -1,244 +1,23 @@
-/* A job: its limits, its hand-over to the runner, its output, its end. */
+/* A job: its hand-over to the runner, its input and output, its end. */
 #include "agent.h"
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define TICK_NS        10000000LL
-#define KERNEL_TICK_NS 4000000LL
-#define PAGE_NS        1000000LL
-#define INPUT_TICKS    100 /* without a line, after which a job that waits for one is asked, timers or not */
-#define CODE_CAPACITY  65536 /* fits into the pipe, whatever its reader does */
+#define TICK_NS     10000000LL
+#define PAGE_NS     1000000LL
+#define INPUT_TICKS 100 /* without a line, after which a job that waits for one is asked, timers or not */
 
 static int jobs; /* that this machine has been given */
-
-/* ---- the request ---- */
-
-struct reader {
-    const uint8_t *next, *end;
-};
-
-static const void *take(struct reader *reader, size_t size)
-{
-    if ((size_t)(reader->end - reader->next) < size)
-        broken("the request is cut short");
-    const void *data = reader->next;
-    reader->next += size;
-    return data;
-}
-
-static uint32_t take_number(struct reader *reader)
-{
-    uint32_t number;
-    memcpy(&number, take(reader, sizeof number), sizeof number);
-    return number;
-}
-
-static struct blob take_blob(struct reader *reader)
-{
-    uint32_t size = take_number(reader);
-    return (struct blob){ take(reader, size), size };
-}
-
-static struct blob open_mailbox(uint64_t magic)
-{
-    struct request_header header;
-    memcpy(&header, (const void *)mailbox, sizeof header);
-    if (header.magic != magic || header.length > REQUEST_CAPACITY - sizeof header)
-        broken("not in the mailbox what belongs there");
-    return (struct blob){ (const uint8_t *)mailbox + sizeof header, header.length };
-}
-
-static void open_request(struct reader *reader, struct request *request)
-{
-    struct blob body = open_mailbox(REQUEST_MAGIC);
-    reader->next = body.data;
-    reader->end = body.data + body.size;
-    memcpy(request, take(reader, sizeof *request), sizeof *request);
-    if (request->output_bytes > STREAM_CAPACITY)
-        broken("the request is out of range");
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
-}
-
-/* The runner is waiting for it: 0. If it is not, -1: there is none any more, or (EAGAIN) it was late. */
-static int send_request(const struct runner *runner, uint32_t flags, struct blob context, struct blob code,
-                        int64_t deadline)
-{
-    enum { PARTS = 3 };
-    if (!runner->takes_code || code.size > CODE_CAPACITY)
-        code.size = 0;
-    struct runner_header header = { flags, context.size, code.size };
-    struct iovec parts[PARTS] = {
-        { &header, sizeof header }, { (void *)context.data, context.size }, { (void *)code.data, code.size }
-    };
-    for (;;) {
-        ssize_t count = writev(runner->request, parts, PARTS);
-        int64_t left = count < 0 ? deadline - now_ns() : 0;
-        if (count < 0 && (errno != EAGAIN || left <= 0))
-            return -1;
-        if (count < 0)
-            poll(&(struct pollfd){ .fd = runner->request, .events = POLLOUT }, 1, left / 1000000 + 1);
-        for (int i = 0; i < PARTS && count > 0; i++) {
-            size_t done = (size_t)count < parts[i].iov_len ? (size_t)count : parts[i].iov_len;
-            parts[i].iov_base = (uint8_t *)parts[i].iov_base + done;
-            parts[i].iov_len -= done;
-            count -= done;
-        }
-        if (parts[1].iov_len == 0 && parts[2].iov_len == 0)
-            return 0;
-    }
-}
-
-/* ---- limits: the usual ones stand already when the snapshot is taken, as do clock and seed ---- */
-
-static const struct request usual = {
-    .memory_mb = 512, .processes = 64, .disk_mb = 64, .cpu_millicores = 1000, .seed = 0, .epoch = 1767225600
-};
-static struct request standing[16]; /* for each runner, by its number; the disk's is in the first */
-
-static void set_memory(const struct runner *runner, uint32_t mebibytes)
-{
-    char path[64];
-    cgroup_path(path, sizeof path, runner, "/memory.max");
-    write_number(path, (unsigned long)mebibytes << 20);
-}
-
-/*
- * To less than is in use, perhaps: then the kernel ends processes until it fits, and the call returns
- * when they have gone. They must be able to go, so the agent is one process among others meanwhile.
- */
-static void lower_memory(const struct runner *runner, uint32_t mebibytes)
-{
-    struct sched_param before;
-    int policy = CHECK(sched_getscheduler(0));
-    CHECK(sched_getparam(0, &before));
-    CHECK(sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){ 0 }));
-    set_memory(runner, mebibytes);
-    CHECK(sched_setscheduler(0, policy, &before));
-}
-
-static void set_processes(const struct runner *runner, uint32_t processes)
-{
-    char path[64];
-    cgroup_path(path, sizeof path, runner, "/pids.max");
-    write_number(path, processes + 16); /* the interpreter's own threads are not the job's */
-}
-
-/* The controller costs every switch of tasks a little, so it is there once a job asks for it. */
-static void set_processor(const struct runner *runner, uint32_t millicores)
-{
-    enum { PERIOD_US = 100000 };
-    char path[64], text[48];
-    write_file("/sys/fs/cgroup/cgroup.subtree_control", "+cpu");
-    write_file(JOBS_GROUP "/cgroup.subtree_control", "+cpu");
-    cgroup_path(path, sizeof path, runner, "/cpu.max");
-    snprintf(text, sizeof text, "%u %u", PERIOD_US * millicores / 1000, PERIOD_US);
-    write_file(path, millicores < 1000 ? text : "max");
-}
-
-/* What lies on a used disk already may be more than a later job may put there: then it keeps its size. */
-static void set_disk(uint32_t mebibytes)
-{
-    char options[32];
-    snprintf(options, sizeof options, "size=%um", mebibytes);
-    mount(NULL, JOB_DISK, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options);
-}
-
-void set_usual_limits(void)
-{
-    for (size_t i = 0; i < runner_count; i++) {
-        set_memory(&runners[i], usual.memory_mb);
-        set_processes(&runners[i], usual.processes);
-        standing[i] = usual;
-    }
-    limit_all_jobs();
-    set_disk(usual.disk_mb);
-}
-
-static void apply_limits(const struct runner *runner, const struct request *request)
-{
-    struct request *now = &standing[request->language];
-    if (request->memory_mb == now->memory_mb && request->processes == now->processes &&
-        request->cpu_millicores == now->cpu_millicores && request->disk_mb == standing->disk_mb)
-        return;
-    setfsuid(0);
-    if (request->memory_mb < now->memory_mb && jobs > 1)
-        lower_memory(runner, request->memory_mb);
-    else if (request->memory_mb != now->memory_mb)
-        set_memory(runner, request->memory_mb);
-    if (request->processes != now->processes)
-        set_processes(runner, request->processes);
-    if (request->cpu_millicores != now->cpu_millicores)
-        set_processor(runner, request->cpu_millicores);
-    if (request->disk_mb != standing->disk_mb)
-        set_disk(request->disk_mb);
-    setfsuid(JOB_USER);
-    now->memory_mb = request->memory_mb;
-    now->processes = request->processes;
-    now->cpu_millicores = request->cpu_millicores;
-    standing->disk_mb = request->disk_mb;
-}
-
-/* ---- time and randomness ---- */
-
-/* Whether this machine has become another fork since its last job; if so it draws on its record. */
-static int take_fork(uint64_t *epoch)
-{
-    static struct fork_record applied;
-    struct fork_record record;
-    memcpy(&record, (const void *)(mailbox + FORK_OFFSET), sizeof record);
-    if (memcmp(&record, &applied, sizeof record) == 0)
-        return 0;
-    applied = record;
-    seed_random(&record, sizeof record);
-    if (record.epoch > *epoch)
-        *epoch = record.epoch;
-    return 1;
-}
-
-/* The first job sets the clock; afterwards it goes on, and can be put forward but not back. */
-static void set_clock(uint64_t epoch)
-{
-    uint64_t now = time(NULL);
-    if (jobs > 1 ? now >= epoch : now == epoch)
-        return;
-    CHECK(clock_settime(CLOCK_REALTIME, &(struct timespec){ epoch, 0 }));
-}
-
-static void seed_job(uint64_t seed)
-{
-    uint64_t data[4] = { seed, seed, seed, seed };
-    if (jobs > 1 || seed != usual.seed)
-        seed_random(data, sizeof data);
-}
-
-/* Just after a tick of the kernel's: a job shorter than that is over before the next one. */
-void set_usual_clock(void)
-{
-    int64_t tick = (now_ns() / KERNEL_TICK_NS + 2) * KERNEL_TICK_NS;
-    struct timespec time = { tick / 1000000000LL, tick % 1000000000LL };
-    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL);
-    CHECK(clock_settime(CLOCK_REALTIME, &(struct timespec){ usual.epoch, 0 }));
-    set_clock(usual.epoch); /* the first reading maps the clock's page */
-}
 
 /* ---- input and output ---- */
 
@@ -279,12 +58,11 @@ static void feed(struct runner *runner, struct blob *input, int more)
         input->data += count;
         input->size -= count;
     }
-    if (more)
+    if (more || runner->standard_input < 0)
         return;
-    if (runner->terminal >= 0 && runner->standard_input >= 0)
+    if (runner->terminal >= 0)
         ioctl(runner->terminal, TIOCVHANGUP);
-    if (runner->standard_input >= 0)
-        close(runner->standard_input);
+    close(runner->standard_input);
     runner->standard_input = -1;
 }
 
@@ -354,9 +132,8 @@ static int serve_disk(void)
 {
     struct request request;
     struct reader reader;
-    uint64_t magic = ((const volatile struct request_header *)mailbox)->magic;
-    if (magic == INPUT_MAGIC || magic == RESIZE_MAGIC)
-        return 0; /* what the job took last */
+    if (((const volatile struct request_header *)mailbox)->magic != REQUEST_MAGIC)
+        return 0; /* what the job took last, as input */
     open_request(&reader, &request);
     if (request.language != REQUEST_EXPORT && request.language != REQUEST_APPLY)
         return 0;
@@ -614,17 +391,14 @@ static void hand_over(struct runner *runner, const struct request *request, stru
 static void run_job(const struct request *request, struct reader *reader)
 {
     struct runner *runner = &runners[request->language];
-    uint64_t epoch = request->epoch;
-    jobs++;
+    int first = ++jobs == 1;
     void_manifest();
-    if (jobs > 1)
+    if (!first)
         ran_out_of_memory(runner); /* what an earlier job left behind may have: that is not this one's end */
     uint32_t flags = request->keep ? RUNNER_KEEP : 0;
-    if (take_fork(&epoch) || (jobs == 1 && request->seed != usual.seed))
+    if (set_clock_and_seed(request, first))
         flags |= RUNNER_DRAW;
-    set_clock(epoch);
-    seed_job(request->seed);
-    apply_limits(runner, request);
+    apply_limits(runner, request, first);
     hand_over(runner, request, reader, flags);
     collect_output();
     if (request->keep)

@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RESERVE        (96UL << 20) /* memory that jobs cannot have */
@@ -26,6 +27,13 @@ static volatile uint32_t *lapic;
 static int random_device;
 
 struct result *result(void) { return (struct result *)(mailbox + RESULT_OFFSET); }
+
+int64_t now_ns(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
 
 /*
  * Stop at an exact instruction. A pending timer would let the host skip idle time between the stop
