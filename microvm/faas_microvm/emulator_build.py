@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from faas_blueprint.errors import FatalError, MissingPrerequisite
 from faas_microvm import archive
 from faas_microvm.emulator import Emulator, build_id, emulator_sources, emulators_folder, own_emulator
-from faas_microvm.home import exclusive
+from faas_microvm.home import exclusive, working_folder
 from faas_microvm.packages import debian_sources
 from faas_microvm.profile import EMULATOR, emulator_version
 from faas_microvm.recipe import SUITE
@@ -68,9 +67,8 @@ def build_emulator(home: Path, progress: Progress, *, again: bool = False) -> Em
         if not again and (found := own_emulator(home)):
             return found
         target = emulators_folder(home) / build_id()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as name:
-            install(_build(Path(name), progress), target)
+        with working_folder(target.parent, "build") as working:
+            install(_build(working, progress), target)
     emulator = own_emulator(home)
     if emulator is None:
         raise FatalError("the emulator's patches changed while it was built")

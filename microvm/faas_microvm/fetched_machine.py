@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from faas_blueprint.digests import Digest, to_hex
 from faas_blueprint.errors import FatalError, InvalidRequest, MachineFailure
 from faas_microvm.derived_manifest import DerivedManifest, decode_pages
 from faas_microvm.devices import DeviceState
-from faas_microvm.home import exclusive
+from faas_microvm.home import exclusive, working_folder
 from faas_microvm.machine_manifest import MachineManifest, Piece
 from faas_microvm.memory import hash_pages
 from faas_microvm.profile import RAM_BYTES, MachineProfile, detect_profile
@@ -41,9 +40,8 @@ async def fetch_machine(home: Path, manifest: MachineManifest, read: ReadPiece) 
     Raises FatalError when it measures otherwise than the manifest says; nothing is kept then.
     """
     target = fetched_folder(home, manifest.measurement)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetched-", dir=target.parent) as name:
-        working = Path(name) / manifest.measurement.hex()
+    with working_folder(target.parent, "fetched") as folder:
+        working = folder / manifest.measurement.hex()
         working.mkdir()
         with (working / "ram").open("wb") as file:
             file.truncate(RAM_BYTES)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
@@ -33,3 +35,33 @@ def exclusive(home: Path, name: str) -> Iterator[None]:
     with (home / f".{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def working_folder(parent: Path, name: str) -> Iterator[Path]:
+    """A new folder `.NAME-…` below `parent`, to make in it what is renamed to its place once it is whole.
+
+    Removed at the end, and with it those that processes have left there which were killed.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as used:
+        with _locked(parent):  # nobody sees the new folder before its lock is held
+            for left in parent.glob(f".{name}-*"):
+                with suppress(OSError), _locked(left, fcntl.LOCK_NB):
+                    shutil.rmtree(left)
+            working = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+            used.enter_context(_locked(working))
+        try:
+            yield working
+        finally:
+            shutil.rmtree(working, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, flags: int = 0) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | flags)
+        yield
+    finally:
+        os.close(descriptor)

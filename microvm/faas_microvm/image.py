@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from pathlib import Path
 from faas_blueprint.digests import Digest, sha256
 from faas_blueprint.errors import FatalError, MissingPrerequisite
 from faas_microvm import archive
+from faas_microvm.home import working_folder
 from faas_microvm.packages import Packages, fetch_packages
 from faas_microvm.recipe import Recipe
 
@@ -79,9 +79,7 @@ def guest_sources() -> Path:
 
 def build_image(recipe: Recipe, folder: Path, progress: Progress) -> Image:
     """Build a recipe's image below `folder`; returns the existing one if the same bytes are there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".image-", dir=folder) as name:
-        working = Path(name)
+    with working_folder(folder, "image") as working:
         packages = fetch_packages(recipe, working, progress)
         progress("compiling the guest agent")
         guest = _guest_files(recipe, working)

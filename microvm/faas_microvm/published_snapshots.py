@@ -13,8 +13,6 @@ import asyncio
 import contextlib
 import os
 import shutil
-import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +24,7 @@ from faas_microvm.derived_manifest import (
     encode_derived_manifest,
     encode_pages,
 )
+from faas_microvm.home import working_folder
 from faas_microvm.machine_manifest import Piece
 from faas_microvm.snapshot_record import StoredSnapshot
 from faas_microvm.snapshot_store import SnapshotStore
@@ -37,8 +36,6 @@ MADE_BYTES = 2 << 30
 """Of pieces that are kept, beside those of the machine that was asked for last."""
 
 _MANIFEST = "manifest.json"
-
-_UNFINISHED_SECONDS = 3600.0
 
 
 async def publish(store: SnapshotStore, measurement: Digest) -> None:
@@ -103,9 +100,7 @@ class PublishedSnapshots:
 def _make(stored: StoredSnapshot, folder: Path) -> None:
     """Write pieces and manifest into a folder named after the machine, complete or not at all."""
     record = stored.record
-    folder.mkdir(parents=True, exist_ok=True)
-    working = Path(tempfile.mkdtemp(prefix=".derived-", dir=folder))
-    try:
+    with working_folder(folder, "derived") as working:
         parts = tuple(
             PagesPiece(_write(working, content), count) for content, count in encode_pages(stored.pages)
         )
@@ -115,8 +110,6 @@ def _make(stored: StoredSnapshot, folder: Path) -> None:
         target = folder / record.measurement.hex()
         shutil.rmtree(target, ignore_errors=True)
         working.rename(target)
-    finally:
-        shutil.rmtree(working, ignore_errors=True)
 
 
 def _write(folder: Path, content: bytes) -> Piece:
@@ -126,10 +119,6 @@ def _write(folder: Path, content: bytes) -> Piece:
 
 
 def _make_room(folder: Path, newest: str) -> None:
-    for path in folder.glob(".derived-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > _UNFINISHED_SECONDS:  # of a process that was killed
-                shutil.rmtree(path, ignore_errors=True)
     made = []
     for path in folder.glob(f"*/{_MANIFEST}"):
         with contextlib.suppress(OSError):

@@ -12,8 +12,6 @@ import fcntl
 import json
 import mmap
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -26,6 +24,7 @@ from faas_blueprint.measurement import MachineState
 from faas_blueprint.merkle import PAGE_SIZE, PageTree
 from faas_microvm import mailbox
 from faas_microvm.devices import DeviceState
+from faas_microvm.home import working_folder
 from faas_microvm.image import Image
 from faas_microvm.machine import Machine
 from faas_microvm.memory import RAM_NAME, hash_memory, hash_pages
@@ -198,18 +197,13 @@ def save_snapshot(snapshot: Snapshot, folder: Path) -> Path:
     target = folder / snapshot.measurement.hex()
     if target.is_dir():
         return target
-    folder.mkdir(parents=True, exist_ok=True)
-    working = Path(tempfile.mkdtemp(prefix=".snapshot-", dir=folder))
-    try:
+    with working_folder(folder, "snapshot") as working:
         _copy_memory(snapshot.ram_fd, working / "ram")
         (working / "devices").write_bytes(snapshot.devices.stream)
         manifest = {"format": 1, **snapshot.measured.to_json(), "profile": asdict(snapshot.profile)}
         (working / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         working.chmod(0o755)
         working.rename(target)
-    except BaseException:
-        shutil.rmtree(working, ignore_errors=True)
-        raise
     return target
 
 
