@@ -46,6 +46,8 @@ SHOWN = frozenset({"python/x87_sine.py", "rust/x87_sine"})
 SEES_FMA = "fma" in Path("/proc/cpuinfo").read_text().split()
 ROOM = {"python": 12, "javascript": 20, "bash": 16, "rust": 8, "go": 8, "typescript": 20}
 """Mebibytes of translated code that programs of a language need more than, but not many times as much."""
+SAMPLED = {"typescript": 3}
+"""Where every so-manieth program runs elsewhere too: what runs there is JavaScript."""
 LIMITS = Limits(timeout_ms=10_000)
 RUNS = int(os.environ.get("FAAS_TEST_EQUAL_RUNS", "8"))
 """Of a program that says the time, to be alike; 20 for the long form."""
@@ -174,11 +176,12 @@ async def first(engine: Engine, request: pytest.FixtureRequest) -> Outcomes:
 async def test_programs_give_the_same_on_every_host(engine: Engine, first: Outcomes, faas_home: Path):
     ended = {name: (outcome.status, outcome.exit_code) for name, outcome in first.items()}
     assert {name: end for name, end in ended.items() if end != (Status.EXITED, 0)} == {}
-    elsewhere = await run_elsewhere(faas_home, first.keys())
-    differing = {name for name in first if elsewhere[name] != first[name]}
+    language = next(iter(first)).partition("/")[0]
+    elsewhere = await run_elsewhere(faas_home, list(first)[:: SAMPLED.get(language, 1)])
+    differing = {name for name in elsewhere if elsewhere[name] != first[name]}
     if differing:  # the host's QEMU is off now and then after an idle wait, not twice: docs/fork-server.md
         first, elsewhere = await run_all(engine, differing), await run_elsewhere(faas_home, differing)
-        differing = {name for name in first if elsewhere[name] != first[name]}
+        differing = {name for name in elsewhere if elsewhere[name] != first[name]}
     assert differing == set(), await culprits(engine, first, differing)
 
 
