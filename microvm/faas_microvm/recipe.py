@@ -82,19 +82,9 @@ _LIBRARIES = ("lib64/*", "lib/x86_64-linux-gnu/*.so*")
 _BASE = Recipe(
     name="base",
     packages=(
-        *(
-            "base-files",
-            "bash",
-            "bc",
-            "bsdextrautils",
-            "bzip2",
-            "coreutils",
-            "dash",
-            "diffutils",
-            "findutils",
-        ),
-        *("grep", "gzip", "jq", "less", "libc-bin", "libc6", "mawk", "ncurses-base", "ncurses-bin", "nodejs"),
-        *("patch", "python3", "sed", "unzip", "xxd", "xz-utils", "zip"),
+        *("base-files", "bash", "bc", "bsdextrautils", "bzip2", "coreutils", "dash", "diffutils"),
+        *("findutils", "grep", "gzip", "jq", "less", "libc-bin", "libc6", "mawk", "ncurses-base"),
+        *("ncurses-bin", "nodejs", "patch", "python3", "sed", "unzip", "xxd", "xz-utils", "zip"),
     ),
     programs=("exec",),
     scripts=("runner.js", "runner.py"),
