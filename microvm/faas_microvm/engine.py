@@ -40,6 +40,7 @@ from faas_microvm.interactive import Input, TakenInput, Turn, given_input
 from faas_microvm.library import SnapshotLibrary
 from faas_microvm.mailbox import INTERPRETERS, TICK_MS, Program, State, encode_request
 from faas_microvm.milestones import Milestones
+from faas_microvm.orphans import end_orphans
 from faas_microvm.outcome_cache import OutcomeCache, cache_key
 from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.performing import missing, perform
@@ -169,6 +170,7 @@ class Engine:
         settings = settings or EngineSettings()
         note = progress or (lambda _: None)
         emulator = choose_emulator(home, settings.emulator)
+        end_orphans()
         note(f"machines run on {emulator.name}")
         store = await open_store(home, settings)
         try:

@@ -28,6 +28,7 @@ from faas_microvm import sandbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.emulator import Emulator, stock_emulator
 from faas_microvm.memory import GuestMemory
+from faas_microvm.orphans import owner_mark
 from faas_microvm.profile import MACHINE_ARGUMENTS, RAM_BYTES
 
 START_SECONDS = 30.0
@@ -151,7 +152,8 @@ class Machine:
         command = [
             emulator.command,
             *MACHINE_ARGUMENTS,
-            *("-S", "-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"),
+            *("-name", owner_mark(), "-S"),
+            *("-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"),
             *arguments,
         ]
         try:

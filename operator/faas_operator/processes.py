@@ -16,6 +16,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
+from faas_microvm.orphans import process_started
 from faas_operator.process_tables import DutyRow, ProcessRow
 from faas_operator.transactions import database_time, lock
 
@@ -38,7 +39,7 @@ class Processes:
         self.own = f"process_{secrets.token_hex(8)}"
         """This process's id. There is a row for it once it has something in hand."""
         self._host, self._pid = _host(), os.getpid()
-        self._started = _started(self._pid) or ""
+        self._started = process_started(self._pid) or ""
         self._said: float | None = None
         self._saying = threading.Lock()
 
@@ -108,19 +109,10 @@ class Processes:
     def _is_alive(self, row: ProcessRow, now: float) -> bool:
         if now - row.seen_at > LEASE_SECONDS:
             return False
-        return row.host != self._host or _started(row.pid) == row.started
+        return row.host != self._host or process_started(row.pid) == row.started
 
 
 def _host() -> str:
     """Names a kernel since it was booted, and a namespace of process numbers in it."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
-
-
-def _started(pid: int) -> str | None:
-    """When a process began, in the kernel's ticks; None when there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else fields[19]
