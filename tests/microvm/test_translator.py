@@ -6,6 +6,8 @@ So each program of the first half jumps, calls and returns between pages while s
 that was there before: new bytes, another page at the address, the same in another process, a page that may
 not run any more, a breakpoint, a single step, an interrupt.
 
+A pause does not leave the loop (`pause.patch`): timers and other threads must come in where they did.
+
 Pushes and pops that follow one another look their page up once (`runs.patch`). So each program of the second
 half makes a later one of them differ from the first: another page, one that is missing or may only be read,
 the code that is being executed, an address that is watched. All know themselves what must come out.
@@ -23,7 +25,7 @@ from faas_microvm.engine import Engine, EngineSettings
 pytestmark = [pytest.mark.machine, pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 CODE = """
-import ctypes, mmap, os, signal, struct
+import ctypes, mmap, os, signal, struct, threading, time
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = ctypes.c_void_p
 libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t] + 3 * [ctypes.c_int] + [ctypes.c_long]
@@ -225,6 +227,22 @@ print(moments == sorted(moments), moments[-1] > 100)
 print(moments)
 """,
         b"True True\n",
+    ),
+    "pauses": (
+        """
+put(0, b'\\x89\\xf9\\xf3\\x90\\xff\\xc9\\x75\\xfa\\x89\\xf8\\xc3')  # so many times pause
+wait, moments = function(0), []
+signal.signal(signal.SIGALRM, lambda *_: moments.append(time.monotonic_ns()))
+signal.setitimer(signal.ITIMER_REAL, 0.0004, 0.0004)
+other = threading.Thread(target=lambda: [moments.append(wait(n)) for n in range(1, 200)])
+other.start()
+while len(moments) < 300:
+    assert wait(997) == 997
+other.join()
+print(len(moments) >= 300)
+print(moments)
+""",
+        b"True\n",
     ),
     "pushes over two pages": (
         STACK
