@@ -84,7 +84,7 @@ _BASE = Recipe(
     packages=(
         *("base-files", "bash", "bc", "bsdextrautils", "bzip2", "coreutils", "dash", "diffutils"),
         *("findutils", "grep", "gzip", "jq", "less", "libc-bin", "libc6", "mawk", "ncurses-base"),
-        *("ncurses-bin", "nodejs", "patch", "python3", "sed", "unzip", "xxd", "xz-utils", "zip"),
+        *("ncurses-bin", "nodejs", "patch", "python3", "sed", "tzdata", "unzip", "xxd", "xz-utils", "zip"),
     ),
     programs=("exec",),
     scripts=("runner.js", "runner.py"),
@@ -93,7 +93,11 @@ _BASE = Recipe(
         ("usr/bin/python", "python3"),
         ("usr/bin/which", "which.debianutils"),
     ),
-    pruned=(*_DOCUMENTATION, "usr/lib/python3.11/pydoc_data", *_SYSTEM),
+    pruned=(
+        *_DOCUMENTATION,
+        *("usr/lib/python3.11/pydoc_data", "usr/share/zoneinfo/posix", "usr/share/zoneinfo/right"),
+        *_SYSTEM,
+    ),
     preparation=Preparation.PYTHON_LIBRARY,
 )
 

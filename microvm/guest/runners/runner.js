@@ -19,9 +19,13 @@ const FIRST = !process.env.FAAS_AGAIN;
 v8.setFlagsFromString('--no-flush-bytecode'); // of functions that are not used before the job
 delete process.env.FAAS_AGAIN;
 if (FIRST) {
-  for (const name of ['assert', 'buffer', 'child_process', 'crypto', 'events', 'os', 'path', 'perf_hooks',
-    'querystring', 'readline', 'stream', 'string_decoder', 'timers', 'timers/promises', 'url', 'util',
-    'worker_threads', 'zlib', 'fs/promises']) require(name);
+  for (const name of [
+    'assert', 'assert/strict', 'async_hooks', 'buffer', 'child_process', 'console', 'crypto',
+    'diagnostics_channel', 'dns', 'dns/promises', 'events', 'fs/promises', 'http', 'https', 'net', 'os',
+    'path', 'perf_hooks', 'process', 'querystring', 'readline', 'readline/promises', 'stream',
+    'stream/promises', 'string_decoder', 'timers', 'timers/promises', 'tls', 'tty', 'url', 'util',
+    'util/types', 'v8', 'vm', 'worker_threads', 'zlib',
+  ]) require(name);
 }
 
 /* Opened anew, so that processes which the job starts do not inherit them. */
