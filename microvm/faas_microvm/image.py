@@ -27,7 +27,7 @@ Progress = Callable[[str], None]
 CONFIGURATION = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\njob:x:1000:1000:job:/work:/bin/sh\n",
     "etc/group": "root:x:0:\njob:x:1000:\n",
-    "etc/hosts": "127.0.0.1 localhost\n",
+    "etc/hosts": "127.0.0.1 localhost faas\n",
     "etc/hostname": "faas\n",
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }

@@ -204,9 +204,11 @@ void await_runners(void)
 {
     for (size_t i = 0; i < runner_count; i++)
         if (runners[i].started && await_runner(&runners[i], -1) < 0) {
-            char words[200];
+            enum { LAST = 200 };
+            static char words[65536];
             ssize_t size = read(runners[i].standard_error, words, sizeof words);
-            broken("the %s runner did not start: %.*s", runners[i].name, size > 0 ? (int)size : 0, words);
+            ssize_t skipped = size > LAST ? size - LAST : 0;
+            broken("the %s runner did not start: %.*s", runners[i].name, size > 0 ? (int)(size - skipped) : 0, words + skipped);
         }
 }
 

@@ -179,6 +179,44 @@ function warmUp() {
   fs.unlinkSync('/tmp/warm');
 }
 
+/*
+ * The same for what takes turns: ES modules, files, streams, a server, another program. Node compiles what it is
+ * made of itself at the first call, too; and the threads that wait for files are there.
+ */
+async function warmUpLibrary() {
+  const { execFile } = require('child_process');
+  const { mkdir, readFile, readdir, rm, writeFile } = require('fs/promises');
+  const { Readable, Transform } = require('stream');
+  const { pipeline } = require('stream/promises');
+  const http = require('http');
+  const zlib = require('zlib');
+  await mkdir('/tmp/warm');
+  await writeFile('/tmp/warm/part.cjs', 'exports.warm = true;');
+  await writeFile('/tmp/warm/main.mjs', "import fs from 'fs'; import './part.cjs'; await fs;");
+  await import('/tmp/warm/main.mjs');
+  const same = new Transform({ transform: (part, _, done) => done(null, part) });
+  const text = fs.createWriteStream('/tmp/warm/text');
+  await pipeline(Readable.from(['warm\n']), zlib.createGzip(), zlib.createGunzip(), same, text);
+  const lines = require('readline').createInterface({ input: fs.createReadStream('/tmp/warm/text') });
+  for await (const line of lines) line.trim();
+  const server = http.createServer((request, response) => request.pipe(response.writeHead(200, { 'x-warm': 1 })));
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  await new Promise((done, fail) => http
+    .request({ port: server.address().port, host: '127.0.0.1', method: 'POST' }, (response) => response.resume().on('end', done))
+    .on('error', fail)
+    .end('warm'));
+  await new Promise((done) => server.close(done));
+  await Promise.all([
+    readdir('/tmp/warm'), readFile('/tmp/warm/text', 'utf8'), require('timers/promises').setTimeout(1),
+    require('util').promisify(execFile)('true'),
+  ]);
+  await rm('/tmp/warm', { recursive: true });
+  for (const value of [1234.5, 10n, new Date(0), ['a']]) value.toLocaleString(); // a tenth of a second, the first time
+  ['ä', 'b'].sort(new Intl.Collator('en').compare);
+  structuredClone({ warm: ['ä'.localeCompare('b')] });
+  delete Module._cache['/tmp/warm/part.cjs'];
+}
+
 function answer(word, code) {
   fs.writeSync(channel.answer, Buffer.from([word.charCodeAt(0), code & 0xff]));
 }
@@ -286,4 +324,4 @@ function wait() {
 process.chdir('/work');
 leaveQuickly();
 if (FIRST) warmUp();
-setImmediate(() => setImmediate(wait));
+(FIRST ? warmUpLibrary() : Promise.resolve()).then(() => setImmediate(() => setImmediate(wait)));

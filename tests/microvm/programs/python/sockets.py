@@ -1,4 +1,4 @@
-# Local sockets: datagrams, streams, passed descriptors, credentials, the network that is not there.
+# Local sockets: datagrams, streams, passed descriptors, credentials, loopback, the network that is not there.
 import array, os, socket, struct, threading, time
 
 left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -23,9 +23,27 @@ for family in (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_PAC
 for target in (("127.0.0.1", 80), ("192.0.2.1", 80)):
     try: socket.create_connection(target, 0.5)
     except OSError as error: print(target, error)
-server = socket.socket()
-try:
-    server.bind(("127.0.0.1", 0))
-    print(server.getsockname())
-except OSError as error: print(error)
+server = socket.create_server(("127.0.0.1", 0), backlog=2)
+def serve():
+    for _ in range(4):
+        peer, address = server.accept()
+        with peer:
+            while data := peer.recv(3000): peer.sendall(data.swapcase())
+        log.append((address, time.monotonic_ns()))
+def ask(name):
+    with socket.create_connection(server.getsockname()) as client:
+        sent = bytes(65 + (n + name) % 50 for n in range(40_000))
+        threading.Thread(target=client.sendall, args=(sent,)).start()
+        answer = b""
+        while len(answer) < len(sent): answer += client.recv(1 << 16)
+        log.append((name, answer == sent.swapcase(), client.getsockname(), client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 92)))
+log = []
+threads = [threading.Thread(target=serve), *(threading.Thread(target=ask, args=(n,)) for n in range(4))]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(*log, sep="\n")
+one, other = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+one.bind(("localhost", 0))
+for n in range(5): other.sendto(b"%d" % n, one.getsockname())
+print([one.recvfrom(10) for _ in range(5)])
 print(socket.gethostname(), socket.if_nameindex(), open("/proc/net/unix").read(), time.monotonic_ns())
