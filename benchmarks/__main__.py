@@ -14,7 +14,20 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from benchmarks import answering, api, compiling, cpu, fork, hashing, jobs, keeping, ledger, machine, tracing
+from benchmarks import (
+    answering,
+    api,
+    compiling,
+    cpu,
+    everyday,
+    fork,
+    hashing,
+    jobs,
+    keeping,
+    ledger,
+    machine,
+    tracing,
+)
 from benchmarks.figures import Figure, flat, table
 from benchmarks.native import versions
 from benchmarks.plot import percentile_plot
@@ -50,6 +63,7 @@ class Group(StrEnum):
     API = "api"
     MEMORY = "memory"
     FORK = "fork"
+    EVERYDAY = "everyday"
     PAGES = "pages"
     GROWTH = "growth"
     DRIFT = "drift"
@@ -72,6 +86,7 @@ GROUPS: dict[Group, Callable[[Setting], Awaitable[list[Figure]]]] = {
     Group.API: api.api,
     Group.MEMORY: machine.memory,
     Group.FORK: fork.fork,
+    Group.EVERYDAY: everyday.everyday,
     Group.PAGES: machine.pages,
     Group.GROWTH: keeping.growth,
     Group.DRIFT: jobs.drift,

@@ -35,7 +35,7 @@ SCRIPT = (Path(__file__).parent / "workloads" / "script.py.txt").read_text()
 
 async def fork(setting: Setting) -> list[Figure]:
     """A hello world per language and a longer script, how many a second, and what one child takes."""
-    if not _built(setting):
+    if not built(setting):
         return []
     async with setting.on(setting.waiting[""]) as forking, setting.on(setting.cold[STOCK]) as stock:
         engine, restoring = forking.engine, stock.engine
@@ -49,7 +49,7 @@ async def fork(setting: Setting) -> list[Figure]:
 
 async def drift(setting: Setting) -> list[Figure]:
     """What is left behind by many forked jobs: between a fifth of them and the end nothing may grow."""
-    if not _built(setting):
+    if not built(setting):
         return []
     async with setting.on(setting.waiting[""]) as forking:
         engine = forking.engine
@@ -70,7 +70,8 @@ async def drift(setting: Setting) -> list[Figure]:
     ]
 
 
-def _built(setting: Setting) -> bool:
+def built(setting: Setting) -> bool:
+    """Whether there is our own emulator, which forks; noted if not."""
     if own_emulator(default_home()) is None:
         setting.note("no fork server: `faas machine build` has not been run")
         return False
