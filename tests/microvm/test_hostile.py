@@ -113,7 +113,7 @@ ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
     ],
 )
 async def test_held_by_its_limits(engine, hello, name, code, status):
-    limits = Limits(timeout_ms=1500, memory_mb=64, processes=32, output_bytes=10_000)
+    limits = Limits(timeout_ms=1500, memory_mb=96, processes=32, output_bytes=10_000)
     job = make_job("python", code, limits=limits)
     first = (await engine.run(job)).outcome
     assert first.status is status, first

@@ -64,14 +64,14 @@ def of_the_dead() -> str:
 
 def test_those_of_the_dead_end(marked):
     process = marked(of_the_dead())
-    assert end_orphans() >= 1
+    end_orphans()  # unless an engine that another test opens has been quicker
     assert process.wait(10) == -9
 
 
 def test_those_whose_number_another_process_has_now_end(marked):
     *words, started = owner_mark().split("-")
     process = marked("-".join([*words, str(int(started) - 1)]))
-    assert end_orphans() >= 1
+    end_orphans()  # unless an engine that another test opens has been quicker
     assert process.wait(10) == -9
 
 

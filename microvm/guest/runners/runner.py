@@ -24,18 +24,16 @@ import types
 
 LIBRARY = """
 argparse array ast asyncio base64 bisect calendar cmath cmd code codeop collections.abc colorsys
-concurrent.futures.process concurrent.futures.thread configparser contextlib copy cProfile csv ctypes.util
-curses.ascii curses.panel curses.textpad dataclasses datetime dbm.dumb decimal difflib doctest
-email.mime.multipart email.mime.text encodings.ascii encodings.cp1252 encodings.idna encodings.latin_1
-encodings.utf_16 encodings.utf_8_sig enum faulthandler filecmp fileinput fractions functools getopt getpass
-glob graphlib grp gzip hashlib heapq hmac html.parser http.cookies http.server importlib.metadata
-importlib.resources inspect io itertools json logging.config logging.handlers lzma math mimetypes mmap
-multiprocessing.managers multiprocessing.pool multiprocessing.popen_fork multiprocessing.shared_memory
-numbers operator optparse pathlib pickle platform plistlib pprint profile pstats pty pwd queue random re
-resource runpy sched secrets select shelve shlex shutil signal socket socketserver sqlite3 statistics string
-struct subprocess symtable syslog tarfile tempfile textwrap threading time timeit tomllib trace traceback
-tracemalloc tty typing unicodedata unittest.mock urllib.parse urllib.request uuid warnings wave weakref
-xml.dom.expatbuilder xml.dom.minidom xml.etree.ElementTree xml.sax.expatreader zipfile zlib zoneinfo
+concurrent.futures.process concurrent.futures.thread configparser contextlib copy csv ctypes.util
+curses.ascii curses.panel curses.textpad dataclasses datetime decimal difflib encodings.ascii
+encodings.cp1252 encodings.latin_1 encodings.utf_16 encodings.utf_8_sig enum faulthandler filecmp fileinput
+fractions functools getopt getpass glob graphlib grp gzip hashlib heapq hmac html.parser http.server
+importlib.resources inspect io itertools json logging.handlers lzma math mimetypes mmap multiprocessing.pool
+multiprocessing.popen_fork multiprocessing.shared_memory numbers operator pathlib pickle platform pprint pty
+pwd queue random re resource runpy sched secrets select shelve shlex shutil signal socket socketserver
+sqlite3 statistics string struct subprocess syslog tarfile tempfile textwrap threading time timeit tomllib
+traceback tty typing unicodedata unittest.mock urllib.parse urllib.request uuid warnings wave weakref
+xml.etree.ElementTree zipfile zlib zoneinfo
 """.split()
 """What programs commonly import; ready in the snapshot, so that no job spends its time on it."""
 
