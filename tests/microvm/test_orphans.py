@@ -15,7 +15,7 @@ from faas_microvm.machine import Machine
 from faas_microvm.orphans import end_orphans, owner_mark, process_started
 from faas_microvm.sandbox import HostLimits
 
-WAITS = "import sys; sys.stdin.read()"
+WAITS = "import sys; print(flush=True); sys.stdin.read()"
 
 STARTS_MACHINES = """
 import asyncio, sys
@@ -46,7 +46,9 @@ def marked():
     processes = []
 
     def start(mark: str) -> subprocess.Popen[bytes]:
-        processes.append(subprocess.Popen([sys.executable, "-c", WAITS, mark, "."], stdin=subprocess.PIPE))
+        command = [sys.executable, "-c", WAITS, mark, "."]
+        processes.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        processes[-1].stdout.readline()  # its command line is there once it runs
         return processes[-1]
 
     yield start
@@ -56,7 +58,7 @@ def marked():
 
 
 def of_the_dead() -> str:
-    with subprocess.Popen([sys.executable, "-c", WAITS], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         started = process_started(process.pid)
     words = owner_mark().split("-")
     return "-".join([*words[:-2], str(process.pid), str(started)])
