@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 def owner_mark() -> str:
     """A word for the command line of what this process starts: its process id and when it started."""
     own = os.getpid()
-    return f"faas-machine-of-{_process_ids()}-{own}-{process_started(own)}"
+    return f"faas-machine-of-{process_numbering()}-{own}-{process_started(own)}"
 
 
 def process_started(pid: int) -> str | None:
@@ -54,7 +54,7 @@ def _end_orphan(pid: int) -> bool:
         if mark is None:
             return False
         numbering, owner, started = (word.decode() for word in mark.groups())
-        if int(numbering) != _process_ids() or process_started(int(owner)) == started:
+        if int(numbering) != process_numbering() or process_started(int(owner)) == started:
             return False
         signal.pidfd_send_signal(process, signal.SIGKILL)
         return True
@@ -63,6 +63,6 @@ def _end_orphan(pid: int) -> bool:
 
 
 @cache
-def _process_ids() -> int:
-    """Names the namespace of process ids: a container's are not the host's."""
+def process_numbering() -> int:
+    """Names this process's namespace of process ids: a container's are not the host's."""
     return os.stat("/proc/self/ns/pid").st_ino

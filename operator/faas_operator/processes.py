@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlmodel import Session, col, select
 
-from faas_microvm.orphans import process_started
+from faas_microvm.orphans import process_numbering, process_started
 from faas_operator.process_tables import DutyRow, ProcessRow
 from faas_operator.transactions import database_time, lock
 
@@ -115,4 +115,4 @@ class Processes:
 def _host() -> str:
     """Names a kernel since it was booted, and a namespace of process numbers in it."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
+    return f"{boot}/{process_numbering()}"
