@@ -12,6 +12,7 @@ from faas_blueprint.job import make_job
 from faas_microvm import pool
 from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
+from faas_microvm.orphans import owner_mark
 
 pytestmark = pytest.mark.machine
 
@@ -67,15 +68,16 @@ async def test_closing_ends_those_that_wait_and_those_that_start(faas_home: Path
 
 
 def orphans() -> list[str]:
-    """Emulators that outlived whoever started them."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/status"):
+    """Emulators of this process that outlived their sandbox; other tests kill nodes on purpose."""
+    mark, found = owner_mark().encode(), []
+    for folder in Path("/proc").glob("[0-9]*"):
         try:
-            lines = status.read_text().splitlines()
+            lines = (folder / "status").read_text().splitlines()
+            own = mark in (folder / "cmdline").read_bytes()
         except OSError:
             continue
-        if "qemu-system" in lines[0] and "PPid:\t1" in lines:
-            found.append(status.parent.name)
+        if own and "PPid:\t1" in lines:
+            found.append(folder.name)
     return found
 
 
