@@ -1,7 +1,8 @@
 """Code that changes under the translator's feet gives on our build what it gives on stock QEMU.
 
 Our build looks for the next block of translated code by itself (`microvm/qemu/jump-cache.patch`), in a
-cache that outlives changes of the address space, and links blocks of different pages (`page-links.patch`).
+cache that outlives changes of the address space, and links blocks of different pages (`page-links.patch`),
+and of two pages (`spanning.patch`).
 So each program of the first half jumps, calls and returns between pages while something forbids the block
 that was there before: new bytes, another page at the address, the same in another process, a page that may
 not run any more, a breakpoint, a single step, an interrupt.
@@ -44,8 +45,13 @@ def put(offset, *parts):
 def function(offset):
     return ctypes.CFUNCTYPE(ctypes.c_uint, ctypes.c_uint)(start + offset)
 
-TRACEME, POKEUSER, CONTINUE, STEP, GETREGS = 0, 6, 7, 9, 12
+TRACEME, POKEUSER, CONTINUE, STEP, GETREGS, GETSIGINFO = 0, 6, 7, 9, 12, 0x4202
 DEBUG_REGISTERS = 848  # in struct user
+
+def registers(child):
+    found = (ctypes.c_ulong * 27)()
+    assert libc.ptrace(GETREGS, child, None, found) == 0
+    return found[16] - start, found[19]  # where it is in the code, and rsp
 """
 
 PAGES = """
@@ -54,6 +60,20 @@ for number in range(8):
     os.pwrite(file, b'\\xb8' + struct.pack('<I', number) + b'\\xc3', number * 4096)
 put(0, b'\\xe9', 4096)
 jump = function(0)
+"""
+
+TWO_PAGES = """
+memory = mmap.mmap(-1, 12288, prot=7)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+file = os.memfd_create('code')
+for number in range(8):
+    os.pwrite(file, bytes([number, 0, 0, 0xc3]), number * 4096)
+assert libc.mmap(start + 8192, 4096, 5, 0x12, file, 0) == start + 8192
+put(0, b'\\xe9', 8190)
+put(4096, b'\\xe9', 8190)
+put(4112, b'\\x48\\x8d\\x05', 8190, b'\\xff\\xe0')  # by a register
+put(8190, b'\\xb8\\0')  # mov eax, ...: the rest of it is on the page that changes
+ways = [function(at) for at in (0, 4096, 4112, 8190)]
 """
 
 STACK = """
@@ -84,11 +104,6 @@ def traced(call, address, prepare):
         os._exit(0)
     assert os.WSTOPSIG(os.waitpid(child, 0)[1]) == signal.SIGSTOP
     return child
-
-def registers(child):
-    found = (ctypes.c_ulong * 27)()
-    assert libc.ptrace(GETREGS, child, None, found) == 0
-    return found[16] - start, found[19] - bottom  # rip and rsp
 """
 
 PROGRAMS = {
@@ -102,14 +117,15 @@ put(0, b'\\x89\\x3d', 4096 + 65, b'\\xe9', 4096 + 64)  # write into the other pa
 put(64, b'\\x89\\x3d\\x01\\0\\0\\0', RETURN)  # write into the next instruction
 put(128, b'\\x89\\x3d', 4096 + 129, b'\\x48\\x8d\\x05', 4096 + 128, b'\\xff\\xe0')  # the first, by a register
 put(192, b'\\xe8', 4096 + 192, b'\\x50\\xe8', 4096 + 192, b'\\x59\\x01\\xc8\\xc3')  # call twice and add
+put(256, b'\\xe9', 4094)
 writers = [function(0), function(64), function(128)]
-calls, across = function(192), function(4094)
+calls, across = function(192), [function(4094), function(256)]
 value = 1
 for _ in range(400):
     value = (value * 1103515245 + 12345) & 0x7fffffff
     assert [write(value) for write in writers] == [value] * 3
     memory[4095:4099] = memory[4096 + 193:4096 + 197] = struct.pack('<I', value >> 1)
-    assert across(0) == value >> 1 and calls(0) == value >> 1 << 1
+    assert [call(0) for call in across] == [value >> 1] * 2 and calls(0) == value >> 1 << 1
 print(value)
 """,
         b"882003441\n",
@@ -126,22 +142,66 @@ print('as mapped')
         b"as mapped\n",
     ),
     "two pages": (
-        """
-memory = mmap.mmap(-1, 12288, prot=7)
-start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-file = os.memfd_create('code')
-for number in range(8):
-    os.pwrite(file, bytes([number, 0, 0, 0xc3]), number * 4096)
-put(0, b'\\xe9', 8190)
-put(8190, b'\\xb8\\0')  # the rest of its instruction is on the page that changes
-jump = function(0)
+        TWO_PAGES
+        + """
 for n in range(400):
     number = n * n % 8
     assert libc.mmap(start + 8192, 4096, 5, 0x12, file, number * 4096) == start + 8192
-    assert jump(0) == number << 8 and jump(0) == number << 8
+    for way in ways:
+        assert way(0) == number << 8 and way(0) == number << 8
 print('as mapped')
 """,
         b"as mapped\n",
+    ),
+    "no second page": (
+        TWO_PAGES
+        + """
+for way in ways:
+    for _ in range(20):
+        assert way(0) == 0
+    child = os.fork()
+    if child == 0:
+        libc.ptrace(TRACEME, 0, None, None)
+        way(0)
+        libc.mprotect(ctypes.c_void_p(start + 8192), 4096, 0)
+        way(0)
+    status = os.waitpid(child, 0)[1]
+    about = (ctypes.c_ulong * 16)()
+    assert os.WSTOPSIG(status) == signal.SIGSEGV and libc.ptrace(GETSIGINFO, child, None, about) == 0
+    print(registers(child)[0], about[2] - start)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+""",
+        4 * b"8190 8192\n",
+    ),
+    "breakpoints on two pages": (
+        TWO_PAGES
+        + """
+child = os.fork()
+if child == 0:
+    libc.ptrace(TRACEME, 0, None, None)
+    for _ in range(4):
+        os.kill(os.getpid(), signal.SIGSTOP)
+        for _ in range(10):
+            for way in ways: way(0)
+    os._exit(7)
+traps = []
+for address, count in ((8190, 40), (8192, 0), (8195, 40), (4096, 10)):
+    assert os.WSTOPSIG(os.waitpid(child, 0)[1]) == signal.SIGSTOP
+    assert libc.ptrace(POKEUSER, child, DEBUG_REGISTERS, start + address) == 0
+    assert libc.ptrace(POKEUSER, child, DEBUG_REGISTERS + 7 * 8, 1) == 0
+    for _ in range(count):
+        libc.ptrace(CONTINUE, child, None, None)
+        assert os.WSTOPSIG(os.waitpid(child, 0)[1]) == signal.SIGTRAP
+        traps.append(registers(child)[0])
+        libc.ptrace(STEP, child, None, None)
+        assert os.WSTOPSIG(os.waitpid(child, 0)[1]) == signal.SIGTRAP
+        traps.append(registers(child)[0])
+    libc.ptrace(CONTINUE, child, None, None)
+print(traps == 40 * [8190, 8195] + 40 * [8195, traps[81]] + 10 * [4096, 8190], traps[81] not in (8190, 8195))
+print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))
+""",
+        b"True True\n7\n",
     ),
     "processes": (
         PAGES
@@ -276,7 +336,7 @@ for name, call, step, page, protection in (
             continue
         assert os.WSTOPSIG(status) == signal.SIGSEGV
         rip, rsp = registers(child)
-        print(name, count, rip, rsp - place)
+        print(name, count, rip, rsp - bottom - place)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 """,
