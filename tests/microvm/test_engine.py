@@ -13,6 +13,7 @@ from faas_blueprint.job import DEFAULT_EPOCH, Limits, make_job
 from faas_blueprint.outcome import Outcome, Status
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Execution, Output
+from faas_microvm.orphans import owner_mark
 
 pytestmark = [pytest.mark.machine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -236,38 +237,19 @@ async def test_the_watchdog_gives_no_result_and_leaves_nothing(faas_home: Path):
         assert (await run(engine, "python", "print(1)")).stdout.content == b"1\n"
 
 
-async def test_a_cancelled_run_leaves_no_process_and_no_descriptor(engine):
+async def test_a_cancelled_run_leaves_no_process_and_no_descriptor(engine, processes_with):
     await run(engine, "python", "print(1)")
-    before = set(os.listdir("/proc/self/fd"))
+    before, machines = set(os.listdir("/proc/self/fd")), processes_with(owner_mark())
     task = asyncio.create_task(engine.run(make_job("python", "while True: pass")))
+    async with asyncio.timeout(30):
+        while processes_with(owner_mark()) <= machines:
+            await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert set(os.listdir("/proc/self/fd")) == before
-    assert machines_of(os.getpid()) == []
-
-
-def machines_of(pid: int) -> list[int]:
-    """Emulators that descend from a process."""
-    found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                status = Path(f"/proc/{entry}/status").read_text()
-            except OSError:
-                continue
-            if "qemu-system" in status.split("\n", 1)[0] and ancestor(int(entry)) == pid:
-                found.append(int(entry))
-    return found
-
-
-def ancestor(pid: int) -> int:
-    """The process that started the sandbox of this one."""
-    for _ in range(2):
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        pid = next(int(line.split()[1]) for line in lines if line.startswith("PPid:"))
-    return pid
+    assert processes_with(owner_mark()) <= machines
 
 
 async def test_many_at_once_keep_apart(engine):

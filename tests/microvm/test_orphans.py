@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -87,7 +86,9 @@ def test_those_of_others_stay(marked, who):
 
 
 @pytest.mark.machine
-def test_nothing_is_left_of_a_node_that_was_killed_while_it_started_machines(faas_home, engine):
+def test_nothing_is_left_of_a_node_that_was_killed_while_it_started_machines(
+    faas_home, engine, processes_with
+):
     """Of the host's emulator, which does not end by itself."""
     marks = []
     for number in range(6):
@@ -100,21 +101,9 @@ def test_nothing_is_left_of_a_node_that_was_killed_while_it_started_machines(faa
     end_orphans()
     assert all(mark.startswith("faas-machine-of-") for mark in marks)
     deadline = time.monotonic() + 10
-    while (left := [pid for mark in marks for pid in having(mark)]) and time.monotonic() < deadline:
+    while (left := set[int]().union(*map(processes_with, marks))) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not left
-
-
-def having(mark: str) -> list[str]:
-    """Processes whose command line has it, in any state but dead."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        try:
-            if folder.name.isdigit() and mark.encode() in (folder / "cmdline").read_bytes():
-                found.append(folder.name)
-        except OSError:
-            continue
-    return found
 
 
 @pytest.mark.machine

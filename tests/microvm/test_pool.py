@@ -52,9 +52,10 @@ async def test_a_machine_that_died_waiting_is_replaced(faas_home: Path):
         assert (await engine.run(JOB)).outcome.exit_code == 0
 
 
-async def test_closing_ends_those_that_wait_and_those_that_start(faas_home: Path):
+async def test_closing_ends_those_that_wait_and_those_that_start(faas_home: Path, processes_with):
     await (await Engine.open(faas_home)).close()  # what stays open once for the whole process
     before, groups = set(os.listdir("/proc/self/fd")), control_groups()
+    machines = processes_with(owner_mark())
     for pause in (0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.5):
         engine = await Engine.open(
             faas_home, settings=EngineSettings(waiting=3, emulator=EmulatorChoice.STOCK)
@@ -62,23 +63,9 @@ async def test_closing_ends_those_that_wait_and_those_that_start(faas_home: Path
         await asyncio.sleep(pause)
         await engine.close()
         assert not engine.pool.machines
-        assert not orphans()
+        assert processes_with(owner_mark()) <= machines
         assert set(os.listdir("/proc/self/fd")) == before
     assert control_groups() <= groups
-
-
-def orphans() -> list[str]:
-    """Emulators of this process that outlived their sandbox; other tests kill nodes on purpose."""
-    mark, found = owner_mark().encode(), []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            lines = (folder / "status").read_text().splitlines()
-            own = mark in (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if own and "PPid:\t1" in lines:
-            found.append(folder.name)
-    return found
 
 
 def control_groups() -> set[Path]:
