@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import functools
+import gc
 import hashlib
 import itertools
 import os
@@ -58,6 +59,12 @@ processor is left with one of them at the end."""
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {CHECKOUT / "tests" / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """What collecting made stays to the end: it is not looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @functools.cache
