@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -112,22 +112,28 @@ def load_image(folder: Path) -> Image:
 
 def _guest_files(recipe: Recipe, working: Path) -> dict[str, archive.Entry]:
     sources = guest_sources()
-    files = {"init": _compiled(working, *sorted((sources / "agent").glob("*.c")))}
+    files = {"init": _compiled(working, _PROGRAM, *sorted((sources / "agent").glob("*.c")))}
     for name in recipe.programs:
-        files[f"faas/{name}"] = _compiled(working, sources / "runners" / f"{name}.c")
+        files[f"faas/{name}"] = _compiled(working, _PROGRAM, sources / "runners" / f"{name}.c")
+    for name in recipe.addons:
+        files[f"faas/{name}.node"] = _compiled(working, _ADDON, sources / "runners" / f"{name}.c")
     for name in recipe.scripts:
         content = (sources / "runners" / name).read_bytes()
         files[f"faas/{name}"] = archive.Entry(archive.FILE | 0o644, content)
     return files
 
 
-def _compiled(working: Path, *sources: Path) -> archive.Entry:
+_PROGRAM = ("-static",)
+_ADDON = ("-shared", "-fPIC")
+
+
+def _compiled(working: Path, kind: Sequence[str], *sources: Path) -> archive.Entry:
     compiler = shutil.which("gcc")
     if compiler is None:
         raise MissingPrerequisite("gcc is not installed; run scripts/setup")
     folder = sources[0].parent
     program = working / "program"
-    flags = ["-std=gnu11", "-O2", "-static", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", "-s"]
+    flags = [*kind, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--build-id=none", "-s"]
     mapped = f"-ffile-prefix-map={folder}=."
     names = [source.name for source in sources]
     command = [compiler, *flags, mapped, "-o", str(program), *names]

@@ -40,6 +40,8 @@ class Recipe:
     """Our own, in C; `runners/NAME.c` becomes /faas/NAME."""
     scripts: tuple[str, ...]
     """Our own, for the image's interpreters; `runners/NAME` becomes /faas/NAME."""
+    addons: tuple[str, ...] = ()
+    """Our own, in C, which Node.js loads; `runners/NAME.c` becomes /faas/NAME.node."""
     links: tuple[tuple[str, str], ...] = ()
     """Path and target of links that the packages' own scripts would make, which are not run."""
     pruned: tuple[str, ...] = ()
@@ -65,7 +67,8 @@ class Recipe:
     def digest(self, sources: Path) -> str:
         """Hash of everything that this says and of our own files below `sources`, in hexadecimal."""
         ours = [f"agent/{path.name}" for path in sorted((sources / "agent").iterdir())]
-        ours += [f"runners/{name}" for name in (*(f"{name}.c" for name in self.programs), *self.scripts)]
+        ours += [f"runners/{name}.c" for name in (*self.programs, *self.addons)]
+        ours += [f"runners/{name}" for name in self.scripts]
         ours += [f"runners/{path.name}" for path in sorted((sources / "runners").glob("*.h"))]
         parts = [f"{SUITE} {KERNEL_PACKAGE} {self}".encode()]
         parts += [name.encode() + b"\0" + (sources / name).read_bytes() for name in ours]
@@ -88,6 +91,7 @@ _BASE = Recipe(
     ),
     programs=("exec",),
     scripts=("runner.js", "runner.py"),
+    addons=("leave",),
     links=(
         ("usr/bin/awk", "mawk"),
         ("usr/bin/python", "python3"),

@@ -157,6 +157,36 @@ async def test_errors_look_as_they_do_elsewhere(engine):
     assert b"Error: no\n    at Object.<anonymous> (/work/main.js:1:7)" in outcome.stderr.content
 
 
+@pytest.mark.parametrize(
+    ("code", "exit_code", "stdout", "stderr"),
+    [
+        (
+            "process.on('exit', (c) => console.log('exit', c)); throw new Error('no')",
+            1,
+            b"exit 1\n",
+            b"Error: no\n",
+        ),
+        (
+            "process.on('exit', () => { process.exitCode = 7 }); undefined.x",
+            7,
+            b"",
+            b"TypeError: Cannot read",
+        ),
+        ("Promise.reject(new Error('late')); console.log('first')", 1, b"first\n", b"Error: late\n"),
+        ("process.stdout.write('x'.repeat(200000)); throw 1", 1, b"x" * 200_000, b"^\n1\n"),
+        ("process.on('exit', () => { throw new Error('twice') })", 1, b"", b"Error: twice\n"),
+    ],
+)
+async def test_an_uncaught_error_ends_a_program_as_node_ends_it_but_sooner(
+    engine, code, exit_code, stdout, stderr
+):
+    outcome = await run(engine, "javascript", code)
+    assert (outcome.status, outcome.exit_code, outcome.stdout.content) == (Status.EXITED, exit_code, stdout)
+    assert stderr in outcome.stderr.content
+    assert b"\n\nNode.js v" in outcome.stderr.content
+    assert outcome.virtual_ns < 12_000_000  # to take the process apart would be 26 million instructions
+
+
 async def test_a_crash_is_a_signal(engine):
     outcome = await run(engine, "python", "import ctypes; ctypes.string_at(0)")
     assert (outcome.status, outcome.signal, outcome.exit_code) == (Status.SIGNALED, 11, 139)
@@ -180,6 +210,22 @@ async def test_output_before_the_time_limit_is_kept(engine):
 async def test_the_memory_limit(engine):
     outcome = await run(engine, "python", "x = bytearray(400 << 20)", limits=Limits(memory_mb=64))
     assert (outcome.status, outcome.signal, outcome.exit_code) == (Status.OUT_OF_MEMORY, 9, 137)
+
+
+HOLD = {
+    "python": "x = bytearray({} << 20)",
+    "javascript": "globalThis.x = Buffer.alloc({} << 20, 1)",
+    "bash": "printf -v x '%*s' $(({} << 20)) ''",
+}
+
+
+@pytest.mark.parametrize("language", HOLD)
+async def test_the_memory_limit_is_the_programs_not_its_interpreters(engine, language):
+    limits = Limits(memory_mb=16)
+    assert (await run(engine, language, HOLD[language].format(4), limits=limits)).exit_code == 0
+    assert (
+        await run(engine, language, HOLD[language].format(20), limits=limits)
+    ).status is Status.OUT_OF_MEMORY
 
 
 async def test_output_over_the_limit_is_cut_and_said_so(engine):

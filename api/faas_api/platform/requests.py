@@ -69,7 +69,7 @@ class Resources(Strict):
         description="0.01 to 1: a deterministic machine has one processor; less is a share of it",
         json_schema_extra={"minimum": 0.01, "maximum": 1},
     )
-    memory_mb: int = limit("memory_mb", "MiB")
+    memory_mb: int = limit("memory_mb", "MiB, beside what its interpreter holds before")
     timeout_ms: int = limit("timeout_ms", "Virtual milliseconds")
     output_bytes: int = limit("output_bytes", "Of stdout and of stderr")
     processes: int = limit("processes", "At once, beside 16 threads of an interpreter")

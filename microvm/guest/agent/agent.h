@@ -29,6 +29,7 @@ void seed_random(const void *seed, size_t size);
 int spare_memory(size_t size);
 void write_file(const char *path, const char *text);
 void write_number(const char *path, unsigned long number);
+unsigned long read_number(const char *path);
 void __attribute__((noreturn, format(printf, 1, 2))) broken(const char *format, ...);
 
 int64_t now_ns(void);
@@ -49,6 +50,7 @@ struct runner {
     int spent;   /* it has run a program to its end: the next job needs a new one */
     int late;    /* its program went over its time, and still runs */
     int started; /* how often */
+    unsigned long waiting_bytes; /* what its group held when it was warm: not a job's */
     int request, answer; /* the job's context to the runner; the runner's "warm" and "done" back */
     int standard_input, standard_output, standard_error;
     int terminal; /* the job's end of it, of which our end is standard input and output; -1: these are pipes */

@@ -19,7 +19,7 @@ static void set_memory(const struct runner *runner, uint32_t mebibytes)
 {
     char path[64];
     cgroup_path(path, sizeof path, runner, "/memory.max");
-    write_number(path, (unsigned long)mebibytes << 20);
+    write_number(path, runner->waiting_bytes + ((unsigned long)mebibytes << 20));
 }
 
 /*
@@ -66,6 +66,9 @@ static void set_disk(uint32_t mebibytes)
 void set_usual_limits(void)
 {
     for (size_t i = 0; i < runner_count; i++) {
+        char path[64];
+        cgroup_path(path, sizeof path, &runners[i], "/memory.current");
+        runners[i].waiting_bytes = read_number(path);
         set_memory(&runners[i], usual.memory_mb);
         set_processes(&runners[i], usual.processes);
         standing[i] = usual;

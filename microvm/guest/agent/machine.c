@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/fsuid.h>
 #include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -84,6 +85,16 @@ void write_number(const char *path, unsigned long number)
     char text[32];
     snprintf(text, sizeof text, "%lu", number);
     write_file(path, text);
+}
+
+unsigned long read_number(const char *path)
+{
+    char text[32];
+    int fd = CHECK(open(path, O_RDONLY | O_CLOEXEC));
+    ssize_t size = CHECK(read(fd, text, sizeof text - 1));
+    text[size] = 0;
+    close(fd);
+    return strtoul(text, NULL, 10);
 }
 
 static void mount_file_systems(void)
@@ -205,20 +216,21 @@ int spare_memory(size_t size)
 /* All jobs together, whatever each may use: what the machine has, but for a reserve. */
 void limit_all_jobs(void)
 {
-    char text[32];
-    int fd = CHECK(open(JOBS_GROUP "/memory.current", O_RDONLY | O_CLOEXEC));
-    ssize_t size = CHECK(read(fd, text, sizeof text - 1));
-    text[size] = 0;
-    close(fd);
-    write_number(JOBS_GROUP "/memory.max", strtoul(text, NULL, 10) + free_memory() - RESERVE);
+    write_number(JOBS_GROUP "/memory.max", read_number(JOBS_GROUP "/memory.current") + free_memory() - RESERVE);
 }
 
-/* Free memory still holds what booting left there: fill it with zeros, so that it costs nothing. */
+/*
+ * Free memory still holds what booting left there: fill it with zeros, so that it costs nothing. Meanwhile the
+ * kernel keeps less for itself.
+ */
 static void clear_free_memory(void)
 {
-    enum { CHUNK = 8 << 20, KEPT = 72 << 20, MOST = 512 };
+    enum { CHUNK = 4 << 20, KEPT = 12 << 20, MOST = 512, RESERVE_KB = 4 << 10 };
+    static const char reserve[] = AGENT_PROC "/sys/vm/min_free_kbytes";
     void *chunks[MOST];
     int count = 0;
+    unsigned long usual_reserve = read_number(reserve);
+    write_number(reserve, RESERVE_KB);
     while (count < MOST && free_memory() > KEPT) {
         void *chunk = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         if (chunk == MAP_FAILED)
@@ -227,6 +239,7 @@ static void clear_free_memory(void)
     }
     while (count)
         munmap(chunks[--count], CHUNK);
+    write_number(reserve, usual_reserve);
 }
 
 /* Before the runners start. */
@@ -248,6 +261,7 @@ void prepare_machine(void)
 /* When the runners are warm. */
 void finish_machine(void)
 {
+    setfsuid(0); /* what looks at a disk goes on as the job */
     clear_free_memory();
     CHECK(sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &(struct sched_param){ .sched_priority = 50 }));
     CHECK(mlockall(MCL_CURRENT));
