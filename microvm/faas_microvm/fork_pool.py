@@ -1,6 +1,6 @@
 """Forked machines where a warm parent is there, restored ones where it is not: one pool to the engine.
 
-A parent is of one snapshot and one language. It is started when both are asked for a second time, warms
+A parent is of one snapshot and one language. It is started when both have been asked for some times, warms
 up in the background while restored machines do the work, or a parent of another language, and is replaced
 when it dies: at once the first time, then after a pause that doubles. The parent used least of those
 without a job is ended to make room. Which machine a job gets changes how fast it is, and nothing else.
@@ -32,8 +32,11 @@ MOST_PARENTS = 6
 CHILDREN_OF_A_PARENT = 64
 """Bounds memory and processes of a parent's control group, which its children share."""
 
+WORTH_A_PARENT = 5
+"""So many jobs: a warm-up takes as much of a processor as some forty restored machines do."""
+
 REMEMBERED = 1024
-"""What was asked for lately: a second time starts a parent."""
+"""How many snapshots and languages are counted."""
 
 LONGEST_PAUSE_SECONDS = 60.0
 """Before a parent is started again that has failed again and again; one second after the second time."""
@@ -50,13 +53,16 @@ _Key = tuple[Digest, Language]
 
 
 @dataclass(slots=True)
-class _Failures:
-    """Of parents of a key since one last forked: until when none is started, and the pause after the next."""
+class _Demand:
+    """How often a key was asked for, and how its parents have failed since one last forked."""
 
+    asked: int = 0
     until: float = 0.0
+    """When the next parent may be started."""
     pause: float = 0.0
+    """After the next failure."""
 
-    def add(self) -> None:
+    def add_failure(self) -> None:
         """One more."""
         self.until = time.monotonic() + self.pause
         self.pause = min(max(1.0, 2 * self.pause), LONGEST_PAUSE_SECONDS)
@@ -113,7 +119,7 @@ class ForkPool:
         self._limits = limits
         self._children = children
         self._at_once = at_once
-        self._asked: OrderedDict[_Key, _Failures] = OrderedDict()
+        self._demands: OrderedDict[_Key, _Demand] = OrderedDict()
         self._warm: OrderedDict[_Key, _Parent] = OrderedDict()
         self._warming: dict[_Key, asyncio.Task[None]] = {}
         self._closed = False
@@ -147,7 +153,7 @@ class ForkPool:
         if start.is_under_way:  # it goes on once: no parent is worth its while
             return await self._cold.take(snapshot)
         key = (start.measurement, warm_language(runner))
-        if self._asked_before(key) or self._at_once:
+        if self._count(key) >= WORTH_A_PARENT or self._at_once:
             self._warm_up(key, start)
         if self._at_once and key in self._warming:
             await asyncio.wait({self._warming[key]})
@@ -158,22 +164,22 @@ class ForkPool:
                 return await self._fork(warm)
             except FaaSError as error:
                 _log.warning("a fork server is replaced: %s", error)
-                self._failures(warm.key).add()
+                self._demand(warm.key).add_failure()
                 if self._warm.get(warm.key) is warm:
                     await self._drop(warm.key)
                 self._warm_up(key, start)
         return await self._cold.take(snapshot)
 
-    def _asked_before(self, key: _Key) -> bool:
-        known = key in self._asked
-        self._failures(key)
-        self._asked.move_to_end(key)
-        if len(self._asked) > REMEMBERED:
-            self._asked.popitem(last=False)
-        return known
+    def _count(self, key: _Key) -> int:
+        demand = self._demand(key)
+        demand.asked += 1
+        self._demands.move_to_end(key)
+        if len(self._demands) > REMEMBERED:
+            self._demands.popitem(last=False)
+        return demand.asked
 
-    def _failures(self, key: _Key) -> _Failures:
-        return self._asked.setdefault(key, _Failures())
+    def _demand(self, key: _Key) -> _Demand:
+        return self._demands.setdefault(key, _Demand())
 
     def _of_another_language(self, start: Snapshot) -> _Parent | None:
         """What all languages need is translated and mapped there, too."""
@@ -211,7 +217,7 @@ class ForkPool:
             await child.close()
         else:
             child = await warm.parent.fork()
-        self._failures(warm.key).pause = 0.0
+        self._demand(warm.key).pause = 0.0
         warm.taken.add(child)
         if len(warm.ahead) <= 1:
             warm.short.set()
@@ -235,7 +241,7 @@ class ForkPool:
     def _warm_up(self, key: _Key, snapshot: Snapshot) -> None:
         if self._closed or key in self._warm or key in self._warming:
             return
-        if time.monotonic() < self._failures(key).until:
+        if time.monotonic() < self._demand(key).until:
             return
         task = asyncio.create_task(self._start_parent(key, snapshot))
         self._warming[key] = task
@@ -262,7 +268,7 @@ class ForkPool:
             if not isinstance(error, FaaSError):
                 raise
             _log.warning("no fork server could be started: %s", error)
-            self._failures(key).add()
+            self._demand(key).add_failure()
             return
         started = _Parent(key, parent, cgroup)
         idle = (of for of, warm in self._warm.items() if not warm.taken)

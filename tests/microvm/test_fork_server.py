@@ -18,6 +18,7 @@ from faas_blueprint.outcome import Status
 from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Output
+from faas_microvm.fork_pool import WORTH_A_PARENT
 from faas_microvm.fork_server import ForkedMachine, ForkParent
 from faas_microvm.mailbox import Runner
 from faas_microvm.running import Stopped, run_to_stop
@@ -138,6 +139,24 @@ async def test_warm_up_is_not_seen(stock, parent, forking):
         stopped = await run_in(forking, child, job)
         assert stopped.outcome(forking.library.base, stopped.state_root(forking.library.base)) == expected
         await child.close()
+
+
+async def test_parent_is_started_when_it_will_pay(own_build, faas_home, monkeypatch):
+    start, started = ForkParent.start, []
+
+    async def noted(*arguments):
+        started.append(arguments)
+        return await start(*arguments)
+
+    monkeypatch.setattr(ForkParent, "start", noted)
+    async with await Engine.open(faas_home, settings=EngineSettings()) as engine:
+        for _ in range(WORTH_A_PARENT - 1):
+            await engine.run(HELLO)
+        assert not started
+        async with asyncio.timeout(60):
+            while not engine.pool.parents:
+                await engine.run(HELLO)
+        assert len(started) == 1
 
 
 async def test_parent_of_another_language_serves_until_there_is_one(stock, forking, faas_home):
