@@ -14,7 +14,7 @@ from faas_microvm.recipe import GO_PACKAGES, Preparation
 
 Entries = Mapping[str, archive.Entry]
 
-_PYTHON_LIBRARY = "usr/lib/python3.11"
+_PYTHON_LIBRARY = ("usr/lib/python3.11", "usr/lib/python3/dist-packages")
 
 
 def prepare(preparation: Preparation, working: Path, root: Entries) -> dict[str, archive.Entry]:
@@ -37,9 +37,10 @@ def _compile_python_library(folder: Path, root: Entries) -> dict[str, archive.En
         root,
         *("/usr/bin/python3.11", "-B", "-s", "-P", "-m", "compileall", "-q", "-f", "-j1"),
         *("--invalidation-mode", "unchecked-hash", "-x", "/(test|tests|idlelib|lib2to3|ensurepip)/"),
-        "/" + _PYTHON_LIBRARY,
+        *(f"/{place}" for place in _PYTHON_LIBRARY),
     )
-    return _read(folder, sorted((folder / _PYTHON_LIBRARY).rglob("__pycache__/*.pyc")))
+    made = (path for place in _PYTHON_LIBRARY for path in (folder / place).rglob("__pycache__/*.pyc"))
+    return _read(folder, sorted(made))
 
 
 def _strip_rust_libraries(folder: Path, root: Entries) -> dict[str, archive.Entry]:

@@ -82,12 +82,15 @@ _DOCUMENTATION = (
 _SYSTEM = ("lib/systemd", "etc", "var", "boot", "home", "root", "sbin")
 _LIBRARIES = ("lib64/*", "lib/x86_64-linux-gnu/*.so*")
 
+_NUMPY = "usr/lib/python3/dist-packages/numpy"
+
 _BASE = Recipe(
     name="base",
     packages=(
         *("base-files", "bash", "bc", "bsdextrautils", "bzip2", "coreutils", "dash", "diffutils"),
         *("findutils", "grep", "gzip", "jq", "less", "libc-bin", "libc6", "mawk", "ncurses-base"),
-        *("ncurses-bin", "nodejs", "patch", "python3", "sed", "tzdata", "unzip", "xxd", "xz-utils", "zip"),
+        *("ncurses-bin", "nodejs", "patch", "python3", "python3-numpy", "sed", "tzdata", "unzip", "xxd"),
+        *("xz-utils", "zip"),
     ),
     programs=("exec",),
     scripts=("runner.js", "runner.py"),
@@ -96,10 +99,18 @@ _BASE = Recipe(
         ("usr/bin/awk", "mawk"),
         ("usr/bin/python", "python3"),
         ("usr/bin/which", "which.debianutils"),
+        ("usr/lib/x86_64-linux-gnu/libblas.so.3", "blas/libblas.so.3"),
+        ("usr/lib/x86_64-linux-gnu/liblapack.so.3", "lapack/liblapack.so.3"),
     ),
     pruned=(
         *_DOCUMENTATION,
         *("usr/lib/python3.11/pydoc_data", "usr/share/zoneinfo/posix", "usr/share/zoneinfo/right"),
+        # what builds extensions for NumPy, and tests it
+        *(
+            f"{_NUMPY}/{name}"
+            for name in ("core/include", "core/lib", "distutils", "f2py", "*tests", "*.pyi")
+        ),
+        *("usr/lib/python3/dist-packages/pkg_resources", "usr/bin/f2py*"),
         *_SYSTEM,
     ),
     preparation=Preparation.PYTHON_LIBRARY,

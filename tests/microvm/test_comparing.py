@@ -60,10 +60,10 @@ async def test_a_diff_with_the_base_and_with_a_machine_that_was_not_told_to_be_k
 
 async def test_a_page_and_a_file_are_proven_offline(engine: Engine):
     start = await shell(engine, "mkdir d; printf content > d/file; ln -s d/file link")
-    page = await prove_page(engine, start, 1234)
+    page = await prove_page(engine, start, 4100)  # of the kernel
     verify_page_proof(page, start)
     with pytest.raises(ProofRefuted):
-        verify_page_proof(dataclasses.replace(page, index=1235), start)
+        verify_page_proof(dataclasses.replace(page, index=4101), start)
     proof = await prove_path(engine, start, "d/file", with_content=True)
     assert proof.content == b"content"
     verify_file_proof(proof, start, b"content")

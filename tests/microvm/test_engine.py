@@ -228,6 +228,12 @@ async def test_the_memory_limit_is_the_programs_not_its_interpreters(engine, lan
     ).status is Status.OUT_OF_MEMORY
 
 
+@pytest.mark.parametrize("language", ["python", "javascript"])
+async def test_all_of_the_memory_limit_is_there(engine, language):
+    outcome = await run(engine, language, HOLD[language].format(500))
+    assert (outcome.exit_code, outcome.stderr.content) == (0, b"")
+
+
 async def test_output_over_the_limit_is_cut_and_said_so(engine):
     code = "import sys\nfor stream in (sys.stdout, sys.stderr): stream.write('x' * 5000)"
     outcome = await run(engine, "python", code, limits=Limits(output_bytes=1000))
@@ -255,6 +261,17 @@ async def test_time_and_randomness_are_the_jobs(engine):
         await run(engine, "javascript", script, seed=2),
     )
     assert not set(one.stdout.content.split()) & set(two.stdout.content.split())
+
+
+async def test_numpy_is_there_at_once_and_draws_from_the_seed(engine):
+    code = "import numpy as np\nprint((np.arange(6).reshape(2, 3) @ np.ones(3)).tolist(), *np.random.rand(2))"
+    first, again, other = [await run(engine, "python", code, seed=seed) for seed in (5, 5, 6)]
+    assert first.stdout.content.startswith(b"[3.0, 12.0] 0.")
+    assert first == again
+    assert first.stdout.content != other.stdout.content
+    usual = [await run(engine, "python", code) for _ in range(2)]
+    assert usual[0] == usual[1]
+    assert usual[0].virtual_ns < 5_000_000  # importing it takes a hundred times as long
 
 
 async def test_the_earliest_epoch(engine):

@@ -31,7 +31,13 @@ def test_building_again_gives_the_same_bytes(tmp_path: Path, faas_home: Path, en
         assert archive.file_sha256(image.initrd) == image.manifest.initrd_sha256
         assert archive.file_sha256(image.kernel) == image.manifest.kernel_sha256
         assert load_image(image.folder) == image
-        assert set(image.manifest.guest) == {"init", "faas/exec", "faas/runner.py", "faas/runner.js"}
+        assert set(image.manifest.guest) == {
+            "init",
+            "faas/exec",
+            "faas/leave.node",
+            "faas/runner.py",
+            "faas/runner.js",
+        }
         assert image.manifest.packages["python3"].startswith("3.11")
     assert "writing the image" in said
     manifest = built.folder / "manifest.json"

@@ -20,7 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RESERVE        (96UL << 20) /* memory that jobs cannot have */
+#define RESERVE        (64UL << 20) /* memory that jobs cannot have */
+#define KERNEL_RESERVE (16UL << 20) /* and of that, what only the kernel can; by itself it would keep 66 MiB */
 #define HOST_NAME      "faas" /* as /etc/hosts has it */
 #define LAPIC_PHYSICAL 0xfee00000UL
 #define LAPIC_INITIAL  (0x380 / 4)
@@ -221,16 +222,15 @@ void limit_all_jobs(void)
 
 /*
  * Free memory still holds what booting left there: fill it with zeros, so that it costs nothing. Meanwhile the
- * kernel keeps less for itself.
+ * kernel keeps next to nothing for itself.
  */
 static void clear_free_memory(void)
 {
-    enum { CHUNK = 4 << 20, KEPT = 12 << 20, MOST = 512, RESERVE_KB = 4 << 10 };
+    enum { CHUNK = 4 << 20, KEPT = 12 << 20, MOST = 512 };
     static const char reserve[] = AGENT_PROC "/sys/vm/min_free_kbytes";
     void *chunks[MOST];
     int count = 0;
-    unsigned long usual_reserve = read_number(reserve);
-    write_number(reserve, RESERVE_KB);
+    write_number(reserve, KERNEL_RESERVE / 4 >> 10);
     while (count < MOST && free_memory() > KEPT) {
         void *chunk = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         if (chunk == MAP_FAILED)
@@ -239,7 +239,7 @@ static void clear_free_memory(void)
     }
     while (count)
         munmap(chunks[--count], CHUNK);
-    write_number(reserve, usual_reserve);
+    write_number(reserve, KERNEL_RESERVE >> 10);
 }
 
 /* Before the runners start. */

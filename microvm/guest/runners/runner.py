@@ -29,7 +29,7 @@ curses.ascii curses.panel curses.textpad dataclasses datetime decimal difflib en
 encodings.cp1252 encodings.latin_1 encodings.utf_16 encodings.utf_8_sig enum faulthandler filecmp fileinput
 fractions functools getopt getpass glob graphlib grp gzip hashlib heapq hmac html.parser http.server
 importlib.resources inspect io itertools json logging.handlers lzma math mimetypes mmap multiprocessing.pool
-multiprocessing.popen_fork multiprocessing.shared_memory numbers operator pathlib pickle platform pprint pty
+multiprocessing.popen_fork multiprocessing.shared_memory numbers numpy operator pathlib pickle platform pprint pty
 pwd queue random re resource runpy sched secrets select shelve shlex shutil signal socket socketserver
 sqlite3 statistics string struct subprocess syslog tarfile tempfile textwrap threading time timeit tomllib
 traceback tty typing unicodedata unittest.mock urllib.parse urllib.request uuid warnings wave weakref
@@ -150,6 +150,8 @@ def take_terminal():
 
 def renew_randomness():
     random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
     tempfile._name_sequence = None
 
 
