@@ -179,7 +179,7 @@ def test_a_wrong_answer_uses_a_challenge_up(sign_in, wallet):
     challenge = sign_in.challenge(wallet.scheme, wallet.address)
     signature = wallet.sign(challenge.message)
     with pytest.raises(Unauthorized):
-        sign_in.sign_in(challenge.nonce, signature[:-2] + b"\0\0")
+        sign_in.sign_in(challenge.nonce, bytes([signature[0] ^ 1]) + signature[1:])
     with pytest.raises(Unauthorized):
         sign_in.sign_in(challenge.nonce, signature)
 
