@@ -11,10 +11,9 @@ import asyncio
 import functools
 import logging
 import secrets
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TypeVar
 
@@ -29,13 +28,11 @@ from faas_blueprint.errors import (
     RequestError,
     TransientError,
 )
-from faas_blueprint.job import Job, Mode, job_digest
-from faas_blueprint.outcome import Status
-from faas_blueprint.receipt import ZERO_ADDRESS, CallReference, receipt_to_json
+from faas_blueprint.job import Mode
+from faas_blueprint.receipt import receipt_to_json
 from faas_blueprint.terminal import TerminalSize
-from faas_microvm import modes
 from faas_microvm.engine import Engine
-from faas_microvm.execution import Execution, Output, Progress
+from faas_microvm.execution import Output, Progress
 from faas_microvm.interactive import TypedInput, typed_input
 from faas_microvm.modes import Setting
 from faas_operator.elsewhere import Elsewhere
@@ -45,9 +42,8 @@ from faas_operator.execution_record import (
     ExecutionRecord,
     ExecutionStatus,
     ExecutionSummary,
-    IdempotencyKey,
-    Placement,
 )
+from faas_operator.execution_run import Run, Runner, RunRequest
 from faas_operator.execution_store import INTERRUPTED
 from faas_operator.feed import Dropped, Ended, Feed
 from faas_operator.logs import about
@@ -55,7 +51,6 @@ from faas_operator.placing import Placing
 from faas_operator.prompt_writing import NotNow, is_small
 from faas_operator.signer import Signer
 from faas_operator.snapshot_keeping import SnapshotKeeping
-from faas_operator.statement import Transaction
 from faas_operator.store import Store
 from faas_operator.transactions import Kind
 from faas_operator.until_stored import until_stored
@@ -73,59 +68,9 @@ CLOSE_SECONDS = 10.0
 INTERACTIVE_AT_MOST = 32
 """Interactive runs at once: each keeps its machine while it waits for input."""
 
-RUNNING_SECONDS = 0.1
-"""After which a run is stored as running; those that are over sooner are spared the transaction."""
-
 CALLER_LEFT = "the caller went away"
 
 _PIECE_BYTES = 64 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What is asked for."""
-
-    job: Job
-    placement: Placement = field(default_factory=Placement)
-    key: IdempotencyKey | None = None
-    execution_id: str | None = None
-    """The caller's own choice."""
-    prepaid: bool = False
-    """It is paid for by request: nothing is held for it."""
-
-
-@dataclass(slots=True)
-class _Run:
-    """A run that is not finished yet."""
-
-    id: str
-    number: int
-    account: str
-    request: RunRequest
-    feed: Feed
-    typed: TypedInput | None = None
-    """What an interactive run is given as its input."""
-    setting: Setting | None = None
-    """Known once it is its turn."""
-    task: asyncio.Task[None] | None = None
-    begun: float | None = None
-    """When a machine was first seen to have taken it up, by the monotonic clock."""
-    ending: tuple[ExecutionStatus, str] = (ExecutionStatus.CANCELLED, "the run was cancelled")
-    """What is stored if the task is cancelled."""
-    storing: bool = False
-    """It has ended, one way or another: it is too late to cancel."""
-    known: asyncio.Future[ExecutionRecord | None] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    """What is about to be stored; None where it comes to an end without."""
-    error: Exception | None = None
-    record: ExecutionRecord | None = None
-    """What was stored at its end, if it has an outcome."""
-
-    def foresee(self, record: ExecutionRecord | None) -> None:
-        """The first that is known of its end."""
-        if not self.known.done():
-            self.known.set_result(record)
 
 
 class ExecutionService:
@@ -139,11 +84,11 @@ class ExecutionService:
         self._at_once = at_once
         self.engine = engine
         self.store = store
-        self._signer = signer
         self._executions = store.executions
         self.keeping = SnapshotKeeping(engine, store.snapshots)
         self.placing = Placing(engine, store.snapshots, self.keeping)
-        self._runs: dict[tuple[str, str], _Run] = {}
+        self._runner = Runner(engine, signer, store, self.placing)
+        self._runs: dict[tuple[str, str], Run] = {}
         self.stopping = False
         """Whether new runs are refused."""
         self._beginning = asyncio.Lock()
@@ -212,7 +157,7 @@ class ExecutionService:
         if not lasting and self.store.processes.has_beaten and is_small(request.job):
             with suppress(NotNow):
                 number = self.store.promptly.write(lambda within: begin(within=within), Kind.LATER)
-                self._set_going(_Run(execution_id, number, account, request, Feed()))
+                self._set_going(Run(execution_id, number, account, request, Feed()))
                 return execution_id
         storing = asyncio.get_running_loop().run_in_executor(None, begin)
         try:
@@ -225,11 +170,11 @@ class ExecutionService:
             if isinstance(storing.exception(), DatabaseUnavailable):
                 self._take_back(execution_id, account)
             elif storing.exception() is None:
-                self._set_going(_Run(execution_id, storing.result(), account, request, Feed()))
+                self._set_going(Run(execution_id, storing.result(), account, request, Feed()))
                 if request.key is None:
                     await self.cancel(execution_id, account, CALLER_LEFT)
             raise
-        self._set_going(_Run(execution_id, number, account, request, Feed()))
+        self._set_going(Run(execution_id, number, account, request, Feed()))
         return execution_id
 
     def _take_back(self, execution_id: str, account: str) -> None:
@@ -241,7 +186,7 @@ class ExecutionService:
         self._taking_back.add(task)
         task.add_done_callback(self._taking_back.discard)
 
-    def _set_going(self, run: _Run) -> None:
+    def _set_going(self, run: Run) -> None:
         self._runs[run.account, run.id] = run
         if run.request.job.interactive:
             run.typed = typed_input(run.request.job)
@@ -282,7 +227,7 @@ class ExecutionService:
             return await self._end_of(run)
         return await self._elsewhere.wait(execution_id, account)
 
-    async def _end_of(self, run: _Run) -> ExecutionRecord:
+    async def _end_of(self, run: Run) -> ExecutionRecord:
         assert run.task is not None
         await asyncio.shield(run.task)
         if run.error is not None:
@@ -438,7 +383,7 @@ class ExecutionService:
         if run is not None:
             self._stop(run, ExecutionStatus.CANCELLED, reason)
 
-    def _stop(self, run: _Run, status: ExecutionStatus, reason: str) -> None:
+    def _stop(self, run: Run, status: ExecutionStatus, reason: str) -> None:
         """Not at once: a task that is cancelled before its first step would never store its end."""
 
         def stop() -> None:
@@ -448,100 +393,22 @@ class ExecutionService:
 
         asyncio.get_running_loop().call_soon(stop)
 
-    async def _live(self, run: _Run) -> None:
+    async def _live(self, run: Run) -> None:
         """A run from its beginning to what is stored of its end; never raises."""
         try:
-            await self._run(run)
+            await self._runner.run(run)
         except asyncio.CancelledError:
             run.storing = True
-            await self._end(run, *run.ending, reached_ms=run.feed.virtual_ms or 0)
+            await self._runner.end(run, *run.ending, reached_ms=run.feed.virtual_ms or 0)
         except Exception as error:
             run.error, run.storing = error, True
             unexpected = None if isinstance(error, FaaSError) else error
             log.warning("run failed", extra=about(execution=run.id, error=error), exc_info=unexpected)
-            await self._end(run, ExecutionStatus.FAILED, told(error))
+            await self._runner.end(run, ExecutionStatus.FAILED, told(error))
         finally:
             del self._runs[run.account, run.id]
             run.foresee(None)
             run.feed.end()
-
-    async def _end(self, run: _Run, status: ExecutionStatus, error: str, reached_ms: int = 0) -> None:
-        await until_stored(lambda: self._executions.end(run.number, status, error, reached_ms))
-
-    async def _run(self, run: _Run) -> None:
-        account, placement = run.account, run.request.placement
-        async with self.placing.setting(account, placement) as setting:
-            run.setting = setting
-            execution = await self._watch(run, setting)
-            run.storing = True
-            kept = await self.placing.keep(account, placement, run.id, execution)
-            await self._store(run, execution, kept)
-
-    async def _watch(self, run: _Run, setting: Setting) -> Execution:
-        """Feed what the run says to whoever reads along."""
-        said = {"stdout": 0, "stderr": 0}
-        noted = False
-        async with aclosing(modes.stream(self.engine, run.request.job, setting, run.typed)) as events:
-            async for event in events:
-                if isinstance(event, Execution):
-                    _feed_rest(run.feed, event, said)
-                    return event
-                now = time.monotonic()
-                run.begun = now if run.begun is None else run.begun
-                if not noted and now - run.begun >= RUNNING_SECONDS:
-                    noted = True
-                    await asyncio.to_thread(self._executions.started, run.number)
-                if isinstance(event, Output):
-                    said[event.stream] += len(event.data)
-                run.feed.publish(event)
-        raise AssertionError("a stream ends with an execution")
-
-    async def _store(self, run: _Run, execution: Execution, kept: str | None) -> None:
-        loop = asyncio.get_running_loop()
-
-        def known(record: ExecutionRecord) -> None:
-            loop.call_soon_threadsafe(run.foresee, record)
-
-        try:
-            run.record = self._store_at_once(run, execution, kept)
-        except NotNow:
-            run.record = await until_stored(lambda: self._sign_and_store(run, execution, kept, known))
-        if run.record is None:
-            log.error(
-                "the run was ended by another process, its outcome is lost", extra=about(execution=run.id)
-            )
-
-    def _store_at_once(self, run: _Run, execution: Execution, kept: str | None) -> ExecutionRecord | None:
-        if not is_small(execution.outcome):
-            raise NotNow
-        return self.store.promptly.write(
-            lambda within: self._sign_and_store(run, execution, kept, within=within)
-        )
-
-    def _sign_and_store(
-        self,
-        run: _Run,
-        execution: Execution,
-        kept: str | None,
-        known: Callable[[ExecutionRecord], None] | None = None,
-        within: Transaction | None = None,
-    ) -> ExecutionRecord | None:
-        outcome, job = execution.outcome, run.request.job
-        if execution.stdin is not None:
-            job = replace(job, stdin=execution.stdin)
-        receipt, signature = self._signer.attest(
-            profile_id=execution.profile_id,
-            snapshot=execution.measurement,
-            toolchain=execution.toolchain,
-            job_digest=job_digest(job),
-            outcome=outcome,
-            call=CallReference(0, ZERO_ADDRESS, 0, run.number),
-        )
-        timed_out = outcome.status is Status.TIMEOUT
-        status = ExecutionStatus.TIMEOUT if timed_out else ExecutionStatus.COMPLETED
-        return self._executions.finish(
-            run.number, status, execution, receipt, signature, kept, job, known, within=within
-        )
 
 
 def new_execution_id() -> str:
@@ -584,15 +451,6 @@ def require_in_time(record: ExecutionRecord) -> ExecutionRecord:
 def is_over(record: ExecutionRecord) -> bool:
     """Whether nothing more will come of a run."""
     return record.status not in UNFINISHED
-
-
-def _feed_rest(feed: Feed, execution: Execution, said: dict[str, int]) -> None:
-    """Output that did not come on the way: all of it, where the outcome was known already."""
-    outcome = execution.outcome
-    if outcome.stdout.content[said["stdout"] :]:
-        feed.publish(Output("stdout", outcome.stdout.content[said["stdout"] :]))
-    if outcome.stderr.content[said["stderr"] :]:
-        feed.publish(Output("stderr", outcome.stderr.content[said["stderr"] :]))
 
 
 def _pieces(record: ExecutionRecord) -> list[Output]:

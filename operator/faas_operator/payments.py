@@ -23,7 +23,8 @@ from faas_operator.chain.authorization import Authorization, TokenDomain, signer
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.payment_token import PaymentToken
 from faas_operator.execution_record import ExecutionRecord
-from faas_operator.executions import ExecutionService, RunRequest, new_execution_id
+from faas_operator.execution_run import RunRequest
+from faas_operator.executions import ExecutionService, new_execution_id
 from faas_operator.payment_record import Payment, PaymentState, nobodys, require_same
 from faas_operator.payment_settling import PaymentSettling
 from faas_operator.payment_store import PaymentStore

@@ -14,7 +14,8 @@ from faas_blueprint.proof import FileProof, PageProof
 from faas_microvm.comparing import SnapshotDiff, diff_snapshots, prove_page, prove_path
 from faas_microvm.modes import Setting
 from faas_operator.execution_record import Conflict, ExecutionRecord, ExecutionStatus, Placement
-from faas_operator.executions import ExecutionService, RunRequest, is_over, new_execution_id
+from faas_operator.execution_run import RunRequest
+from faas_operator.executions import ExecutionService, is_over, new_execution_id
 from faas_operator.placing import new_session_name
 from faas_operator.snapshot_catalog import BASE, Details, Removed, SessionEntry, SnapshotEntry, SnapshotOrigin
 from faas_operator.snapshot_keeping import store_branch, store_session

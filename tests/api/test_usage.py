@@ -17,7 +17,8 @@ from faas_blueprint.job import Limits, Mode, decode_job, make_job
 from faas_blueprint.prices import PRICES, execution_cost, most_use_of, price_table_from_json, use_of
 from faas_operator.charging import Terms
 from faas_operator.execution_record import UNFINISHED, IdempotencyKey
-from faas_operator.executions import ExecutionService, RunRequest
+from faas_operator.execution_run import RunRequest
+from faas_operator.executions import ExecutionService
 from faas_operator.ledger import available, held
 from faas_operator.settings import Secrets, Settings, hash_api_key
 from faas_operator.signer import Signer

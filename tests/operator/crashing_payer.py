@@ -34,7 +34,8 @@ from faas_operator.chain.payment_token import PaymentToken
 from faas_operator.chain.rpc import Rpc
 from faas_operator.chain.sender import TransactionSender
 from faas_operator.charging import Terms
-from faas_operator.executions import ExecutionService, RunRequest
+from faas_operator.execution_run import RunRequest
+from faas_operator.executions import ExecutionService
 from faas_operator.ledger import REVENUE, available
 from faas_operator.payment_record import PaymentState
 from faas_operator.payment_tables import PaymentRow

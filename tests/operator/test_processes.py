@@ -15,7 +15,8 @@ from faas_blueprint.digests import sha256
 from faas_blueprint.errors import RateLimitExceeded
 from faas_blueprint.job import make_job
 from faas_operator.execution_record import Conflict, ExecutionStatus, IdempotencyKey
-from faas_operator.executions import ExecutionService, RunRequest
+from faas_operator.execution_run import RunRequest
+from faas_operator.executions import ExecutionService
 from faas_operator.pipeline import State
 from faas_operator.processes import LEASE_SECONDS, OPERATOR_DUTY
 from faas_operator.service import Operator

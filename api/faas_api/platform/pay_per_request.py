@@ -21,7 +21,8 @@ from faas_api.payment_messages import (
 from faas_api.platform.command_request import AnyExecuteRequest
 from faas_blueprint.errors import ChainUnavailable, InvalidRequest, PaymentRequired, RequestError
 from faas_operator.execution_record import ExecutionRecord
-from faas_operator.executions import RunRequest, require_in_time
+from faas_operator.execution_run import RunRequest
+from faas_operator.executions import require_in_time
 from faas_operator.payments import MODES, PaymentPending, PayPerRequest
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import DEFAULT_EPOCH, LIMIT_RANGES, U64_MAX, Job, Language, Limits, Mode, make_job
 from faas_blueprint.terminal import MAX_CELLS, TerminalSize, encode_events
 from faas_operator.execution_record import IdempotencyKey, Placement
-from faas_operator.executions import RunRequest
+from faas_operator.execution_run import RunRequest
 from faas_operator.snapshot_catalog import BASE
 
 RANDOM_SEED_BITS = 53
