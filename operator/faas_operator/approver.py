@@ -20,7 +20,6 @@ from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
 from faas_operator.chain.interface import Block
 from faas_operator.chain.requests import Requests, RequestSeen, RequestStanding
-from faas_operator.chain.served import ServedServices
 from faas_operator.happenings import REQUEST_ANSWERS, REQUESTS
 from faas_operator.logs import about
 from faas_operator.settings import Settings
@@ -61,7 +60,6 @@ class Approver:
         self._clock = clock
         self._on_duty = on_duty
         self._requests = Requests(chain.rpc, chain.epoch, chain.tangle, chain.blueprint_id, chain.operator)
-        self._served = ServedServices(chain)
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         self._watched: dict[int, _Watched] = {}
         self._read_to: int | None = None
@@ -131,7 +129,7 @@ class Approver:
         if self._policy.services_at_most is None:
             return 0
         approved = sum(item.approved and item.settled_in is None for item in self._watched.values())
-        return len(await self._served.ids()) + approved
+        return len(await self._chain.served.ids()) + approved
 
     async def _approve(self, request_id: int, watched: _Watched, now: float) -> None:
         call = self._chain.epoch.approve_service(request_id)

@@ -14,7 +14,6 @@ from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_operator.backoff import Backoff, repeat
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
-from faas_operator.chain.served import ServedServices
 from faas_operator.departure import Departure, Exit, results_owed
 from faas_operator.happenings import EXITS
 from faas_operator.logs import about
@@ -46,7 +45,6 @@ class Exits:
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
         operator = Registration(chain.rpc, chain.sender, chain.epoch, chain.tangle, ZERO_ADDRESS)
         self._departure = Departure(operator, chain.blueprint_id)
-        self._served = ServedServices(chain)
         self._before: set[int] = set()
         """Served when it was looked last."""
         self._trouble: str | None = None
@@ -72,7 +70,7 @@ class Exits:
     async def _look_at_all(self) -> None:
         waiting = {"scheduled": 0, "executable": 0}
         only = self._settings.service_id
-        now = {item for item in await self._served.ids() if only in (None, item)}
+        now = {item for item in await self._chain.served.ids() if only in (None, item)}
         for service_id in sorted(now):
             found = await self._departure.look(service_id, await self._owed(service_id))
             if found.standing in waiting and not await self._leave(found):

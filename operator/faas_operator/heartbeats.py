@@ -17,7 +17,6 @@ from faas_blueprint.tangle import protocol, status_registry
 from faas_operator.backoff import Backoff, repeat
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
-from faas_operator.chain.served import ServedServices
 from faas_operator.happenings import HEARTBEATS
 from faas_operator.logs import about
 from faas_operator.metrics import QUEUED
@@ -46,7 +45,6 @@ class Heartbeats:
         self._clock = clock
         self._on_duty = on_duty
         self._backoff = Backoff(settings.retry_seconds, settings.retry_seconds_at_most)
-        self._served = ServedServices(chain)
         self._due = 0.0
         self._due_of: dict[int, float] = {}
         self._told: set[tuple[int | None, str]] = set()
@@ -74,7 +72,7 @@ class Heartbeats:
         if registry == ZERO_ADDRESS:
             self._tell_once(None, "this deployment has none")
             return
-        for service_id in await self._served.ids():
+        for service_id in await self._chain.served.ids():
             if self._settings.service_id not in (None, service_id):
                 continue
             if now >= self._due_of.get(service_id, 0.0):

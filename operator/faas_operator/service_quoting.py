@@ -36,7 +36,6 @@ from faas_blueprint.tangle.quotes import (
 from faas_operator.approval import ApprovalPolicy
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.evm import EvmAdapter
-from faas_operator.chain.served import ServedServices
 from faas_operator.quote_store import QuoteStore
 from faas_operator.settings import Settings
 from faas_operator.signer import Signer
@@ -74,7 +73,6 @@ class ServiceQuoting:
         self._tariff = tariff
         self._settings = settings
         self._clock = clock
-        self._served = ServedServices(chain)
 
     @property
     def types(self) -> QuoteTypes:
@@ -140,7 +138,7 @@ class ServiceQuoting:
         reason = ApprovalPolicy(allowed).against_requester(requester)
         if reason is not None:
             raise NotServed(reason, {"field": "requester"})
-        return None if at_most is None else at_most - len(await self._served.ids())
+        return None if at_most is None else at_most - len(await self.chain.served.ids())
 
     async def _priced(self, asked: Reserved) -> tuple[Reserved, int]:
         """What is set aside, and its cost in wei."""

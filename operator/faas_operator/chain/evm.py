@@ -24,6 +24,7 @@ from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, PostedResult, SubmittedJob
 from faas_operator.chain.rpc import LOG_RANGE, LogEntry, Rpc
 from faas_operator.chain.sender import TransactionSender
+from faas_operator.chain.served import ServedServices
 
 PRICES_AT_ONCE = 16
 """Calls whose prices are asked for at the same time."""
@@ -51,6 +52,8 @@ class EvmAdapter(ChainAdapter):
         self.operator = sender.address
         self.sender = sender
         """The only owner of the operator's nonce."""
+        self.served = ServedServices(rpc, tangle, blueprint_id, self.operator)
+        """The blueprint's services that this operator serves; what asks shares what is known of them."""
         self._services: dict[int, Service] = {}
         self._manager: Address | None = None
         self._addresses: dict[Address, str] = {}
