@@ -12,15 +12,18 @@ import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.errors import StorageError
-from redis.asyncio import ConnectionPool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faas_blueprint.errors import FatalError, RateLimitExceeded
 from faas_operator.account_record import AccountLimits
+
+if TYPE_CHECKING:
+    from redis.asyncio import ConnectionPool
 
 log = logging.getLogger(__name__)
 
@@ -106,6 +109,8 @@ class RequestCounts:
 
 
 def _connect(redis_url: str) -> ConnectionPool:
+    from redis.asyncio import ConnectionPool  # what few nodes have
+
     try:
         return ConnectionPool.from_url(
             redis_url, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS
