@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -65,6 +67,7 @@ def main() -> None:
 
 def guarded(command: Callable[[], object]) -> None:
     """Run a command: errors are one line with what to do, Ctrl-C is exit code 130."""
+    _collect_rarely()
     try:
         command()
     except FaaSError as error:
@@ -84,6 +87,13 @@ def guarded(command: Callable[[], object]) -> None:
     except KeyboardInterrupt:
         console.print("interrupted; everything that was started has been stopped")
         sys.exit(130)
+
+
+def _collect_rarely() -> None:
+    """Modules are never garbage, and most of what there is: looking through them again and again would be a
+    tenth of a node's start, and at the end, when all goes anyway, as long as a command needs to start."""
+    gc.set_threshold(20_000, 50, 100)
+    atexit.register(gc.freeze)
 
 
 if __name__ == "__main__":
