@@ -91,7 +91,8 @@ class BranchService:
             if result.record is None:
                 raise _conflict(branches[0].id, branch.id, strategy, result.conflicts)
             merged = result.record.measurement
-        entry = await self._keeping.enter(account, merged, SnapshotOrigin(Mode.BRANCHED), details)
+        origin = SnapshotOrigin(Mode.BRANCHED, parent_id=branches[0].head_id)
+        entry = await self._keeping.enter(account, merged, origin, details)
         return MergedBranches(entry, tuple(branch_ids), strategy)
 
     async def _made_in(self, account: str, snapshot_id: str) -> str | None:

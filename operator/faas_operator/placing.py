@@ -21,6 +21,8 @@ from faas_operator.snapshot_catalog import SnapshotCatalog, SnapshotOrigin
 from faas_operator.snapshot_keeping import SnapshotKeeping, store_branch, store_session
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_OWN_NAME = "sess_"
+"""Begins the names of sessions that we name: who gives such a name means one that is there."""
 
 
 class Placing:
@@ -44,6 +46,8 @@ class Placing:
             await asyncio.to_thread(self._catalog.branch, account, placement.branch_id)
         if placement.mode is Mode.PERSISTENT and placement.session is None:
             return replace(placement, session=new_session_name())
+        if placement.session is not None and placement.session.startswith(_OWN_NAME):
+            await asyncio.to_thread(self._catalog.session, account, placement.session)
         return placement
 
     @asynccontextmanager
@@ -68,11 +72,30 @@ class Placing:
         """Enter the machine that a run left, if it was kept, and move its branch there."""
         if execution.snapshot is None:
             return None
-        origin = SnapshotOrigin(placement.mode, execution_id=execution_id, branch_id=placement.branch_id)
+        origin = SnapshotOrigin(
+            placement.mode,
+            parent_id=await self.started_on(account, placement),
+            execution_id=execution_id,
+            branch_id=placement.branch_id,
+        )
         entry = await self._keeping.enter(account, execution.snapshot, origin)
         if placement.branch_id is not None:
             await self._advance(account, placement.branch_id, entry.id)
         return entry.id
+
+    async def started_on(self, account: str, placement: Placement) -> str | None:
+        """The id of the snapshot that a run so placed starts on, or that its session began on; None for the
+        base and where it is not known any more."""
+        try:
+            if placement.branch_id is not None:
+                return (await asyncio.to_thread(self._catalog.branch, account, placement.branch_id)).head_id
+            if placement.session is not None:
+                return (
+                    await asyncio.to_thread(self._catalog.session, account, placement.session)
+                ).snapshot_id
+        except NotFound:
+            return None
+        return placement.snapshot_id
 
     async def _advance(self, account: str, branch_id: str, head_id: str) -> None:
         try:
@@ -101,7 +124,7 @@ class Placing:
 
 def new_session_name() -> str:
     """A name that nobody has."""
-    return "sess_" + secrets.token_hex(12)
+    return _OWN_NAME + secrets.token_hex(12)
 
 
 @asynccontextmanager

@@ -300,17 +300,18 @@ class SnapshotCatalog:
         with Session(reading(self._engine)) as session:
             total = session.exec(select(func.count()).select_from(query.subquery())).one()
             rows = session.exec(query.order_by(col(SessionRow.updated_at).desc()).limit(limit).offset(offset))
-            found = [SessionEntry(row.name, row.snapshot_id, row.created_at, row.updated_at) for row in rows]
-            return found, total
+            return [_session_of(row) for row in rows], total
+
+    def session(self, account: str, name: str) -> SessionEntry:
+        """Raises NotFound."""
+        with Session(reading(self._engine)) as session:
+            return _session_of(_session_row(session, account, name))
 
     def remove_session(self, account: str, name: str) -> None:
         """Raises NotFound."""
         with Session(self._engine) as session:
             lock(session, f"session {account} {name}")
-            row = session.get(SessionRow, (account, name))
-            if row is None:
-                raise NotFound(f"no session {name!r}")
-            session.delete(row)
+            session.delete(_session_row(session, account, name))
             session.commit()
 
 
@@ -346,6 +347,13 @@ def _branch_row(session: Session, account: str, branch_id: str) -> BranchRow:
     row = session.exec(select(BranchRow).filter_by(account=account, id=branch_id)).one_or_none()
     if row is None:
         raise NotFound(f"no branch {branch_id!r}", {"branch_id": branch_id})
+    return row
+
+
+def _session_row(session: Session, account: str, name: str) -> SessionRow:
+    row = session.get(SessionRow, (account, name))
+    if row is None:
+        raise NotFound(f"no session {name!r}")
     return row
 
 
@@ -401,3 +409,7 @@ def _branch_of(row: BranchRow) -> BranchEntry:
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def _session_of(row: SessionRow) -> SessionEntry:
+    return SessionEntry(row.name, row.snapshot_id, row.created_at, row.updated_at)

@@ -40,13 +40,14 @@ class SnapshotKeeping:
     async def enter(
         self, account: str, measurement: Digest, origin: SnapshotOrigin, details: Details | None = None
     ) -> SnapshotEntry:
-        """An id for a snapshot of the store, below the nearest one that the account has. Raises NotFound.
+        """An id for a snapshot of the store, below the nearest one that the account has: if that has several
+        ids, below the origin's parent, or the newest. Raises NotFound.
 
         What lies between (a fork, a step of a session or of a merge) is nobody's: it goes with the last
         snapshot that was made from it.
         """
         record = await self._engine.library.store.get(measurement)
-        steps, parent_id = await self._ancestry(account, record)
+        steps, parent_id = await self._ancestry(account, record, origin.parent_id)
         for step in steps:
             hidden = SnapshotOrigin(origin.mode, hidden=True)
             await asyncio.to_thread(self._catalog.add, account, step, hidden, {})
@@ -135,16 +136,28 @@ class SnapshotKeeping:
         for step in (record, *steps):
             await asyncio.to_thread(self._catalog.add, account, step, hidden, {})
 
-    async def _ancestry(self, account: str, record: SnapshotRecord) -> tuple[list[SnapshotRecord], str]:
-        """What lies between a snapshot and the nearest ancestor that the account has, and that one's id."""
+    async def _ancestry(
+        self, account: str, record: SnapshotRecord, named: str | None = None
+    ) -> tuple[list[SnapshotRecord], str]:
+        """What lies between a snapshot and the nearest ancestor that the account has, and that one's id: the
+        named one if it means the same."""
+        preferred = await self._known_measurement(account, named)
         steps: list[SnapshotRecord] = []
         while record.parent != self._engine.measurement:
+            if named is not None and record.parent == preferred:
+                return steps, named
             known = await asyncio.to_thread(self._catalog.id_of, account, record.parent)
             if known is not None:
                 return steps, known
             record = await self._engine.library.store.get(record.parent)
             steps.append(record)
         return steps, BASE
+
+    async def _known_measurement(self, account: str, snapshot_id: str | None) -> Digest | None:
+        try:
+            return None if snapshot_id is None else await self.measurement(account, snapshot_id)
+        except NotFound:
+            return None  # it was deleted meanwhile
 
 
 def store_branch(account: str, branch_id: str) -> str:

@@ -144,11 +144,20 @@ class SnapshotService:
     # -- parts
 
     async def _enter(
-        self, record: ExecutionRecord, measurement: Digest, details: Details, paused: bool = False
+        self,
+        record: ExecutionRecord,
+        measurement: Digest,
+        details: Details,
+        paused: bool = False,
+        parent_id: str | None = None,
     ) -> SnapshotEntry:
-        mode = record.placement.mode if record.placement.mode.keeps else Mode.CHECKPOINTED
+        placement = record.placement
         origin = SnapshotOrigin(
-            mode, execution_id=record.id, branch_id=record.placement.branch_id, paused=paused
+            placement.mode if placement.mode.keeps else Mode.CHECKPOINTED,
+            parent_id=parent_id or await self._executions.placing.started_on(record.account, placement),
+            execution_id=record.id,
+            branch_id=placement.branch_id,
+            paused=paused,
         )
         return await self._keeping.enter(record.account, measurement, origin, details)
 
@@ -159,7 +168,7 @@ class SnapshotService:
             kept = await self.get(record.account, record.kept_snapshot_id)
         except NotFound:
             return None
-        return await self._enter(record, kept.measurement, details)
+        return await self._enter(record, kept.measurement, details, parent_id=kept.parent_id)
 
     async def _replay(
         self, record: ExecutionRecord, virtual_ms: int | None

@@ -149,6 +149,13 @@ async def test_a_session_keeps_its_machine(client):
     assert (await client.delete(f"/sessions/{session}")).status_code == 204
     error_of(await client.delete(f"/sessions/{session}"), 404)
     assert (await run(client, "print(x)", snapshot_id=taken["id"]))["stdout"] == "['here', 2]\n"
+    asked = {"code": "print(x)", "language": "python", "session": session}
+    assert session in error_of(await client.post("/execute", json=asked), 404)["message"]
+    error_of(await client.post("/execute", json={**asked, "session": "sess_mistyped"}), 404)
+    assert (await run(client, "y = 1", session="one of ours".replace(" ", "-")))[
+        "session_id"
+    ] == "one-of-ours"
+    assert (await client.delete("/sessions/one-of-ours")).status_code == 204
 
 
 async def test_a_snapshot_of_any_finished_run(client):
@@ -217,6 +224,42 @@ async def test_what_others_need_is_not_deleted_and_all_goes_in_the_end(client, e
         error_of(await client.get(path), 404)
     error_of(await client.delete(f"/snapshots/{root}"), 404)
     assert {record.measurement for record in await store.list()} == before
+
+
+async def test_of_two_ids_of_one_machine_the_one_that_was_named_is_the_parent(client):
+    made = await run(client, "a = 'twice in the tree'", mode="checkpointed")
+    first = made["snapshot_id"]
+    second = (await client.post("/snapshots", json={"execution_id": made["id"]})).json()["id"]
+
+    async def parent(snapshot_id):
+        return (await client.get(f"/snapshots/{snapshot_id}")).json()["parent_id"]
+
+    assert [await parent(item) for item in (first, second)] == ["base", "base"]
+    below = await run(client, "a += '!'", mode="checkpointed", snapshot_id=first)
+    fork = (await run(client, "a += '?'", mode="branched", snapshot_id=first))["snapshot_id"]
+    twig = await branch(client, first)
+    moved = (await run(client, "a += ';'", mode="branched", branch_id=twig["id"]))["snapshot_id"]
+    again = (await client.post("/snapshots", json={"execution_id": below["id"]})).json()["id"]
+    kept = (await client.post(f"/snapshots/{first}/restore")).json()
+    stepped = await run(client, "a += '.'", session=kept["session_id"])
+    stood = (await client.post("/snapshots", json={"execution_id": stepped["id"]})).json()["id"]
+    children = [below["snapshot_id"], fork, moved, again, stood]
+    assert [await parent(item) for item in children] == [first] * 5
+    assert (
+        await parent((await run(client, "a = 0", mode="checkpointed", snapshot_id=second))["snapshot_id"])
+        == second
+    )
+
+    assert (
+        len((await client.delete(f"/snapshots/{second}", params={"cascade": "true"})).json()["snapshots"])
+        == 2
+    )
+    listed = (await client.get("/snapshots", params={"parent_id": first})).json()["snapshots"]
+    assert {item["id"] for item in listed} == set(children)
+    assert set(error_of(await client.delete(f"/snapshots/{first}"), 409)["details"]["children"]) == set(
+        children
+    )
+    await client.delete(f"/snapshots/{first}", params={"cascade": "true"})
 
 
 async def test_two_accounts_may_have_the_same_machine(client, engine):
