@@ -51,6 +51,8 @@ ATTACKS = {
     "port privilege": refused("iopl(3)"),
     "stop port": refused("ioperm(0x505, 1, 1)"),
     "namespaces": refused("unshare(0x10000000)"),
+    "pages freed lazily": refused("madvise(None, 0, 8)"),
+    "a ring of calls": refused("syscall(425, 1, ctypes.create_string_buffer(120))"),
     "network": "import socket; socket.create_connection(('192.0.2.1', 80), 1)",
 }
 
@@ -74,6 +76,24 @@ ctypes.CFUNCTYPE(None)(ctypes.addressof(ctypes.c_char.from_buffer(page)))()
     outcome = (await engine.run(make_job("python", code))).outcome
     assert (outcome.status, outcome.signal) == (Status.SIGNALED, 11)
     assert (await engine.run(HELLO)).outcome == hello
+
+
+async def test_pages_are_not_freed_lazily_by_another_abi(engine):
+    """Or they would be lost or not by what the emulator's TLB holds: docs/fork-server.md."""
+    code = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+page = libc.mmap(None, ctypes.c_size_t(8192), 7, 0x62, -1, ctypes.c_long(0))  # below 4 GiB
+code = bytes.fromhex("53b8db00000089fb89f1cd805b4898c3")  # madvise by int 0x80, of rdi, rsi, rdx
+ctypes.memmove(page, code, len(code))
+of_386 = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_uint64] * 3)(page)
+of_x32 = libc.syscall(0x4000001C, ctypes.c_long(page + 4096), ctypes.c_long(4096), 8), ctypes.get_errno()
+by_native = libc.madvise(ctypes.c_void_p(page + 4096), 4096, 4)
+print(*(of_386(page + 4096, 4096, advice) for advice in (4, 8)), of_x32, by_native)
+"""
+    outcome = (await engine.run(make_job("python", code))).outcome
+    assert (outcome.stdout.content, outcome.exit_code) == (b"0 -22 (-1, 22) 0\n", 0), outcome.stderr.content
 
 
 @pytest.mark.parametrize(

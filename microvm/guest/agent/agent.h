@@ -36,6 +36,9 @@ int64_t now_ns(void);
 
 #define CHECK(call) ({ long value_ = (long)(call); if (value_ < 0) broken("%s: %s", #call, strerror(errno)); value_; })
 
+/* calls.c: what a job's processes may not ask of the kernel. */
+void refuse_calls(void);
+
 /* runners.c: one waiting interpreter per language. */
 struct runner {
     const char *name;

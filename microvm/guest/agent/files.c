@@ -508,9 +508,9 @@ void write_manifest(void)
     uint8_t *entries = malloc(MANIFEST_CAPACITY);
     struct walk walk = { .visit = list_entry, .next = entries, .end = entries + MANIFEST_CAPACITY - sizeof header };
     left_to_hash = disk_bytes();
-    setfsuid(0);
+    uid_t before = setfsuid(0);
     walk_folder(&walk, CHECK(open(WORK, O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-    setfsuid(JOB_USER);
+    setfsuid(before);
     header.count = walk.count;
     header.incomplete = walk.incomplete;
     header.size = walk.next - entries;

@@ -80,6 +80,7 @@ static void become_job(const struct runner *runner, const int *descriptors)
     limit(RLIMIT_MEMLOCK, 65536);
     write_file(AGENT_PROC "/self/oom_score_adj", "0");
     CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    refuse_calls();
     for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
         CHECK(prctl(PR_CAPBSET_DROP, capability, 0, 0, 0));
     CHECK(setgroups(0, NULL));
