@@ -12,7 +12,7 @@ from sqlmodel import Session, select
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import RequestError
 from faas_blueprint.job import Job, Mode, decode_job
-from faas_blueprint.outcome import Outcome
+from faas_blueprint.outcome import Outcome, Stream
 from faas_blueprint.prices import Cost
 from faas_blueprint.receipt import Receipt, receipt_from_json
 from faas_operator.ledger_tables import UsageRow
@@ -77,6 +77,19 @@ class Attested:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """What a run wrote."""
+
+    stdout: Stream
+    stderr: Stream
+
+    @property
+    def truncated(self) -> bool:
+        """Whether some of it is not there."""
+        return self.stdout.truncated or self.stderr.truncated
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionRecord:
     """A run as stored."""
 
@@ -97,6 +110,15 @@ class ExecutionRecord:
     wall_ms: float | None = None
     cost: Cost | None = None
     """By the price table that was in force when it ended; None before."""
+    said: Written | None = None
+    """What it had written, if it came to an end without an outcome."""
+
+    @property
+    def written(self) -> Written | None:
+        """Its output, attested or not; None before the end."""
+        if self.attested is None:
+            return self.said
+        return Written(self.attested.outcome.stdout, self.attested.outcome.stderr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +145,15 @@ def usage_reference(account: str, execution_id: str) -> str:
 def record_of(session: Session, row: ExecutionRow) -> ExecutionRecord:
     """The whole record, output included."""
     job = None if row.job is None else decode_job(row.job)
-    return record_with(row, job, _attested_of(session, row), _cost_of(session, row))
+    return record_with(row, job, _attested_of(session, row), _cost_of(session, row), _said(row))
 
 
 def record_with(
-    row: ExecutionRow | Any, job: Job | None, attested: Attested | None, cost: Cost | None
+    row: ExecutionRow | Any,
+    job: Job | None,
+    attested: Attested | None,
+    cost: Cost | None,
+    said: Written | None = None,
 ) -> ExecutionRecord:
     """The same where what is not in the row is known."""
     assert row.number is not None
@@ -146,6 +172,7 @@ def record_with(
         cached=bool(row.cached),
         wall_ms=row.wall_ms,
         cost=cost,
+        said=said,
     )
 
 
@@ -171,6 +198,13 @@ def _attested_of(session: Session, row: ExecutionRow) -> Attested | None:
     receipt = receipt_from_json(json.loads(row.receipt))
     outcome = whole_outcome(session, decode_outcome(row.outcome), receipt.state_root)
     return Attested(outcome, receipt, row.signature, row.wall_ms)
+
+
+def _said(row: ExecutionRow) -> Written | None:
+    if row.said_stdout is None or row.said_stderr is None:
+        return None
+    cut = bool(row.said_truncated)
+    return Written(Stream(row.said_stdout, cut), Stream(row.said_stderr, cut))
 
 
 def _cost_of(session: Session, row: ExecutionRow) -> Cost | None:

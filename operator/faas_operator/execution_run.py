@@ -19,13 +19,13 @@ from faas_microvm.execution import Execution, Output
 from faas_microvm.interactive import TypedInput
 from faas_microvm.modes import Setting
 from faas_operator.execution_record import ExecutionRecord, ExecutionStatus, IdempotencyKey, Placement
+from faas_operator.execution_store import ExecutionStore
 from faas_operator.feed import Feed
 from faas_operator.logs import about
 from faas_operator.placing import Placing
-from faas_operator.prompt_writing import NotNow, is_small
+from faas_operator.prompt_writing import NotNow, PromptWriting, is_small
 from faas_operator.signer import Signer
 from faas_operator.statement import Transaction
-from faas_operator.store import Store
 from faas_operator.until_stored import until_stored
 
 log = logging.getLogger(__name__)
@@ -84,11 +84,18 @@ class Run:
 class Runner:
     """Takes runs to their ends."""
 
-    def __init__(self, engine: Engine, signer: Signer, store: Store, placing: Placing) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        signer: Signer,
+        executions: ExecutionStore,
+        promptly: PromptWriting,
+        placing: Placing,
+    ) -> None:
         self._engine = engine
         self._signer = signer
-        self._executions = store.executions
-        self._promptly = store.promptly
+        self._executions = executions
+        self._promptly = promptly
         self._placing = placing
 
     async def run(self, run: Run) -> None:
@@ -166,8 +173,9 @@ class Runner:
         )
 
     async def end(self, run: Run, status: ExecutionStatus, error: str, reached_ms: int = 0) -> None:
-        """Store that it came to an end without an outcome."""
-        await until_stored(lambda: self._executions.end(run.number, status, error, reached_ms))
+        """Store that it came to an end without an outcome, and what it said until then."""
+        said = None if run.begun is None else run.feed.said()
+        await until_stored(lambda: self._executions.end(run.number, status, error, reached_ms, said))
 
 
 def _feed_rest(feed: Feed, execution: Execution, said: dict[str, int]) -> None:

@@ -24,6 +24,7 @@ from faas_operator.execution_record import (
     ExecutionSummary,
     IdempotencyKey,
     Placement,
+    Written,
     record_of,
     record_with,
     summary_of,
@@ -189,8 +190,16 @@ class ExecutionStore:
             self._update(session, number, wall_ms=wall_ms)
             session.commit()
 
-    def end(self, number: int, status: ExecutionStatus, error: str, reached_ms: int = 0) -> None:
-        """Store that a run gave no outcome, and why. After a failure its idempotency key is free again.
+    def end(
+        self,
+        number: int,
+        status: ExecutionStatus,
+        error: str,
+        reached_ms: int = 0,
+        said: Written | None = None,
+    ) -> None:
+        """Store that a run gave no outcome, why, and what it `said` until then. After a failure its
+        idempotency key is free again.
 
         A run that failed costs nothing; one that was cancelled costs what it used up to `reached_ms`.
         """
@@ -203,6 +212,9 @@ class ExecutionStore:
             else:
                 self._charging.settle_cancelled(session, row, reached_ms)
                 self._update(session, number, status=status, error=error)
+            if said is not None:
+                streams = {"said_stdout": said.stdout.content, "said_stderr": said.stderr.content}
+                self._update(session, number, **streams, said_truncated=said.truncated)
             session.commit()
 
     def take_back(self, execution_id: str, account: str) -> None:

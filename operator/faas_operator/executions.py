@@ -42,6 +42,7 @@ from faas_operator.execution_record import (
     ExecutionRecord,
     ExecutionStatus,
     ExecutionSummary,
+    Written,
 )
 from faas_operator.execution_run import Run, Runner, RunRequest
 from faas_operator.execution_store import INTERRUPTED
@@ -87,7 +88,7 @@ class ExecutionService:
         self._executions = store.executions
         self.keeping = SnapshotKeeping(engine, store.snapshots)
         self.placing = Placing(engine, store.snapshots, self.keeping)
-        self._runner = Runner(engine, signer, store, self.placing)
+        self._runner = Runner(engine, signer, self._executions, store.promptly, self.placing)
         self._runs: dict[tuple[str, str], Run] = {}
         self.stopping = False
         """Whether new runs are refused."""
@@ -320,16 +321,12 @@ class ExecutionService:
                     yield event
         yield run.record or await self.record(execution_id, account)
 
-    async def logs(self, execution_id: str, account: str) -> tuple[ExecutionRecord, bytes, bytes]:
+    async def logs(self, execution_id: str, account: str) -> tuple[ExecutionRecord, Written]:
         """A run with both streams, as far as they are. Raises NotFound."""
         run = self._runs.get((account, execution_id))
         record = await self.record(execution_id, account)
-        if record.attested is not None:
-            outcome = record.attested.outcome
-            return record, outcome.stdout.content, outcome.stderr.content
-        if run is None:
-            return record, b"", b""
-        return record, run.feed.text_so_far("stdout"), run.feed.text_so_far("stderr")
+        so_far = Feed() if run is None else run.feed
+        return record, record.written or so_far.said()
 
     def under_way(self, execution_id: str, account: str) -> tuple[Setting, int] | None:
         """Of a run that has begun and is not over: its setting, and how many virtual milliseconds it has
@@ -454,10 +451,9 @@ def is_over(record: ExecutionRecord) -> bool:
 
 
 def _pieces(record: ExecutionRecord) -> list[Output]:
-    if record.attested is None:
+    if record.written is None:
         return []
-    outcome = record.attested.outcome
-    out, error = outcome.stdout.content, outcome.stderr.content
+    out, error = record.written.stdout.content, record.written.stderr.content
     return [
         *(Output("stdout", out[at : at + _PIECE_BYTES]) for at in range(0, len(out), _PIECE_BYTES)),
         *(Output("stderr", error[at : at + _PIECE_BYTES]) for at in range(0, len(error), _PIECE_BYTES)),

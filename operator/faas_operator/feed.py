@@ -11,7 +11,9 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from faas_blueprint.outcome import Stream
 from faas_microvm.execution import Output, Progress
+from faas_operator.execution_record import Written
 
 FEED_BYTES = 1 << 20
 
@@ -65,8 +67,12 @@ class Feed:
         self._ended = True
         self._wake()
 
-    def text_so_far(self, stream: str) -> bytes:
-        """What is still there of a stream."""
+    def said(self) -> Written:
+        """What is still there of both streams."""
+        cut = self._gone > 0
+        return Written(Stream(self._of("stdout"), cut), Stream(self._of("stderr"), cut))
+
+    def _of(self, stream: str) -> bytes:
         return b"".join(piece.data for piece in self._pieces if piece.stream == stream)
 
     async def read(self) -> AsyncGenerator[Output | Progress | Dropped | Ended]:

@@ -116,6 +116,11 @@ class ExecutionRow(SQLModel, table=True):
     error: str | None = Field(default=None, sa_column=Column(Text))
     process: str | None = Field(default=None, index=True)
     """Which process has it in hand."""
+    said_stdout: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """What it had written, if it came to an end without an outcome."""
+    said_stderr: bytes | None = Field(default=None, sa_type=LargeBinary)
+    said_truncated: bool | None = None
+    """Whether its beginning is missing."""
     cancel_reason: str | None = Field(default=None, sa_column=Column(Text))
     """Another process was asked to stop it."""
     created_at: float

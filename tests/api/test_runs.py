@@ -12,6 +12,7 @@ from faas_api.authentication import configured_account
 from faas_blueprint.job import make_job
 from faas_operator.execution_record import IdempotencyKey
 from faas_operator.executions import ExecutionService
+from faas_operator.feed import FEED_BYTES
 from faas_operator.settings import Secrets, Settings, hash_api_key
 from faas_operator.signer import Signer
 
@@ -71,11 +72,29 @@ async def test_a_run_is_cancelled_with_its_machine(client, engine):
     cancelled = (await client.post(path + "/cancel")).json()
     assert (cancelled["status"], cancelled["receipt"]) == ("cancelled", None)
     assert "cancelled" in cancelled["error"]
+    assert (cancelled["stdout"], cancelled["stderr"], cancelled["truncated"]) == ("so far\n", "", False)
     assert (await client.delete(path)).json() == cancelled  # nothing more to stop
+    kept = {"status": "cancelled", "stdout": "so far\n", "complete": True, "truncated": False}
+    assert (await client.get(path + "/logs")).json().items() >= kept.items()
+    assert "so far" in (await client.get(path + "/stream")).text
     assert code_of(await client.post("/executions/exec_none/cancel"), 404) == "NOT_FOUND"
     assert code_of(await client.post("/snapshots", json={"execution_id": body["id"]}), 409)
     done = (await ask(client, "print(1)")).json()
     assert (await client.post(f"/executions/{done['id']}/cancel")).json() == done
+
+
+@pytest.mark.machine
+async def test_of_much_output_of_a_cancelled_run_the_end_is_kept(client):
+    write = "import os, sys\nfor fd in (1, 2):\n for n in range(9): os.write(fd, b'%d' % n * 100_000)\n"
+    body = (await ask(client, write + ENDLESS, **{"async": True}, **LONG)).json()
+    path = f"/executions/{body['id']}"
+    async with asyncio.timeout(30):
+        while not (await client.get(path + "/logs")).json()["stderr"].endswith("8"):
+            await asyncio.sleep(0.5)
+    cancelled = (await client.post(path + "/cancel")).json()
+    assert cancelled["truncated"] is True
+    assert cancelled["stderr"] == "".join(str(n) * 100_000 for n in range(9))
+    assert FEED_BYTES // 2 < len(cancelled["stdout"] + cancelled["stderr"]) <= FEED_BYTES
 
 
 @pytest.mark.machine

@@ -90,15 +90,14 @@ def router(executions: ExecutionService, access: Access) -> APIRouter:
         stream: Literal["stdout", "stderr"] | None = None,
     ) -> Logs:
         """What an execution has written so far."""
-        record, stdout, stderr = await executions.logs(execution_id, account)
-        outcome = None if record.attested is None else record.attested.outcome
+        record, written = await executions.logs(execution_id, account)
         return Logs(
             execution_id=record.id,
             status=str(record.status),
-            stdout="" if stream == "stderr" else _tail(stdout, tail),
-            stderr="" if stream == "stdout" else _tail(stderr, tail),
+            stdout="" if stream == "stderr" else _tail(written.stdout.content, tail),
+            stderr="" if stream == "stdout" else _tail(written.stderr.content, tail),
             complete=is_over(record),
-            truncated=outcome is not None and (outcome.stdout.truncated or outcome.stderr.truncated),
+            truncated=written.truncated,
         )
 
     @routes.get("/executions/{execution_id}/receipt", response_model=dict[str, object])

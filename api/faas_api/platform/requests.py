@@ -143,8 +143,8 @@ class Asked(Strict):
     session: Text | None = Field(
         None,
         validation_alias=AliasChoices("session", "session_id"),
-        description="Mode persistent: the session to go on in, or a name of your own for one that begins; a new "
-        "`sess_…` where it is left out. A name that begins so is one that is there",
+        description="Mode persistent: the session to go on in, or a name of your own for one that begins; "
+        "a new `sess_…` where it is left out. A name that begins so is one that is there",
     )
     execution_id: ExecutionId | None = Field(
         None, description="`exec_…` of your own choice; default: a new one"

@@ -16,7 +16,7 @@ from faas_blueprint.job import LIMIT_RANGES, Job, encode_job, job_digest
 from faas_blueprint.prices import Cost as Price
 from faas_blueprint.prices import in_credits
 from faas_blueprint.receipt import receipt_to_json
-from faas_operator.execution_record import Attested, ExecutionRecord, ExecutionSummary
+from faas_operator.execution_record import Attested, ExecutionRecord, ExecutionSummary, Written
 
 Json = dict[str, object]
 
@@ -151,6 +151,7 @@ def execution_answer(record: ExecutionRecord) -> Execution:
     return Execution.model_validate(
         {
             **_head(record),
+            **({} if record.written is None else _written(record.written)),
             **({} if record.attested is None else _outcome(record.attested)),
             "cost": None if record.cost is None else cost_answer(record.cost),
             "cached": record.cached,
@@ -219,15 +220,20 @@ def _head(record: ExecutionRecord) -> Json:
     }
 
 
+def _written(written: Written) -> Json:
+    return {
+        "stdout": written.stdout.content.decode(errors="replace"),
+        "stderr": written.stderr.content.decode(errors="replace"),
+        "truncated": written.truncated,
+    }
+
+
 def _outcome(attested: Attested) -> Json:
     outcome = attested.outcome
     return {
         "reason": outcome.status.name.lower(),
         "exit_code": outcome.exit_code,
         "signal": outcome.signal,
-        "stdout": outcome.stdout.content.decode(errors="replace"),
-        "stderr": outcome.stderr.content.decode(errors="replace"),
-        "truncated": outcome.stdout.truncated or outcome.stderr.truncated,
         "files": manifest_to_json(outcome.manifest()),
         "files_truncated": outcome.files_truncated,
         "virtual_ns": outcome.virtual_ns,

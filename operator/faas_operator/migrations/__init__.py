@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-NEWEST = "0009"
+NEWEST = "0010"
 """The revision of the tables as this version has them."""
 
 FIRST = "0001"
