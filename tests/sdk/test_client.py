@@ -276,6 +276,20 @@ def test_stdin_that_is_not_text(client):
         client.execute("1", "python", stdin=b"\xff")
 
 
+@pytest.mark.parametrize("content", [5, None, [97], 1.5])
+def test_a_file_that_is_neither_text_nor_bytes(client, flaky_server, content):
+    with pytest.raises(ValueError, match=r"files\.x must be"):
+        client.execute("1", "python", files={"x": content})
+    assert flaky_server.requests == []
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_json_does_not_have(client, flaky_server, number):
+    with pytest.raises(ValueError, match="JSON"):
+        client.execute("1", "python", seed=number)
+    assert flaky_server.requests == []
+
+
 def test_the_key_is_not_printed():
     with FaaSClient("secret-key") as client:
         assert "secret-key" not in repr(vars(client))

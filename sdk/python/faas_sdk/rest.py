@@ -59,7 +59,7 @@ class Ask:
     terminal: TerminalSize | None = None
 
     def body(self) -> dict[str, object]:
-        """The request's, without what is left open."""
+        """The request's, without what is left open. Raises ValueError for what none can be made of."""
         fields: dict[str, object] = {
             "code": self.code,
             "language": self.language,
@@ -68,7 +68,7 @@ class Ask:
             "env_vars": None if self.env_vars is None else dict(self.env_vars),
             "files": None
             if self.files is None
-            else {name: _base64(data) for name, data in self.files.items()},
+            else {name: _base64(data, f"files.{name}") for name, data in self.files.items()},
             "stdin": None if self.stdin is None else _text(self.stdin),
             "arguments": None if self.arguments is None else list(self.arguments),
             "seed": self.seed,
@@ -310,7 +310,7 @@ class RestApi:
         content = None
         if body is not None:
             sent["Content-Type"] = "application/json"
-            content = json.dumps(body).encode()
+            content = json.dumps(body, allow_nan=False).encode()
         request = Request(method, self.endpoint + prefix + path, sent, content)
         response = yield from send_with_retries(request, self.max_retries)
         return _answer(response)
@@ -367,5 +367,9 @@ def _text(data: Content) -> str:
     return data if isinstance(data, str) else data.decode()
 
 
-def _base64(data: Content) -> str:
-    return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
+def _base64(data: Content, what: str) -> str:
+    """Raises ValueError for what is neither text nor bytes."""
+    try:
+        return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
+    except TypeError as error:
+        raise ValueError(f"{what} must be text or bytes, not {type(data).__name__}") from error

@@ -19,7 +19,7 @@ export interface ExecuteRequest {
   mode?: Mode | (string & {}) | undefined;
   resources?: Resources | undefined;
   envVars?: Record<string, string> | undefined;
-  /** Path to content: text, or bytes. Encoded for you. */
+  /** Path to content: text, an ArrayBuffer, or a view of one. Encoded for you. */
   files?: Record<string, Content> | undefined;
   stdin?: string | undefined;
   /**
@@ -57,16 +57,24 @@ export interface Execution extends Omit<Camel<Wire["Execution"]>, "stdout" | "st
   filesTruncated: boolean;
 }
 
-/** The request's body. */
+/** The request's body. Throws TypeError for what none can be made of. */
 export function executeBody(request: ExecuteRequest): Record<string, unknown> {
   const { resources, files, mode, ...rest } = request;
-  const encoded = Object.entries(files ?? {}).map(([path, content]) => [path, toBase64(bytesOf(content))]);
+  checkInteger(rest.seed, "seed");
+  checkInteger(rest.epoch, "epoch");
+  const encoded = Object.entries(files ?? {}).map(([path, content]) => [path, toBase64(bytesOf(content, `files.${path}`))]);
   return {
     ...snake(rest),
     mode: mode ?? (request.session == null ? "ephemeral" : "persistent"),
     ...(resources === undefined ? {} : { resources: snake(resources) }),
     ...(files === undefined ? {} : { files: Object.fromEntries(encoded) }),
   };
+}
+
+/** Another number than the caller means, or none, would be another run. */
+function checkInteger(value: number | bigint | null | undefined, what: string): void {
+  if (value == null || typeof value === "bigint" || Number.isSafeInteger(value)) return;
+  throw new TypeError(`${what} must be an integer; over 2^53, a bigint`);
 }
 
 /** Throws ConnectionFailed when it is not an execution. */

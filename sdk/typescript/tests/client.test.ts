@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
+import { runInNewContext } from "node:vm";
 
 import * as sdk from "../dist/esm/index.js";
 import { pauses } from "../dist/esm/retry.js";
@@ -92,6 +93,33 @@ test("a large file is encoded whole", async (context) => {
   await new FaaSClient({ endpoint: server.url }).execute({ ...HELLO, files: { f: content } });
   const { files } = JSON.parse(server.requests[0]?.body ?? "") as { files: { f: string } };
   assert.deepEqual(new Uint8Array(Buffer.from(files.f, "base64")), content);
+});
+
+test("bytes in whatever holds them", async (context) => {
+  const server = await flakyServer(context);
+  server.willAnswer(200, DONE);
+  const { buffer } = Uint8Array.from(Buffer.from("abc"));
+  const foreign = runInNewContext("new Uint8Array([97, 98, 99]).buffer") as ArrayBuffer;
+  const files = { buffer, foreign, view: new DataView(buffer, 1, 2), words: Uint16Array.of(0x6261), node: Buffer.from("a") };
+  await new FaaSClient({ endpoint: server.url }).execute({ ...HELLO, files });
+  const sent = JSON.parse(server.requests[0]?.body ?? "") as { files: Record<string, string> };
+  const texts = Object.entries(sent.files).map(([name, encoded]) => [name, Buffer.from(encoded, "base64").toString()]);
+  assert.deepEqual(Object.fromEntries(texts), { buffer: "abc", foreign: "abc", view: "bc", words: "ab", node: "a" });
+});
+
+test("what no request can be made of is refused before one is", async (context) => {
+  const server = await flakyServer(context);
+  const client = new FaaSClient({ endpoint: server.url });
+  for (const content of [new Blob(["a"]), 5, null, undefined, [97], {}]) {
+    const refused = { name: "TypeError", message: /^files\.x must be/ };
+    await assert.rejects(client.execute({ ...HELLO, files: { x: content as never } }), refused);
+  }
+  for (const number of [NaN, 1.5, 2 ** 60, Infinity, "1"] as number[]) {
+    await assert.rejects(client.execute({ ...HELLO, seed: number }), { name: "TypeError", message: /^seed must be/ });
+    await assert.rejects(client.start({ ...HELLO, epoch: number }), { name: "TypeError", message: /^epoch must be/ });
+  }
+  await assert.rejects(client.execute({ ...HELLO, resources: { timeoutMs: NaN } }), /NaN is no number/);
+  assert.equal(server.requests.length, 0);
 });
 
 test("the endpoint with and without its prefix", async (context) => {
