@@ -142,6 +142,42 @@ def test_no_such_output_file(client, flaky_server):
 
 
 @pytest.mark.parametrize(
+    "path",
+    ["../receipt", "../../../keys", "..", ".", "", "/a", "a//b", "a/../b", "a/.", "a\0", None, 5],
+)
+def test_a_path_that_leads_elsewhere_is_refused_before_it_is_asked_for(client, flaky_server, path):
+    with pytest.raises(ValueError, match="is not a path"):
+        client.output_file("exec_1", path)
+    assert flaky_server.requests == []
+
+
+@pytest.mark.parametrize("identity", ["..", ".", "", "exec_1/receipt", "../keys", None, 5])
+def test_an_id_that_leads_elsewhere_is_refused_before_it_is_asked_for(client, flaky_server, identity):
+    for asked in (
+        client.execution,
+        client.cancel,
+        client.send_input,
+        client.logs,
+        client.receipt_file,
+        client.stream,
+        client.get_snapshot,
+        client.restore_snapshot,
+        client.delete_snapshot,
+        client.diff_snapshot,
+        client.get_branch,
+        client.delete_branch,
+        client.end_session,
+        client.revoke_key,
+        lambda identity: client.resize(identity, 1, 1),
+        lambda identity: client.output_file(identity, "a"),
+        lambda identity: client.prove_snapshot(identity, "a"),
+    ):
+        with pytest.raises(ValueError, match="is not an id"):
+            asked(identity)
+    assert flaky_server.requests == []
+
+
+@pytest.mark.parametrize(
     "line", [5, {}, LINE | {"size": "3"}, *(LINE | {"path": path} for path in ("/a", "../a", "a//b", "a\0"))]
 )
 def test_files_that_cannot_be_read_or_written_safely(client, flaky_server, line):

@@ -282,7 +282,9 @@ class FaaSClient:
         return run(self._api.receipt_file(execution_id), self._http)
 
     def output_file(self, execution_id: str, path: str) -> bytes:
-        """A file that the program left in its output folder. Raises NotFound."""
+        """A file that the program left in its output folder. Raises NotFound, and ValueError for a path
+        out of that folder.
+        """
         return run(self._api.output_file(execution_id, path), self._http)
 
     def health(self) -> Health:

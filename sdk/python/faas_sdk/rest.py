@@ -7,11 +7,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from faas_sdk.effects import Plan, Request, Response
 from faas_sdk.errors import ConnectionFailed, api_error
 from faas_sdk.execution import Execution, Health, execution_from_json, health_from_json
+from faas_sdk.request_parts import id_part, path_parts
 from faas_sdk.retry import send_with_retries
 from faas_sdk.signing_in import EthereumSigner
 from faas_sdk.snapshot import (
@@ -145,7 +146,7 @@ class RestApi:
 
     def output_file(self, execution_id: str, path: str) -> Plan[bytes]:
         """`GET /executions/{id}/files/{path}`."""
-        place = f"{API_PREFIX}{_execution(execution_id)}/files/{quote(path)}"
+        place = f"{API_PREFIX}{_execution(execution_id)}/files/{path_parts(path)}"
         request = Request("GET", self.endpoint + place, self._headers("application/octet-stream"))
         return (yield from self._content(request))
 
@@ -222,7 +223,7 @@ class RestApi:
 
     def end_session(self, session: str) -> Plan[None]:
         """`DELETE /sessions/{id}`."""
-        yield from self._call("DELETE", f"/sessions/{quote(session, safe='')}")
+        yield from self._call("DELETE", f"/sessions/{id_part(session)}")
 
     def get(self, path: str) -> Plan[dict[str, object]]:
         """`GET` of a path below `/api/v1` that answers one object."""
@@ -251,7 +252,7 @@ class RestApi:
 
     def revoke_key(self, key_id: str) -> Plan[dict[str, object]]:
         """`DELETE /keys/{id}`."""
-        return (yield from self._object("DELETE", f"/keys/{quote(key_id, safe='')}"))
+        return (yield from self._object("DELETE", f"/keys/{id_part(key_id)}"))
 
     def sign_in(
         self, private_key: str, name: str, scopes: Sequence[str] | None, expires_in_seconds: int | None
@@ -327,15 +328,15 @@ class RestApi:
 
 
 def _execution(execution_id: str) -> str:
-    return f"/executions/{quote(execution_id, safe='')}"
+    return f"/executions/{id_part(execution_id)}"
 
 
 def _snapshot(snapshot_id: str) -> str:
-    return f"/snapshots/{quote(snapshot_id, safe='')}"
+    return f"/snapshots/{id_part(snapshot_id)}"
 
 
 def _branch(branch_id: str) -> str:
-    return f"/branches/{quote(branch_id, safe='')}"
+    return f"/branches/{id_part(branch_id)}"
 
 
 def _list(name: str, limit: int, offset: int, filters: Mapping[str, str | None]) -> str:

@@ -95,11 +95,6 @@ export class RestApi {
   }
 }
 
-/** An id as a part of a path. */
-export function part(id: string): string {
-  return encodeURIComponent(id);
-}
-
 function queryOf(fields: Record<string, string | number | boolean | undefined>): string {
   const given = Object.entries(fields).filter(([, value]) => value !== undefined);
   const query = new URLSearchParams(given.map(([name, value]) => [name, String(value)]));

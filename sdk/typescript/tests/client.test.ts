@@ -79,10 +79,10 @@ test("a terminal, and its size", async (context) => {
   const client = new FaaSClient({ endpoint: server.url });
   const begun = await client.start({ ...HELLO, terminal: { cols: 120 } });
   assert.deepEqual(begun.job?.terminal, { cols: 120, rows: 24 });
-  await client.resize("exec/1", 100, 30);
+  await client.resize("exec 1", 100, 30);
   const [asked, resized] = server.requests;
   assert.deepEqual(JSON.parse(asked?.body ?? ""), { ...HELLO, mode: "ephemeral", async: true, terminal: { cols: 120 } });
-  assert.deepEqual([resized?.method, resized?.path], ["POST", "/api/v1/executions/exec%2F1/resize"]);
+  assert.deepEqual([resized?.method, resized?.path], ["POST", "/api/v1/executions/exec%201/resize"]);
   assert.deepEqual(JSON.parse(resized?.body ?? ""), { cols: 100, rows: 30 });
 });
 
@@ -305,6 +305,37 @@ test("an output file's path is a path, not an address", async (context) => {
   assert.deepEqual(await client.outputFile("exec_1", "plots/a b?.svg"), Uint8Array.of(0xff, 0, 1));
   assert.equal(server.requests[0]?.path, "/api/v1/executions/exec_1/files/plots/a%20b%3F.svg");
   await assert.rejects(client.outputFile("exec_1", "x"), sdk.NotFound);
+});
+
+const ELSEWHERE = ["../receipt", "../../../keys", "..", ".", "", "/a", "a//b", "a/../b", "a/.", "a\0", undefined, 5] as string[];
+const NO_IDS = ["..", ".", "", "exec_1/receipt", "../keys", undefined, null, 5] as string[];
+
+test("a path or an id that leads elsewhere is refused before it is asked for", async (context) => {
+  const server = await flakyServer(context);
+  const client = new FaaSClient({ endpoint: server.url });
+  for (const path of ELSEWHERE) await assert.rejects(client.outputFile("exec_1", path), { name: "TypeError", message: /is not a path/ });
+  for (const id of NO_IDS) {
+    for (const asked of [
+      () => client.execution(id),
+      () => client.cancel(id),
+      () => client.resize(id, 1, 1),
+      () => client.logs(id),
+      () => client.receiptFile(id),
+      () => client.outputFile(id, "a"),
+      async () => client.stream(id),
+      () => client.getSnapshot(id),
+      () => client.restoreSnapshot(id),
+      () => client.deleteSnapshot(id),
+      () => client.diffSnapshot(id),
+      () => client.proveSnapshot(id, { path: "a" }),
+      () => client.getBranch(id),
+      () => client.deleteBranch(id),
+      () => client.endSession(id),
+    ]) {
+      await assert.rejects(asked, { name: "TypeError", message: /is not an id/ });
+    }
+  }
+  assert.equal(server.requests.length, 0);
 });
 
 test("usage in the words of this language", async (context) => {
