@@ -6,10 +6,13 @@ import base64
 import json
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 import faas_sdk
-from faas_sdk import AsyncFaaSClient, FaaSClient, retry
+from faas_sdk import AsyncFaaSClient, FaaSClient, Stream, retry
+from faas_sdk.effects import run
+from faas_sdk.rest import RestApi
 
 DONE = {
     "execution_id": "exec_1",
@@ -329,6 +332,45 @@ def test_a_number_that_json_does_not_have(client, flaky_server, number):
 def test_the_key_is_not_printed():
     with FaaSClient("secret-key") as client:
         assert "secret-key" not in repr(vars(client))
+
+
+def test_a_key_without_what_surrounds_it_in_a_file(flaky_server):
+    flaky_server.will_answer(200, DONE)
+    with FaaSClient(" secret-key\r\n", flaky_server.url) as client:
+        client.execute("1", "python", idempotency_key="mine\n")
+    headers = flaky_server.requests[0]["headers"]
+    assert (headers["authorization"], headers["idempotency-key"]) == ("Bearer secret-key", "mine")
+
+
+@pytest.mark.parametrize("key", ["secret\nkey", "secret\r\nX: y", "secrét", "secret\0", "\n", 5])
+def test_a_key_that_no_header_carries_is_refused_at_once_and_not_shown(client, flaky_server, key):
+    for made in (FaaSClient, AsyncFaaSClient):
+        with pytest.raises(ValueError, match="api_key must be printable") as refused:
+            made(key, flaky_server.url)
+        assert "secr" not in str(refused.getrepr(style="value"))
+    with pytest.raises(ValueError, match="idempotency_key must be printable"):
+        client.execute("1", "python", idempotency_key=key)
+    assert flaky_server.requests == []
+
+
+def test_what_a_request_cannot_carry_is_not_shown(flaky_server):
+    api = RestApi(flaky_server.url, "secret-key\n", 0)
+    with httpx.Client() as http, pytest.raises(faas_sdk.ConnectionFailed) as failed:
+        run(api.account(), http)
+    with pytest.raises(faas_sdk.ConnectionFailed) as broken:
+        list(Stream(api.stream_request("exec_1"), 5))
+    assert "secret-key" not in failed.value.message + broken.value.message
+
+
+async def test_a_client_that_is_closed(flaky_server):
+    with FaaSClient("key", flaky_server.url) as client:
+        pass
+    with pytest.raises(faas_sdk.ConnectionFailed, match="closed"):
+        client.health()
+    async with AsyncFaaSClient("key", flaky_server.url) as twin:
+        pass
+    with pytest.raises(faas_sdk.ConnectionFailed, match="closed"):
+        await twin.health()
 
 
 async def test_the_async_twin_has_a_terminal_too(flaky_server):

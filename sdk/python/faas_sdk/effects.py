@@ -14,6 +14,8 @@ from typing import TypeVar, cast
 
 import httpx
 
+from faas_sdk.errors import ConnectionFailed
+
 T = TypeVar("T")
 
 
@@ -87,7 +89,8 @@ def work(compute: Callable[[], T]) -> Plan[T]:
 
 
 def run(plan: Plan[T], http: httpx.Client) -> T:
-    """Carry a plan out, blocking."""
+    """Carry a plan out, blocking. Raises what the plan does, and ConnectionFailed where `http` is closed."""
+    _require_open(http)
     reply: Reply = None
     try:
         while True:
@@ -113,7 +116,8 @@ def run(plan: Plan[T], http: httpx.Client) -> T:
 
 
 async def run_async(plan: Plan[T], http: httpx.AsyncClient) -> T:
-    """Carry a plan out, letting others go on meanwhile."""
+    """Carry a plan out, letting others go on meanwhile. Raises likewise."""
+    _require_open(http)
     reply: Reply = None
     try:
         while True:
@@ -140,10 +144,22 @@ async def run_async(plan: Plan[T], http: httpx.AsyncClient) -> T:
         plan.close()
 
 
+def reason(error: httpx.RequestError) -> str:
+    """Why there is no answer. What a request was found wrong by is not shown: it may be the key."""
+    if isinstance(error, httpx.LocalProtocolError):
+        return "the request cannot be sent"
+    return str(error) or type(error).__name__
+
+
+def _require_open(http: httpx.Client | httpx.AsyncClient) -> None:
+    if http.is_closed:
+        raise ConnectionFailed("this client is closed")
+
+
 def _response(response: httpx.Response) -> Response:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Response(response.status_code, headers, response.content)
 
 
 def _lost(error: httpx.RequestError) -> Lost:
-    return Lost(str(error) or type(error).__name__, not isinstance(error, _NEVER_SENT))
+    return Lost(reason(error), not isinstance(error, _NEVER_SENT))

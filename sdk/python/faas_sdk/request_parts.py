@@ -1,4 +1,4 @@
-"""What callers give that becomes a part of a request's address, checked before anything is asked."""
+"""What callers give that becomes a part of an address or a header, checked before anything is asked."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def path_parts(path: str) -> str:
         raise ValueError(f"{path!r} is not a path")
     check_path(path)
     return quote(path)
+
+
+def header_value(value: str, what: str) -> str:
+    """Without the whitespace around it: a key that was read from a file ends in a line feed.
+
+    Raises ValueError for what no header can carry. It does not show the value: that may be a secret.
+    """
+    stripped = value.strip() if isinstance(value, str) else ""
+    if not stripped or not stripped.isascii() or not stripped.isprintable():
+        raise ValueError(f"{what} must be printable ASCII characters, at least one")
+    return stripped

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from faas_sdk.effects import Plan, Request, Response
 from faas_sdk.errors import ConnectionFailed, api_error
 from faas_sdk.execution import Execution, Health, execution_from_json, health_from_json
-from faas_sdk.request_parts import id_part, path_parts
+from faas_sdk.request_parts import header_value, id_part, path_parts
 from faas_sdk.retry import send_with_retries
 from faas_sdk.signing_in import EthereumSigner
 from faas_sdk.snapshot import (
@@ -100,9 +100,10 @@ class RestApi:
             raise ValueError(f"endpoint must start with http:// or https://, got {url!r}")
         if max_retries < 0:
             raise ValueError("max_retries must not be negative")
-        return cls(
-            url.removesuffix(API_PREFIX), api_key or os.environ.get("FAAS_API_KEY") or None, max_retries
-        )
+        key = api_key or os.environ.get("FAAS_API_KEY") or None
+        if key is not None:
+            key = header_value(key, "api_key")
+        return cls(url.removesuffix(API_PREFIX), key, max_retries)
 
     # -- executions
 
@@ -289,8 +290,10 @@ class RestApi:
     # -- parts
 
     def _execute(self, ask: Ask, more: Mapping[str, object]) -> Plan[object]:
-        key = {} if ask.idempotency_key is None else {"Idempotency-Key": ask.idempotency_key}
-        return (yield from self._call("POST", "/execute", {**ask.body(), **more}, headers=key))
+        headers = {}
+        if ask.idempotency_key is not None:
+            headers["Idempotency-Key"] = header_value(ask.idempotency_key, "idempotency_key")
+        return (yield from self._call("POST", "/execute", {**ask.body(), **more}, headers=headers))
 
     def _object(self, method: str, path: str, body: object = None) -> Plan[dict[str, object]]:
         answer = yield from self._call(method, path, body)

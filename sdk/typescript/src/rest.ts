@@ -4,6 +4,7 @@ import type { RequestOptions } from "./abort.js";
 import { fromEnvironment } from "./environment.js";
 import { apiError, ConnectionFailed } from "./errors.js";
 import { parseJson, stringifyJson } from "./json.js";
+import { headerValue } from "./request-parts.js";
 import { sendWithRetries, type HttpResponse } from "./retry.js";
 
 /** Where `faas up` listens. */
@@ -40,7 +41,8 @@ export class RestApi {
     if (!/^https?:\/\//.test(url)) throw new TypeError(`endpoint must start with http:// or https://, got '${url}'`);
     this.endpoint = url.endsWith(PREFIX) ? url.slice(0, -PREFIX.length) : url;
     this.timeout = options.timeout ?? 30_000;
-    this.#apiKey = options.apiKey ?? fromEnvironment("FAAS_API_KEY");
+    const key = options.apiKey || fromEnvironment("FAAS_API_KEY");
+    this.#apiKey = key === undefined ? undefined : headerValue(key, "apiKey");
     this.#maxRetries = options.maxRetries ?? 3;
     if (this.#maxRetries < 0) throw new TypeError("maxRetries must not be negative");
   }
@@ -48,7 +50,7 @@ export class RestApi {
   /** The answer's JSON, undefined when it is empty. Throws ApiError, ConnectionFailed, the signal's reason. */
   async call(method: string, path: string, call: Call = {}, options: RequestOptions = {}): Promise<unknown> {
     const headers: Record<string, string> = { Accept: "application/json", ...this.authorization() };
-    if (call.idempotencyKey !== undefined) headers["Idempotency-Key"] = call.idempotencyKey;
+    if (call.idempotencyKey !== undefined) headers["Idempotency-Key"] = headerValue(call.idempotencyKey, "idempotencyKey");
     if (call.body !== undefined) headers["Content-Type"] = "application/json";
     const body = call.body === undefined ? {} : { body: stringifyJson(call.body) };
     const url = this.endpoint + (path === "/health" ? path : PREFIX + path) + queryOf(call.query ?? {});

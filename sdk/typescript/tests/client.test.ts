@@ -358,6 +358,26 @@ test("options that make no client", () => {
   assert.throws(() => new FaaSClient({ maxRetries: -1 }), /maxRetries/);
 });
 
+test("a key without what surrounds it in a file", async (context) => {
+  const server = await flakyServer(context);
+  server.willAnswer(200, DONE);
+  await new FaaSClient({ apiKey: " secret-key\r\n", endpoint: server.url }).execute(HELLO, { idempotencyKey: "mine\n" });
+  const [request] = server.requests;
+  assert.deepEqual([request?.headers.authorization, request?.headers["idempotency-key"]], ["Bearer secret-key", "mine"]);
+});
+
+test("a key that no header carries is refused at once, and not shown", async (context) => {
+  const server = await flakyServer(context);
+  const client = new FaaSClient({ endpoint: server.url });
+  for (const key of ["secret\nkey", "secret\r\nX: y", "secrét", "secret\0", "\n", 5] as string[]) {
+    const refused = (error: Error): boolean =>
+      error instanceof TypeError && /[kK]ey must be printable/.test(error.message) && !String(error.stack).includes("secr");
+    assert.throws(() => new FaaSClient({ apiKey: key }), refused);
+    await assert.rejects(client.execute(HELLO, { idempotencyKey: key }), refused);
+  }
+  assert.equal(server.requests.length, 0);
+});
+
 test("the key is not printed", async () => {
   const { inspect } = await import("node:util");
   assert.ok(!inspect(new FaaSClient({ apiKey: "secret-key" }), { depth: 9, showHidden: true }).includes("secret-key"));
