@@ -290,6 +290,59 @@ def test_a_question_may_be_asked_twice(client, flaky_server):
     assert client.health().status == "ok"
 
 
+@pytest.mark.parametrize("key", [None, "mine"])
+def test_an_answer_that_does_not_come_in_time_is_not_asked_for_again(flaky_server, key):
+    with FaaSClient("key", flaky_server.url, timeout=0.1) as client:
+        flaky_server.will_hang()
+        with pytest.raises(faas_sdk.RequestTimeout, match="does not answer in time"):
+            client.execute("1", "python", idempotency_key=key)
+        flaky_server.will_hang()
+        with pytest.raises(faas_sdk.RequestTimeout):
+            client.health()
+    assert len(flaky_server.requests) == 2
+
+
+async def test_a_time_limit_of_one_call(flaky_server):
+    flaky_server.will_hang()
+    with FaaSClient("key", flaky_server.url) as client, pytest.raises(faas_sdk.RequestTimeout):
+        client.execute("1", "python", timeout=0.1)
+    flaky_server.will_hang()
+    async with AsyncFaaSClient("key", flaky_server.url, timeout=20) as twin:
+        with pytest.raises(faas_sdk.RequestTimeout):
+            await twin.execute("1", "python", timeout=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "resources", "seconds"),
+    [
+        ({}, None, 330),
+        ({}, {"memory_mb": 64}, 330),
+        ({}, {"timeout_ms": 1000}, 40),
+        ({}, {"timeout_ms": 600_000}, 6030),
+        ({}, {"timeout_ms": 10**12}, 36_030),
+        ({}, {"timeout_ms": "much"}, 330),
+        ({"timeout": 120}, {"timeout_ms": 600_000}, 120),
+    ],
+)
+def test_a_run_is_waited_for_as_long_as_it_may_take(flaky_server, monkeypatch, options, resources, seconds):
+    waits = []
+    send = httpx.Client.send
+
+    def sent(self, request):
+        waits.append((request.extensions["timeout"]["read"], request.extensions["timeout"]["connect"]))
+        return send(self, request)
+
+    monkeypatch.setattr(httpx.Client, "send", sent)
+    for _ in "123":
+        flaky_server.will_answer(200, DONE)
+    with FaaSClient("key", flaky_server.url, **options) as client:
+        client.execute("1", "python", resources=resources)
+        client.execute("1", "python", resources=resources, timeout=7)
+        client.start("1", "python", resources=resources)
+    usual = options.get("timeout", 30)
+    assert waits == [(seconds, min(seconds, usual)), (7, 7), (usual, usual)]
+
+
 def test_nobody_there():
     client = FaaSClient(endpoint="http://127.0.0.1:9", max_retries=1)
     with client, pytest.raises(faas_sdk.ConnectionFailed, match="does not answer"):

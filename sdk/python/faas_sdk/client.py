@@ -11,7 +11,7 @@ import httpx
 
 from faas_sdk.effects import run
 from faas_sdk.execution import Execution, Health
-from faas_sdk.rest import Ask, Content, Metadata, RestApi
+from faas_sdk.rest import DEFAULT_TIMEOUT, Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
 from faas_sdk.terminal import TerminalSize
@@ -22,18 +22,19 @@ class FaaSClient:
     """Runs programs on a FaaS service.
 
     `api_key` and `endpoint` default to `FAAS_API_KEY` and `FAAS_ENDPOINT`; the endpoint may end in
-    `/api/v1` or not. `timeout` is in seconds, per request.
+    `/api/v1` or not. `timeout` is in seconds, per request: 30 unless given, and for `execute`
+    ten more for each virtual second that the run may take.
     """
 
     def __init__(
         self,
         api_key: str | None = None,
         endpoint: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = None,
         max_retries: int = 3,
     ) -> None:
         self._api = RestApi.at(endpoint, api_key, max_retries)
-        self._http = httpx.Client(timeout=timeout)
+        self._http = httpx.Client(timeout=DEFAULT_TIMEOUT if timeout is None else timeout)
         self._timeout = timeout
         self.usage = UsageClient(self._api, self._http)
 
@@ -54,6 +55,7 @@ class FaaSClient:
         session: str | None = None,
         idempotency_key: str | None = None,
         terminal: TerminalSize | None = None,
+        timeout: float | None = None,
     ) -> Execution:
         """Run a program and wait for it. A program that exits with another code than 0 is no error.
 
@@ -62,7 +64,8 @@ class FaaSClient:
         `resources` may hold `cpu_cores`, `memory_mb`, `timeout_ms`, `output_bytes`, `processes`, `disk_mb`.
         Equal `seed` and `epoch` give equal runs. Under one `idempotency_key`, the same request runs once.
         `terminal`, in mode ephemeral, is for a program that wants one to write on; `start` says more of it.
-        Raises ApiError and ConnectionFailed.
+        `timeout`, in seconds, is the client's unless given. A run that is given up is cancelled, unless it
+        has an `idempotency_key`: then ask again under it. Raises ApiError, ConnectionFailed, RequestTimeout.
         """
         ask = Ask(
             code,
@@ -81,7 +84,7 @@ class FaaSClient:
             idempotency_key,
             terminal=terminal,
         )
-        return run(self._api.execute(ask), self._http)
+        return run(self._api.execute(ask, self._timeout if timeout is None else timeout), self._http)
 
     def start(
         self,
@@ -130,7 +133,7 @@ class FaaSClient:
 
     def stream(self, execution_id: str) -> Stream:
         """What a run says, from its beginning to its end, with `for` or `async for`."""
-        return Stream(self._api.stream_request(execution_id), self._timeout)
+        return Stream(self._api.stream_request(execution_id), self._timeout or DEFAULT_TIMEOUT)
 
     def execution(self, execution_id: str) -> Execution:
         """A run, finished or not. Raises NotFound."""

@@ -27,6 +27,8 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    timeout: float | None = None
+    """Seconds to wait for the answer; by default as long as the connection's other requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Lost:
     message: str
     sent: bool
     """Whether the request may have reached the other side."""
+    late: bool = False
+    """Whether it was sent and the answer did not come in time."""
 
 
 Effect = Request | Pause | Work
@@ -106,9 +110,7 @@ def run(plan: Plan[T], http: httpx.Client) -> T:
                 effect.do()
                 continue
             try:
-                reply = _response(
-                    http.request(effect.method, effect.url, headers=effect.headers, content=effect.content)
-                )
+                reply = _response(http.send(_made(effect, http)))
             except httpx.RequestError as error:
                 reply = _lost(error)
     finally:
@@ -133,11 +135,7 @@ async def run_async(plan: Plan[T], http: httpx.AsyncClient) -> T:
                 await asyncio.to_thread(effect.do)
                 continue
             try:
-                reply = _response(
-                    await http.request(
-                        effect.method, effect.url, headers=effect.headers, content=effect.content
-                    )
-                )
+                reply = _response(await http.send(_made(effect, http)))
             except httpx.RequestError as error:
                 reply = _lost(error)
     finally:
@@ -156,10 +154,21 @@ def _require_open(http: httpx.Client | httpx.AsyncClient) -> None:
         raise ConnectionFailed("this client is closed")
 
 
+def _made(request: Request, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+    timeout = http.timeout
+    if request.timeout is not None:
+        connect = request.timeout if timeout.connect is None else min(request.timeout, timeout.connect)
+        timeout = httpx.Timeout(request.timeout, connect=connect)
+    return http.build_request(
+        request.method, request.url, headers=request.headers, content=request.content, timeout=timeout
+    )
+
+
 def _response(response: httpx.Response) -> Response:
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Response(response.status_code, headers, response.content)
 
 
 def _lost(error: httpx.RequestError) -> Lost:
-    return Lost(reason(error), not isinstance(error, _NEVER_SENT))
+    sent = not isinstance(error, _NEVER_SENT)
+    return Lost(reason(error), sent, sent and isinstance(error, httpx.TimeoutException))

@@ -12,6 +12,8 @@ from urllib.parse import urlencode
 from faas_sdk.effects import Plan, Request, Response
 from faas_sdk.errors import ConnectionFailed, api_error
 from faas_sdk.execution import Execution, Health, execution_from_json, health_from_json
+from faas_sdk.inputs import LIMIT_RANGES
+from faas_sdk.payload import LIMITS
 from faas_sdk.request_parts import header_value, id_part, path_parts
 from faas_sdk.retry import send_with_retries
 from faas_sdk.signing_in import EthereumSigner
@@ -31,6 +33,12 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:8080"
 """Where `faas up` listens."""
 
 API_PREFIX = "/api/v1"
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds to wait for an answer, beside the time that a run takes."""
+
+WALL_SECONDS = 10
+"""To wait for each virtual second that a run may take: on a busy host it takes several."""
 
 Content = bytes | str
 """Of a file or stdin; text is encoded as UTF-8."""
@@ -82,6 +90,13 @@ class Ask:
         }
         return _given(fields)
 
+    def patience(self) -> float:
+        """Seconds to wait for its end, by its own limit of virtual time."""
+        low, high = LIMIT_RANGES["timeout_ms"]
+        limit: object = (self.resources or {}).get("timeout_ms")
+        milliseconds = limit if isinstance(limit, int) else LIMITS["timeout_ms"]
+        return DEFAULT_TIMEOUT + WALL_SECONDS * min(max(milliseconds, low), high) / 1000
+
 
 @dataclass(frozen=True, slots=True)
 class RestApi:
@@ -107,9 +122,10 @@ class RestApi:
 
     # -- executions
 
-    def execute(self, ask: Ask) -> Plan[Execution]:
-        """`POST /execute`, to its end."""
-        return execution_from_json((yield from self._execute(ask, {})))
+    def execute(self, ask: Ask, timeout: float | None) -> Plan[Execution]:
+        """`POST /execute`, to its end; `timeout` in seconds, or else as long as such a run may take."""
+        wait = ask.patience() if timeout is None else timeout
+        return execution_from_json((yield from self._execute(ask, {}, wait)))
 
     def start(self, ask: Ask) -> Plan[Execution]:
         """`POST /execute`, answered at once."""
@@ -289,11 +305,15 @@ class RestApi:
 
     # -- parts
 
-    def _execute(self, ask: Ask, more: Mapping[str, object]) -> Plan[object]:
+    def _execute(self, ask: Ask, more: Mapping[str, object], timeout: float | None = None) -> Plan[object]:
         headers = {}
         if ask.idempotency_key is not None:
             headers["Idempotency-Key"] = header_value(ask.idempotency_key, "idempotency_key")
-        return (yield from self._call("POST", "/execute", {**ask.body(), **more}, headers=headers))
+        return (
+            yield from self._call(
+                "POST", "/execute", {**ask.body(), **more}, headers=headers, timeout=timeout
+            )
+        )
 
     def _object(self, method: str, path: str, body: object = None) -> Plan[dict[str, object]]:
         answer = yield from self._call(method, path, body)
@@ -309,13 +329,14 @@ class RestApi:
         *,
         headers: Mapping[str, str] | None = None,
         prefix: str = API_PREFIX,
+        timeout: float | None = None,
     ) -> Plan[object]:
         sent = {**self._headers("application/json"), **(headers or {})}
         content = None
         if body is not None:
             sent["Content-Type"] = "application/json"
             content = json.dumps(body, allow_nan=False).encode()
-        request = Request(method, self.endpoint + prefix + path, sent, content)
+        request = Request(method, self.endpoint + prefix + path, sent, content, timeout)
         response = yield from send_with_retries(request, self.max_retries)
         return _answer(response)
 

@@ -3,7 +3,7 @@
 import type { RequestOptions } from "./abort.js";
 import { randomHex } from "./bytes.js";
 import { RequestTimeout } from "./errors.js";
-import { executeBody, executionOf, type ExecuteRequest, type Execution } from "./execution.js";
+import { executeBody, executionOf, patienceFor, type ExecuteRequest, type Execution } from "./execution.js";
 import type { ReceiptFile } from "./receipt-file.js";
 import { idPart, pathParts } from "./request-parts.js";
 import { RestApi, type ClientOptions } from "./rest.js";
@@ -67,7 +67,8 @@ export class FaaSClient {
     const ours = options.idempotencyKey === undefined;
     const executionId = request.executionId ?? (ours ? `exec_${randomHex(12)}` : undefined);
     try {
-      return await this.#execute({ ...request, executionId }, {}, options);
+      const timeout = options.timeout ?? this.#api.timeoutOfRun(patienceFor(request));
+      return await this.#execute({ ...request, executionId }, {}, { ...options, timeout });
     } catch (error) {
       const givenUp = error instanceof RequestTimeout || options.signal?.aborted === true;
       if (ours && executionId !== undefined && givenUp) {

@@ -2,7 +2,9 @@
 
 import { bytesOf, toBase64, type Content } from "./bytes.js";
 import { ConnectionFailed } from "./errors.js";
+import { LIMIT_RANGES } from "./inputs.js";
 import { checkPath, type OutputFile } from "./output-files.js";
+import { LIMITS } from "./payload.js";
 import { camel, snake, wireObject, type Camel, type Wire } from "./wire.js";
 
 export type Mode = Wire["Mode"];
@@ -55,6 +57,17 @@ export interface Execution extends Omit<Camel<Wire["Execution"]>, "stdout" | "st
   files: OutputFile[];
   /** Whether something there was left out. */
   filesTruncated: boolean;
+}
+
+/** To wait for each virtual millisecond that a run may take: on a busy host it takes several. */
+const WALL_MILLISECONDS = 10;
+
+/** Milliseconds to wait for a run's end, by its own limit of virtual time, beside what any answer takes. */
+export function patienceFor(request: ExecuteRequest): number {
+  const [low, high] = LIMIT_RANGES.timeout_ms;
+  const limit: unknown = request.resources?.timeoutMs;
+  const milliseconds = Number.isSafeInteger(limit) ? (limit as number) : LIMITS.timeout_ms;
+  return WALL_MILLISECONDS * Math.min(Math.max(milliseconds, low), high);
 }
 
 /** The request's body. Throws TypeError for what none can be made of. */

@@ -10,6 +10,8 @@ import { sendWithRetries, type HttpResponse } from "./retry.js";
 /** Where `faas up` listens. */
 export const DEFAULT_ENDPOINT = "http://127.0.0.1:8080";
 
+const DEFAULT_TIMEOUT = 30_000;
+
 const PREFIX = "/api/v1";
 
 export interface ClientOptions {
@@ -17,7 +19,7 @@ export interface ClientOptions {
   apiKey?: string | undefined;
   /** With `/api/v1` at its end or without; default: `FAAS_ENDPOINT`, then `http://127.0.0.1:8080`. */
   endpoint?: string | undefined;
-  /** Milliseconds for each attempt. */
+  /** Milliseconds for each attempt; default: 30,000, and for `execute` ten more for each one of `timeoutMs`. */
   timeout?: number | undefined;
   maxRetries?: number | undefined;
 }
@@ -33,6 +35,7 @@ export class RestApi {
   /** Without the `/api/v1` that all routes but `/health` stand under. */
   readonly endpoint: string;
   readonly timeout: number;
+  readonly #waitsForRuns: boolean;
   readonly #apiKey: string | undefined;
   readonly #maxRetries: number;
 
@@ -40,11 +43,17 @@ export class RestApi {
     const url = (options.endpoint ?? fromEnvironment("FAAS_ENDPOINT") ?? DEFAULT_ENDPOINT).replace(/\/+$/, "");
     if (!/^https?:\/\//.test(url)) throw new TypeError(`endpoint must start with http:// or https://, got '${url}'`);
     this.endpoint = url.endsWith(PREFIX) ? url.slice(0, -PREFIX.length) : url;
-    this.timeout = options.timeout ?? 30_000;
+    this.timeout = options.timeout ?? DEFAULT_TIMEOUT;
+    this.#waitsForRuns = options.timeout === undefined;
     const key = options.apiKey || fromEnvironment("FAAS_API_KEY");
     this.#apiKey = key === undefined ? undefined : headerValue(key, "apiKey");
     this.#maxRetries = options.maxRetries ?? 3;
     if (this.#maxRetries < 0) throw new TypeError("maxRetries must not be negative");
+  }
+
+  /** Milliseconds for an attempt whose answer is a run's end. */
+  timeoutOfRun(patience: number): number {
+    return this.timeout + (this.#waitsForRuns ? patience : 0);
   }
 
   /** The answer's JSON, undefined when it is empty. Throws ApiError, ConnectionFailed, the signal's reason. */

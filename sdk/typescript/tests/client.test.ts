@@ -291,6 +291,60 @@ test("a run that is given up is cancelled, unless it may be asked for again", as
   assert.equal(server.requests.length, 3);
 });
 
+test("an answer that does not come in time is not asked for again", async (context) => {
+  const server = await flakyServer(context);
+  const client = new FaaSClient({ endpoint: server.url });
+  server.willHang();
+  await assert.rejects(client.execute(HELLO, { timeout: 100, idempotencyKey: "mine" }), sdk.RequestTimeout);
+  server.willHang();
+  await assert.rejects(client.health({ timeout: 100 }), sdk.RequestTimeout);
+  assert.equal(server.requests.length, 2);
+});
+
+test("a run is waited for as long as it may take", async (context) => {
+  const server = await flakyServer(context);
+  const timers = context.mock.method(globalThis, "setTimeout");
+  const longest = async (work: Promise<unknown>): Promise<number> => {
+    await work;
+    const waits = timers.mock.calls.map((call) => Number(call.arguments[1] ?? 0));
+    timers.mock.resetCalls();
+    return Math.max(...waits);
+  };
+  for (const [options, resources, milliseconds] of [
+    [{}, undefined, 330_000],
+    [{}, { memoryMb: 64 }, 330_000],
+    [{}, { timeoutMs: 1000 }, 40_000],
+    [{}, { timeoutMs: 600_000 }, 6_030_000],
+    [{}, { timeoutMs: 1e12 }, 36_030_000],
+    [{}, { timeoutMs: "much" as never }, 330_000],
+    [{ timeout: 120_000 }, { timeoutMs: 600_000 }, 120_000],
+  ] as const) {
+    const client = new FaaSClient({ endpoint: server.url, ...options });
+    for (let call = 0; call < 3; call += 1) server.willAnswer(200, DONE);
+    assert.equal(await longest(client.execute({ ...HELLO, resources })), milliseconds);
+    assert.equal(await longest(client.execute({ ...HELLO, resources }, { timeout: 7000 })), 7000);
+    assert.equal(await longest(client.start({ ...HELLO, resources })), "timeout" in options ? options.timeout : 30_000);
+  }
+});
+
+test("a run that the platform stops waiting for is asked for again, under its key, until its time is over", async (context) => {
+  const server = await flakyServer(context);
+  server.willAnswer(200, DONE);
+  const ask = globalThis.fetch;
+  let impatience = 5;
+  context.mock.method(globalThis, "fetch", (...given: Parameters<typeof fetch>) => {
+    if (impatience === 0) return ask(...given);
+    impatience -= 1;
+    return Promise.reject(new TypeError("fetch failed", { cause: Object.assign(new Error(), { code: "UND_ERR_HEADERS_TIMEOUT" }) }));
+  });
+  const client = new FaaSClient({ endpoint: server.url, maxRetries: 1 });
+  assert.equal((await client.execute(HELLO)).id, "exec_1");
+  impatience = 2;
+  await assert.rejects(client.createSnapshot("exec_1"), sdk.RequestTimeout);
+  assert.equal(impatience, 1);
+  await assert.rejects(client.execute(HELLO, { timeout: 0.001, idempotencyKey: "mine" }), sdk.RequestTimeout);
+});
+
 test("a signal that has fired sends nothing", async (context) => {
   const server = await flakyServer(context);
   await assert.rejects(new FaaSClient({ endpoint: server.url }).health({ signal: AbortSignal.abort(new Error("no")) }), /no/);
