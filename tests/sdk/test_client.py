@@ -117,6 +117,30 @@ def test_input_that_may_have_arrived_is_not_sent_twice(client, flaky_server):
     assert len(flaky_server.requests) == 1
 
 
+def test_lists_and_runs_that_have_begun_say_nothing_of_what_they_do_not_know(client, flaky_server):
+    known = {
+        "execution_id": "exec_1",
+        "id": "exec_1",
+        "status": "completed",
+        "mode": "cached",
+        "cached": True,
+    }
+    times = {"created_at": "2024-01-15T11:00:00Z", "updated_at": "2024-01-15T11:00:01Z"}
+    line = {**known, **times, "language": "bash", "exit_code": 3, "duration_ms": 5, "snapshot_id": "snap_1"}
+    flaky_server.will_answer(200, {"executions": [line], "total": 1, "limit": 20, "offset": 0})
+    unknown = {"stdout": None, "stderr": None, "files": None, "cost": None, "receipt": None}
+    flaky_server.will_answer(202, {**known, "status": "queued", **unknown})
+    [listed] = client.executions()
+    assert (listed.id, listed.status, listed.mode, listed.cached) == ("exec_1", "completed", "cached", True)
+    assert (listed.language, listed.exit_code, listed.duration_ms) == ("bash", 3, 5)
+    assert (listed.snapshot_id, listed.created_at, listed.updated_at) == ("snap_1", *times.values())
+    begun = client.start("1", "python")
+    assert (begun.id, begun.status, begun.mode) == ("exec_1", "queued", "cached")
+    for name in ("stdout", "stderr", "files", "files_truncated", "cost", "receipt"):
+        assert not hasattr(listed, name)
+        assert not hasattr(begun, name)
+
+
 LINE = {"path": "plots/a b?.svg", "size": 3, "sha256": "0x" + 64 * "1"}
 
 

@@ -10,7 +10,7 @@ from typing import Self
 import httpx
 
 from faas_sdk.effects import run_async
-from faas_sdk.execution import Execution, Health
+from faas_sdk.execution import Begun, Execution, ExecutionLine, Health
 from faas_sdk.rest import DEFAULT_TIMEOUT, Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
@@ -92,7 +92,7 @@ class AsyncFaaSClient:
         idempotency_key: str | None = None,
         interactive: bool = False,
         terminal: TerminalSize | None = None,
-    ) -> Execution:
+    ) -> Begun:
         """See `FaaSClient.start`."""
         ask = Ask(
             code,
@@ -124,7 +124,7 @@ class AsyncFaaSClient:
 
     async def executions(
         self, status: str | None = None, mode: str | None = None, limit: int = 20, offset: int = 0
-    ) -> Page[Execution]:
+    ) -> Page[ExecutionLine]:
         """See `FaaSClient.executions`."""
         return await run_async(
             self._api.executions(limit, offset, {"status": status, "mode": mode}), self._http

@@ -10,7 +10,7 @@ from typing import Self
 import httpx
 
 from faas_sdk.effects import run
-from faas_sdk.execution import Execution, Health
+from faas_sdk.execution import Begun, Execution, ExecutionLine, Health
 from faas_sdk.rest import DEFAULT_TIMEOUT, Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
@@ -104,7 +104,7 @@ class FaaSClient:
         idempotency_key: str | None = None,
         interactive: bool = False,
         terminal: TerminalSize | None = None,
-    ) -> Execution:
+    ) -> Begun:
         """Ask for a run and do not wait for it: `stream`, `execution` and `cancel` take its id.
 
         An `interactive` one, in mode ephemeral, gets its stdin line by line, each line when it can only go on
@@ -141,8 +141,8 @@ class FaaSClient:
 
     def executions(
         self, status: str | None = None, mode: str | None = None, limit: int = 20, offset: int = 0
-    ) -> Page[Execution]:
-        """Runs, newest first, without their output."""
+    ) -> Page[ExecutionLine]:
+        """Runs, newest first, as lists have them: without their output, files, cost and receipt."""
         return run(self._api.executions(limit, offset, {"status": status, "mode": mode}), self._http)
 
     def cancel(self, execution_id: str) -> Execution:

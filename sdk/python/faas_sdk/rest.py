@@ -11,7 +11,16 @@ from urllib.parse import urlencode
 
 from faas_sdk.effects import Plan, Request, Response
 from faas_sdk.errors import ConnectionFailed, api_error
-from faas_sdk.execution import Execution, Health, execution_from_json, health_from_json
+from faas_sdk.execution import (
+    Begun,
+    Execution,
+    ExecutionLine,
+    Health,
+    begun_from_json,
+    execution_from_json,
+    execution_line_from_json,
+    health_from_json,
+)
 from faas_sdk.inputs import LIMIT_RANGES
 from faas_sdk.payload import LIMITS
 from faas_sdk.request_parts import header_value, id_part, path_parts
@@ -127,18 +136,20 @@ class RestApi:
         wait = ask.patience() if timeout is None else timeout
         return execution_from_json((yield from self._execute(ask, {}, wait)))
 
-    def start(self, ask: Ask) -> Plan[Execution]:
+    def start(self, ask: Ask) -> Plan[Begun]:
         """`POST /execute`, answered at once."""
-        return execution_from_json((yield from self._execute(ask, {"async": True})))
+        return begun_from_json((yield from self._execute(ask, {"async": True})))
 
     def execution(self, execution_id: str) -> Plan[Execution]:
         """`GET /executions/{id}`."""
         return execution_from_json((yield from self._call("GET", _execution(execution_id))))
 
-    def executions(self, limit: int, offset: int, filters: Mapping[str, str | None]) -> Plan[Page[Execution]]:
+    def executions(
+        self, limit: int, offset: int, filters: Mapping[str, str | None]
+    ) -> Plan[Page[ExecutionLine]]:
         """`GET /executions`."""
         answer = yield from self._call("GET", _list("executions", limit, offset, filters))
-        return page_from_json(answer, "executions", execution_from_json)
+        return page_from_json(answer, "executions", execution_line_from_json)
 
     def cancel(self, execution_id: str) -> Plan[Execution]:
         """`POST /executions/{id}/cancel`."""

@@ -3,7 +3,15 @@
 import type { RequestOptions } from "./abort.js";
 import { randomHex } from "./bytes.js";
 import { RequestTimeout } from "./errors.js";
-import { executeBody, executionOf, patienceFor, type ExecuteRequest, type Execution } from "./execution.js";
+import {
+  begunOf,
+  executeBody,
+  executionOf,
+  patienceFor,
+  type Begun,
+  type ExecuteRequest,
+  type Execution,
+} from "./execution.js";
 import type { ReceiptFile } from "./receipt-file.js";
 import { idPart, pathParts } from "./request-parts.js";
 import { RestApi, type ClientOptions } from "./rest.js";
@@ -68,7 +76,7 @@ export class FaaSClient {
     const executionId = request.executionId ?? (ours ? `exec_${randomHex(12)}` : undefined);
     try {
       const timeout = options.timeout ?? this.#api.timeoutOfRun(patienceFor(request));
-      return await this.#execute({ ...request, executionId }, {}, { ...options, timeout });
+      return executionOf(await this.#execute({ ...request, executionId }, {}, { ...options, timeout }));
     } catch (error) {
       const givenUp = error instanceof RequestTimeout || options.signal?.aborted === true;
       if (ours && executionId !== undefined && givenUp) {
@@ -79,8 +87,8 @@ export class FaaSClient {
   }
 
   /** Asks for a run and does not wait for it: `stream`, `execution` and `cancel` take its id. */
-  start(request: ExecuteRequest, options: ExecuteOptions = {}): Promise<Execution> {
-    return this.#execute(request, { async: true }, options);
+  async start(request: ExecuteRequest, options: ExecuteOptions = {}): Promise<Begun> {
+    return begunOf(await this.#execute(request, { async: true }, options));
   }
 
   /** What a run says, from its beginning to its end: with `on(…)`, or `for await`. */
@@ -93,7 +101,7 @@ export class FaaSClient {
     return executionOf(await this.#get(`/executions/${idPart(executionId)}`, {}, options));
   }
 
-  /** Runs, newest first, without their output. */
+  /** Runs, newest first, as lists have them: without their output, files, cost and receipt. */
   async executions(
     filter: Range & { status?: string; mode?: string; language?: string } = {},
     options: RequestOptions = {},
@@ -232,10 +240,10 @@ export class FaaSClient {
     return wireObject<Health>(await this.#get("/health", {}, options), "a health report", "status");
   }
 
-  async #execute(request: ExecuteRequest, more: { async?: true }, options: ExecuteOptions): Promise<Execution> {
+  #execute(request: ExecuteRequest, more: { async?: true }, options: ExecuteOptions): Promise<unknown> {
     const idempotencyKey = options.idempotencyKey ?? randomHex(16);
     const body = { ...executeBody(request), ...more };
-    return executionOf(await this.#api.call("POST", "/execute", { body, idempotencyKey }, options));
+    return this.#api.call("POST", "/execute", { body, idempotencyKey }, options);
   }
 
   #get(path: string, query: object, options: RequestOptions): Promise<unknown> {

@@ -49,7 +49,10 @@ export interface ExecuteRequest {
   executionId?: string | undefined;
 }
 
-/** One run of one program. Any exit code is `completed`. */
+/**
+ * One run of one program. Any exit code is `completed`. Until it is over, as its status says, output and files are
+ * empty: nobody knows them yet. `logs` has what it has written so far.
+ */
 export interface Execution extends Omit<Camel<Wire["Execution"]>, "stdout" | "stderr" | "files" | "filesTruncated"> {
   stdout: string;
   stderr: string;
@@ -58,6 +61,9 @@ export interface Execution extends Omit<Camel<Wire["Execution"]>, "stdout" | "st
   /** Whether something there was left out. */
   filesTruncated: boolean;
 }
+
+/** A run that was asked for and not waited for; `execution` has the rest of it, once there is any. */
+export type Begun = Omit<Execution, "stdout" | "stderr" | "files" | "filesTruncated">;
 
 /** To wait for each virtual millisecond that a run may take: on a busy host it takes several. */
 const WALL_MILLISECONDS = 10;
@@ -101,6 +107,12 @@ export function executionOf(data: unknown): Execution {
     files: (wire.files ?? []).map(outputFileOf),
     filesTruncated: wire.files_truncated === true,
   };
+}
+
+/** Throws likewise. */
+export function begunOf(data: unknown): Begun {
+  const { stdout, stderr, files, filesTruncated, ...begun } = executionOf(data);
+  return begun;
 }
 
 function outputFileOf(data: unknown): OutputFile {

@@ -86,6 +86,22 @@ test("a terminal, and its size", async (context) => {
   assert.deepEqual(JSON.parse(resized?.body ?? ""), { cols: 100, rows: 30 });
 });
 
+test("lists, and runs that have begun, say nothing of what they do not know", async (context) => {
+  const server = await flakyServer(context);
+  const known = { execution_id: "exec_1", id: "exec_1", status: "completed", mode: "cached", cached: true };
+  const line = { ...known, language: "bash", exit_code: 3, created_at: "2024-01-15T11:00:00Z" };
+  const unknown = { stdout: null, stderr: null, files: null, cost: null, receipt: null };
+  server.willAnswer(200, { executions: [line], total: 1, limit: 20, offset: 0 });
+  server.willAnswer(202, { ...known, status: "queued", ...unknown });
+  const client = new FaaSClient({ endpoint: server.url });
+  const [listed] = (await client.executions()).items;
+  const begun = await client.start(HELLO);
+  assert.deepEqual([listed?.id, listed?.language, listed?.exitCode], ["exec_1", "bash", 3]);
+  assert.deepEqual([begun.id, begun.status, begun.mode], ["exec_1", "queued", "cached"]);
+  assert.deepEqual([begun.cost, begun.receipt], [null, null]);
+  for (const name of ["stdout", "stderr", "files", "filesTruncated"]) assert.ok(!(name in begun) && !(name in (listed ?? {})), name);
+});
+
 test("a large file is encoded whole", async (context) => {
   const server = await flakyServer(context);
   server.willAnswer(200, DONE);
