@@ -248,6 +248,7 @@ class AsyncFaaSClient:
         """See `FaaSClient.sign_in`."""
         made = await run_async(self._api.sign_in(private_key, name, scopes, expires_in_seconds), self._http)
         self._api = replace(self._api, api_key=str(made["api_key"]))
+        self.usage = AsyncUsageClient(self._api, self._http)
         return made
 
     async def receipt_file(self, execution_id: str) -> dict[str, object]:

@@ -278,6 +278,7 @@ class FaaSClient:
         """
         made = run(self._api.sign_in(private_key, name, scopes, expires_in_seconds), self._http)
         self._api = replace(self._api, api_key=str(made["api_key"]))
+        self.usage = UsageClient(self._api, self._http)
         return made
 
     def receipt_file(self, execution_id: str) -> dict[str, object]:
