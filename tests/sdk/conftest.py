@@ -9,17 +9,19 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 
 @dataclass
 class FlakyServer:
-    """Answers with the next of `answers` (status, body, headers); None breaks the connection."""
+    """Answers with the next of `answers` (status, body, headers), or breaks the connection, or hangs."""
 
     url: str
-    answers: list[tuple[int, object, dict[str, str]] | None] = field(default_factory=list)
+    answers: list[tuple[int, object, dict[str, str]] | Literal["break", "hang"]] = field(default_factory=list)
     requests: list[dict[str, object]] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def will_answer(self, status: int, body: object, **headers: str) -> None:
         """Queue an answer."""
@@ -27,7 +29,11 @@ class FlakyServer:
 
     def will_break(self) -> None:
         """Queue a broken connection."""
-        self.answers.append(None)
+        self.answers.append("break")
+
+    def will_hang(self) -> None:
+        """Never answer the next request, until the test is over."""
+        self.answers.append("hang")
 
 
 def _handler(server: FlakyServer) -> type[BaseHTTPRequestHandler]:
@@ -39,7 +45,10 @@ def _handler(server: FlakyServer) -> type[BaseHTTPRequestHandler]:
                 {"method": self.command, "path": self.path, "headers": headers, "body": body}
             )
             answer = server.answers.pop(0)
-            if answer is None:
+            if answer == "hang":
+                server.over.wait(30)
+                answer = "break"
+            if answer == "break":
                 self.connection.close()
                 return
             status, content, extra = answer
@@ -66,6 +75,7 @@ def flaky_server() -> Iterator[FlakyServer]:
     thread = threading.Thread(target=http.serve_forever, args=(0.01,))
     thread.start()
     yield server
+    server.over.set()
     http.shutdown()
     thread.join()
     http.server_close()

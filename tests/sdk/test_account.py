@@ -47,6 +47,7 @@ def use(client):
     """What a customer does, blocking."""
     made = client.sign_in(PRIVATE_KEY, name="laptop", scopes=["read", "keys"], expires_in_seconds=60)
     account = client.account()
+    assert client.usage.ledger().total == 0
     further = client.create_key("ci", ["read"], 30)
     with FaaSClient(str(further["api_key"]), client._api.endpoint) as reader:
         assert reader.account()["key_id"] == further["key_id"]
@@ -72,6 +73,7 @@ async def test_the_async_twin(endpoint):
     async with AsyncFaaSClient(endpoint=endpoint + "/api/v1") as client:
         made = await client.sign_in(PRIVATE_KEY)
         assert (await client.account())["key_id"] == made["key_id"]
+        assert (await client.usage.ledger()).total == 0
         further = await client.create_key()
         await client.revoke_key(further["key_id"])
         assert (await client.list_keys(limit=1))["total"] == 2

@@ -6,10 +6,13 @@ import base64
 import json
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 
 import faas_sdk
-from faas_sdk import AsyncFaaSClient, FaaSClient, retry
+from faas_sdk import AsyncFaaSClient, FaaSClient, Stream, retry
+from faas_sdk.effects import run
+from faas_sdk.rest import RestApi
 
 DONE = {
     "execution_id": "exec_1",
@@ -114,6 +117,30 @@ def test_input_that_may_have_arrived_is_not_sent_twice(client, flaky_server):
     assert len(flaky_server.requests) == 1
 
 
+def test_lists_and_runs_that_have_begun_say_nothing_of_what_they_do_not_know(client, flaky_server):
+    known = {
+        "execution_id": "exec_1",
+        "id": "exec_1",
+        "status": "completed",
+        "mode": "cached",
+        "cached": True,
+    }
+    times = {"created_at": "2024-01-15T11:00:00Z", "updated_at": "2024-01-15T11:00:01Z"}
+    line = {**known, **times, "language": "bash", "exit_code": 3, "duration_ms": 5, "snapshot_id": "snap_1"}
+    flaky_server.will_answer(200, {"executions": [line], "total": 1, "limit": 20, "offset": 0})
+    unknown = {"stdout": None, "stderr": None, "files": None, "cost": None, "receipt": None}
+    flaky_server.will_answer(202, {**known, "status": "queued", **unknown})
+    [listed] = client.executions()
+    assert (listed.id, listed.status, listed.mode, listed.cached) == ("exec_1", "completed", "cached", True)
+    assert (listed.language, listed.exit_code, listed.duration_ms) == ("bash", 3, 5)
+    assert (listed.snapshot_id, listed.created_at, listed.updated_at) == ("snap_1", *times.values())
+    begun = client.start("1", "python")
+    assert (begun.id, begun.status, begun.mode) == ("exec_1", "queued", "cached")
+    for name in ("stdout", "stderr", "files", "files_truncated", "cost", "receipt"):
+        assert not hasattr(listed, name)
+        assert not hasattr(begun, name)
+
+
 LINE = {"path": "plots/a b?.svg", "size": 3, "sha256": "0x" + 64 * "1"}
 
 
@@ -139,6 +166,42 @@ def test_no_such_output_file(client, flaky_server):
     flaky_server.will_answer(404, error("NOT_FOUND"))
     with pytest.raises(faas_sdk.NotFound):
         client.output_file("exec_1", "a")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../receipt", "../../../keys", "..", ".", "", "/a", "a//b", "a/../b", "a/.", "a\0", None, 5],
+)
+def test_a_path_that_leads_elsewhere_is_refused_before_it_is_asked_for(client, flaky_server, path):
+    with pytest.raises(ValueError, match="is not a path"):
+        client.output_file("exec_1", path)
+    assert flaky_server.requests == []
+
+
+@pytest.mark.parametrize("identity", ["..", ".", "", "exec_1/receipt", "../keys", None, 5])
+def test_an_id_that_leads_elsewhere_is_refused_before_it_is_asked_for(client, flaky_server, identity):
+    for asked in (
+        client.execution,
+        client.cancel,
+        client.send_input,
+        client.logs,
+        client.receipt_file,
+        client.stream,
+        client.get_snapshot,
+        client.restore_snapshot,
+        client.delete_snapshot,
+        client.diff_snapshot,
+        client.get_branch,
+        client.delete_branch,
+        client.end_session,
+        client.revoke_key,
+        lambda identity: client.resize(identity, 1, 1),
+        lambda identity: client.output_file(identity, "a"),
+        lambda identity: client.prove_snapshot(identity, "a"),
+    ):
+        with pytest.raises(ValueError, match="is not an id"):
+            asked(identity)
+    assert flaky_server.requests == []
 
 
 @pytest.mark.parametrize(
@@ -251,6 +314,59 @@ def test_a_question_may_be_asked_twice(client, flaky_server):
     assert client.health().status == "ok"
 
 
+@pytest.mark.parametrize("key", [None, "mine"])
+def test_an_answer_that_does_not_come_in_time_is_not_asked_for_again(flaky_server, key):
+    with FaaSClient("key", flaky_server.url, timeout=0.1) as client:
+        flaky_server.will_hang()
+        with pytest.raises(faas_sdk.RequestTimeout, match="does not answer in time"):
+            client.execute("1", "python", idempotency_key=key)
+        flaky_server.will_hang()
+        with pytest.raises(faas_sdk.RequestTimeout):
+            client.health()
+    assert len(flaky_server.requests) == 2
+
+
+async def test_a_time_limit_of_one_call(flaky_server):
+    flaky_server.will_hang()
+    with FaaSClient("key", flaky_server.url) as client, pytest.raises(faas_sdk.RequestTimeout):
+        client.execute("1", "python", timeout=0.1)
+    flaky_server.will_hang()
+    async with AsyncFaaSClient("key", flaky_server.url, timeout=20) as twin:
+        with pytest.raises(faas_sdk.RequestTimeout):
+            await twin.execute("1", "python", timeout=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "resources", "seconds"),
+    [
+        ({}, None, 330),
+        ({}, {"memory_mb": 64}, 330),
+        ({}, {"timeout_ms": 1000}, 40),
+        ({}, {"timeout_ms": 600_000}, 6030),
+        ({}, {"timeout_ms": 10**12}, 36_030),
+        ({}, {"timeout_ms": "much"}, 330),
+        ({"timeout": 120}, {"timeout_ms": 600_000}, 120),
+    ],
+)
+def test_a_run_is_waited_for_as_long_as_it_may_take(flaky_server, monkeypatch, options, resources, seconds):
+    waits = []
+    send = httpx.Client.send
+
+    def sent(self, request):
+        waits.append((request.extensions["timeout"]["read"], request.extensions["timeout"]["connect"]))
+        return send(self, request)
+
+    monkeypatch.setattr(httpx.Client, "send", sent)
+    for _ in "123":
+        flaky_server.will_answer(200, DONE)
+    with FaaSClient("key", flaky_server.url, **options) as client:
+        client.execute("1", "python", resources=resources)
+        client.execute("1", "python", resources=resources, timeout=7)
+        client.start("1", "python", resources=resources)
+    usual = options.get("timeout", 30)
+    assert waits == [(seconds, min(seconds, usual)), (7, 7), (usual, usual)]
+
+
 def test_nobody_there():
     client = FaaSClient(endpoint="http://127.0.0.1:9", max_retries=1)
     with client, pytest.raises(faas_sdk.ConnectionFailed, match="does not answer"):
@@ -276,9 +392,62 @@ def test_stdin_that_is_not_text(client):
         client.execute("1", "python", stdin=b"\xff")
 
 
+@pytest.mark.parametrize("content", [5, None, [97], 1.5])
+def test_a_file_that_is_neither_text_nor_bytes(client, flaky_server, content):
+    with pytest.raises(ValueError, match=r"files\.x must be"):
+        client.execute("1", "python", files={"x": content})
+    assert flaky_server.requests == []
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_json_does_not_have(client, flaky_server, number):
+    with pytest.raises(ValueError, match="JSON"):
+        client.execute("1", "python", seed=number)
+    assert flaky_server.requests == []
+
+
 def test_the_key_is_not_printed():
     with FaaSClient("secret-key") as client:
         assert "secret-key" not in repr(vars(client))
+
+
+def test_a_key_without_what_surrounds_it_in_a_file(flaky_server):
+    flaky_server.will_answer(200, DONE)
+    with FaaSClient(" secret-key\r\n", flaky_server.url) as client:
+        client.execute("1", "python", idempotency_key="mine\n")
+    headers = flaky_server.requests[0]["headers"]
+    assert (headers["authorization"], headers["idempotency-key"]) == ("Bearer secret-key", "mine")
+
+
+@pytest.mark.parametrize("key", ["secret\nkey", "secret\r\nX: y", "secrét", "secret\0", "\n", 5])
+def test_a_key_that_no_header_carries_is_refused_at_once_and_not_shown(client, flaky_server, key):
+    for made in (FaaSClient, AsyncFaaSClient):
+        with pytest.raises(ValueError, match="api_key must be printable") as refused:
+            made(key, flaky_server.url)
+        assert "secr" not in str(refused.getrepr(style="value"))
+    with pytest.raises(ValueError, match="idempotency_key must be printable"):
+        client.execute("1", "python", idempotency_key=key)
+    assert flaky_server.requests == []
+
+
+def test_what_a_request_cannot_carry_is_not_shown(flaky_server):
+    api = RestApi(flaky_server.url, "secret-key\n", 0)
+    with httpx.Client() as http, pytest.raises(faas_sdk.ConnectionFailed) as failed:
+        run(api.account(), http)
+    with pytest.raises(faas_sdk.ConnectionFailed) as broken:
+        list(Stream(api.stream_request("exec_1"), 5))
+    assert "secret-key" not in failed.value.message + broken.value.message
+
+
+async def test_a_client_that_is_closed(flaky_server):
+    with FaaSClient("key", flaky_server.url) as client:
+        pass
+    with pytest.raises(faas_sdk.ConnectionFailed, match="closed"):
+        client.health()
+    async with AsyncFaaSClient("key", flaky_server.url) as twin:
+        pass
+    with pytest.raises(faas_sdk.ConnectionFailed, match="closed"):
+        await twin.health()
 
 
 async def test_the_async_twin_has_a_terminal_too(flaky_server):

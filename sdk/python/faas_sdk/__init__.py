@@ -18,6 +18,7 @@ from faas_sdk.errors import (
     NotFound,
     PaymentRequired,
     RateLimitError,
+    RequestTimeout,
     ResultTimeout,
     ResultUnreadable,
     ServerError,
@@ -27,7 +28,7 @@ from faas_sdk.errors import (
     TransactionFailed,
     Unauthorized,
 )
-from faas_sdk.execution import Execution, Health
+from faas_sdk.execution import Begun, Execution, ExecutionLine, Health
 from faas_sdk.operations import Fork
 from faas_sdk.output_files import FilesHash, OutputFile
 from faas_sdk.quotes import JobQuote, ServiceQuote
@@ -46,11 +47,13 @@ __all__ = [
     "ApiError",
     "AsyncFaaSClient",
     "AsyncTangleFaaSClient",
+    "Begun",
     "Branch",
     "CallStatus",
     "ConnectionFailed",
     "CurrentUsage",
     "Execution",
+    "ExecutionLine",
     "ExecutionTimeout",
     "FaaSClient",
     "FaaSError",
@@ -69,6 +72,7 @@ __all__ = [
     "Page",
     "PaymentRequired",
     "RateLimitError",
+    "RequestTimeout",
     "Restored",
     "ResultTimeout",
     "ResultUnreadable",

@@ -10,8 +10,8 @@ from typing import Self
 import httpx
 
 from faas_sdk.effects import run_async
-from faas_sdk.execution import Execution, Health
-from faas_sdk.rest import Ask, Content, Metadata, RestApi
+from faas_sdk.execution import Begun, Execution, ExecutionLine, Health
+from faas_sdk.rest import DEFAULT_TIMEOUT, Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
 from faas_sdk.terminal import TerminalSize
@@ -25,11 +25,11 @@ class AsyncFaaSClient:
         self,
         api_key: str | None = None,
         endpoint: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = None,
         max_retries: int = 3,
     ) -> None:
         self._api = RestApi.at(endpoint, api_key, max_retries)
-        self._http = httpx.AsyncClient(timeout=timeout)
+        self._http = httpx.AsyncClient(timeout=DEFAULT_TIMEOUT if timeout is None else timeout)
         self._timeout = timeout
         self.usage = AsyncUsageClient(self._api, self._http)
 
@@ -50,6 +50,7 @@ class AsyncFaaSClient:
         session: str | None = None,
         idempotency_key: str | None = None,
         terminal: TerminalSize | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the twin of a blocking method
     ) -> Execution:
         """See `FaaSClient.execute`."""
         ask = Ask(
@@ -69,7 +70,9 @@ class AsyncFaaSClient:
             idempotency_key,
             terminal=terminal,
         )
-        return await run_async(self._api.execute(ask), self._http)
+        return await run_async(
+            self._api.execute(ask, self._timeout if timeout is None else timeout), self._http
+        )
 
     async def start(
         self,
@@ -89,7 +92,7 @@ class AsyncFaaSClient:
         idempotency_key: str | None = None,
         interactive: bool = False,
         terminal: TerminalSize | None = None,
-    ) -> Execution:
+    ) -> Begun:
         """See `FaaSClient.start`."""
         ask = Ask(
             code,
@@ -113,7 +116,7 @@ class AsyncFaaSClient:
 
     def stream(self, execution_id: str) -> Stream:
         """What a run says, from its beginning to its end, with `for` or `async for`."""
-        return Stream(self._api.stream_request(execution_id), self._timeout)
+        return Stream(self._api.stream_request(execution_id), self._timeout or DEFAULT_TIMEOUT)
 
     async def execution(self, execution_id: str) -> Execution:
         """See `FaaSClient.execution`."""
@@ -121,7 +124,7 @@ class AsyncFaaSClient:
 
     async def executions(
         self, status: str | None = None, mode: str | None = None, limit: int = 20, offset: int = 0
-    ) -> Page[Execution]:
+    ) -> Page[ExecutionLine]:
         """See `FaaSClient.executions`."""
         return await run_async(
             self._api.executions(limit, offset, {"status": status, "mode": mode}), self._http
@@ -245,6 +248,7 @@ class AsyncFaaSClient:
         """See `FaaSClient.sign_in`."""
         made = await run_async(self._api.sign_in(private_key, name, scopes, expires_in_seconds), self._http)
         self._api = replace(self._api, api_key=str(made["api_key"]))
+        self.usage = AsyncUsageClient(self._api, self._http)
         return made
 
     async def receipt_file(self, execution_id: str) -> dict[str, object]:

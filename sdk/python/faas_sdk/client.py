@@ -10,8 +10,8 @@ from typing import Self
 import httpx
 
 from faas_sdk.effects import run
-from faas_sdk.execution import Execution, Health
-from faas_sdk.rest import Ask, Content, Metadata, RestApi
+from faas_sdk.execution import Begun, Execution, ExecutionLine, Health
+from faas_sdk.rest import DEFAULT_TIMEOUT, Ask, Content, Metadata, RestApi
 from faas_sdk.snapshot import Branch, Page, Restored, Snapshot
 from faas_sdk.streaming import Stream
 from faas_sdk.terminal import TerminalSize
@@ -22,18 +22,19 @@ class FaaSClient:
     """Runs programs on a FaaS service.
 
     `api_key` and `endpoint` default to `FAAS_API_KEY` and `FAAS_ENDPOINT`; the endpoint may end in
-    `/api/v1` or not. `timeout` is in seconds, per request.
+    `/api/v1` or not. `timeout` is in seconds, per request: 30 unless given, and for `execute`
+    ten more for each virtual second that the run may take.
     """
 
     def __init__(
         self,
         api_key: str | None = None,
         endpoint: str | None = None,
-        timeout: float = 30.0,
+        timeout: float | None = None,
         max_retries: int = 3,
     ) -> None:
         self._api = RestApi.at(endpoint, api_key, max_retries)
-        self._http = httpx.Client(timeout=timeout)
+        self._http = httpx.Client(timeout=DEFAULT_TIMEOUT if timeout is None else timeout)
         self._timeout = timeout
         self.usage = UsageClient(self._api, self._http)
 
@@ -54,6 +55,7 @@ class FaaSClient:
         session: str | None = None,
         idempotency_key: str | None = None,
         terminal: TerminalSize | None = None,
+        timeout: float | None = None,
     ) -> Execution:
         """Run a program and wait for it. A program that exits with another code than 0 is no error.
 
@@ -62,7 +64,8 @@ class FaaSClient:
         `resources` may hold `cpu_cores`, `memory_mb`, `timeout_ms`, `output_bytes`, `processes`, `disk_mb`.
         Equal `seed` and `epoch` give equal runs. Under one `idempotency_key`, the same request runs once.
         `terminal`, in mode ephemeral, is for a program that wants one to write on; `start` says more of it.
-        Raises ApiError and ConnectionFailed.
+        `timeout`, in seconds, is the client's unless given. A run that is given up is cancelled, unless it
+        has an `idempotency_key`: then ask again under it. Raises ApiError, ConnectionFailed, RequestTimeout.
         """
         ask = Ask(
             code,
@@ -81,7 +84,7 @@ class FaaSClient:
             idempotency_key,
             terminal=terminal,
         )
-        return run(self._api.execute(ask), self._http)
+        return run(self._api.execute(ask, self._timeout if timeout is None else timeout), self._http)
 
     def start(
         self,
@@ -101,7 +104,7 @@ class FaaSClient:
         idempotency_key: str | None = None,
         interactive: bool = False,
         terminal: TerminalSize | None = None,
-    ) -> Execution:
+    ) -> Begun:
         """Ask for a run and do not wait for it: `stream`, `execution` and `cancel` take its id.
 
         An `interactive` one, in mode ephemeral, gets its stdin line by line, each line when it can only go on
@@ -130,7 +133,7 @@ class FaaSClient:
 
     def stream(self, execution_id: str) -> Stream:
         """What a run says, from its beginning to its end, with `for` or `async for`."""
-        return Stream(self._api.stream_request(execution_id), self._timeout)
+        return Stream(self._api.stream_request(execution_id), self._timeout or DEFAULT_TIMEOUT)
 
     def execution(self, execution_id: str) -> Execution:
         """A run, finished or not. Raises NotFound."""
@@ -138,8 +141,8 @@ class FaaSClient:
 
     def executions(
         self, status: str | None = None, mode: str | None = None, limit: int = 20, offset: int = 0
-    ) -> Page[Execution]:
-        """Runs, newest first, without their output."""
+    ) -> Page[ExecutionLine]:
+        """Runs, newest first, as lists have them: without their output, files, cost and receipt."""
         return run(self._api.executions(limit, offset, {"status": status, "mode": mode}), self._http)
 
     def cancel(self, execution_id: str) -> Execution:
@@ -275,6 +278,7 @@ class FaaSClient:
         """
         made = run(self._api.sign_in(private_key, name, scopes, expires_in_seconds), self._http)
         self._api = replace(self._api, api_key=str(made["api_key"]))
+        self.usage = UsageClient(self._api, self._http)
         return made
 
     def receipt_file(self, execution_id: str) -> dict[str, object]:
@@ -282,7 +286,9 @@ class FaaSClient:
         return run(self._api.receipt_file(execution_id), self._http)
 
     def output_file(self, execution_id: str, path: str) -> bytes:
-        """A file that the program left in its output folder. Raises NotFound."""
+        """A file that the program left in its output folder. Raises NotFound, and ValueError for a path
+        out of that folder.
+        """
         return run(self._api.output_file(execution_id, path), self._http)
 
     def health(self) -> Health:

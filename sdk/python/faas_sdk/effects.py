@@ -14,6 +14,8 @@ from typing import TypeVar, cast
 
 import httpx
 
+from faas_sdk.errors import ConnectionFailed
+
 T = TypeVar("T")
 
 
@@ -25,6 +27,8 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    timeout: float | None = None
+    """Seconds to wait for the answer; by default as long as the connection's other requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Lost:
     message: str
     sent: bool
     """Whether the request may have reached the other side."""
+    late: bool = False
+    """Whether it was sent and the answer did not come in time."""
 
 
 Effect = Request | Pause | Work
@@ -87,7 +93,8 @@ def work(compute: Callable[[], T]) -> Plan[T]:
 
 
 def run(plan: Plan[T], http: httpx.Client) -> T:
-    """Carry a plan out, blocking."""
+    """Carry a plan out, blocking. Raises what the plan does, and ConnectionFailed where `http` is closed."""
+    _require_open(http)
     reply: Reply = None
     try:
         while True:
@@ -103,9 +110,7 @@ def run(plan: Plan[T], http: httpx.Client) -> T:
                 effect.do()
                 continue
             try:
-                reply = _response(
-                    http.request(effect.method, effect.url, headers=effect.headers, content=effect.content)
-                )
+                reply = _response(http.send(_made(effect, http)))
             except httpx.RequestError as error:
                 reply = _lost(error)
     finally:
@@ -113,7 +118,8 @@ def run(plan: Plan[T], http: httpx.Client) -> T:
 
 
 async def run_async(plan: Plan[T], http: httpx.AsyncClient) -> T:
-    """Carry a plan out, letting others go on meanwhile."""
+    """Carry a plan out, letting others go on meanwhile. Raises likewise."""
+    _require_open(http)
     reply: Reply = None
     try:
         while True:
@@ -129,15 +135,33 @@ async def run_async(plan: Plan[T], http: httpx.AsyncClient) -> T:
                 await asyncio.to_thread(effect.do)
                 continue
             try:
-                reply = _response(
-                    await http.request(
-                        effect.method, effect.url, headers=effect.headers, content=effect.content
-                    )
-                )
+                reply = _response(await http.send(_made(effect, http)))
             except httpx.RequestError as error:
                 reply = _lost(error)
     finally:
         plan.close()
+
+
+def reason(error: httpx.RequestError) -> str:
+    """Why there is no answer. What a request was found wrong by is not shown: it may be the key."""
+    if isinstance(error, httpx.LocalProtocolError):
+        return "the request cannot be sent"
+    return str(error) or type(error).__name__
+
+
+def _require_open(http: httpx.Client | httpx.AsyncClient) -> None:
+    if http.is_closed:
+        raise ConnectionFailed("this client is closed")
+
+
+def _made(request: Request, http: httpx.Client | httpx.AsyncClient) -> httpx.Request:
+    timeout = http.timeout
+    if request.timeout is not None:
+        connect = request.timeout if timeout.connect is None else min(request.timeout, timeout.connect)
+        timeout = httpx.Timeout(request.timeout, connect=connect)
+    return http.build_request(
+        request.method, request.url, headers=request.headers, content=request.content, timeout=timeout
+    )
 
 
 def _response(response: httpx.Response) -> Response:
@@ -146,4 +170,5 @@ def _response(response: httpx.Response) -> Response:
 
 
 def _lost(error: httpx.RequestError) -> Lost:
-    return Lost(str(error) or type(error).__name__, not isinstance(error, _NEVER_SENT))
+    sent = not isinstance(error, _NEVER_SENT)
+    return Lost(reason(error), sent, sent and isinstance(error, httpx.TimeoutException))

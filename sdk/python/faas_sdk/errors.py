@@ -12,6 +12,7 @@ FaaSError
 │   ├── InsufficientResources 507 INSUFFICIENT_RESOURCES
 │   └── ServerError          everything else
 ├── ConnectionFailed         nothing answered, or what answered cannot be read
+│   └── RequestTimeout       nothing answered in time
 ├── SubstrateNotInstalled    the endpoint is a Substrate node, and the extra that it takes is not there
 └── TangleError              of the chain
     ├── SubmissionRefused    this client would not send it; `reason` says why, nothing was paid
@@ -103,6 +104,10 @@ class RateLimitError(ApiError):
 
 class ConnectionFailed(FaaSError):
     """Nothing answered, or what answered cannot be read."""
+
+
+class RequestTimeout(ConnectionFailed):
+    """Nothing answered in time."""
 
 
 class SubstrateNotInstalled(FaaSError):

@@ -11,7 +11,9 @@ from faas_sdk.output_files import OutputFile, check_path
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One run of one program."""
+    """One run of one program. Until it is over, as its status says, output, files and cost are empty: nobody
+    knows them yet. `logs` has what it has written so far.
+    """
 
     execution_id: str
     status: str
@@ -49,6 +51,46 @@ class Execution:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A run that was asked for and not waited for; `execution` has the rest of it, once there is any."""
+
+    execution_id: str
+    status: str
+    """As of an execution: over already where an earlier request with its idempotency key was answered."""
+    mode: str
+    response: Mapping[str, object] = field(repr=False)
+    """The whole answer."""
+
+    @property
+    def id(self) -> str:
+        """The same as `execution_id`."""
+        return self.execution_id
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionLine:
+    """An execution in a list: what lists say of it. `execution` has the rest, output and receipt too."""
+
+    execution_id: str
+    status: str
+    mode: str
+    language: str | None
+    exit_code: int | None
+    duration_ms: float | None
+    cached: bool
+    snapshot_id: str | None
+    created_at: str
+    updated_at: str
+    response: Mapping[str, object] = field(repr=False)
+    """The whole line."""
+
+    @property
+    def id(self) -> str:
+        """The same as `execution_id`."""
+        return self.execution_id
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """What the service says of itself."""
 
@@ -58,10 +100,7 @@ class Health:
 
 def execution_from_json(data: object) -> Execution:
     """Raises ConnectionFailed when it is not an execution."""
-    body = _object(data)
-    identity, status = body.get("execution_id", body.get("id")), body.get("status")
-    if not isinstance(identity, str) or not isinstance(status, str):
-        raise ConnectionFailed("the answer is not an execution: execution_id or status is missing")
+    body, identity, status = _identified(data)
     receipt = body.get("receipt")
     receipt = receipt if isinstance(receipt, dict) else None
     cost = body.get("cost")
@@ -87,10 +126,43 @@ def execution_from_json(data: object) -> Execution:
     )
 
 
+def begun_from_json(data: object) -> Begun:
+    """Raises ConnectionFailed likewise."""
+    body, identity, status = _identified(data)
+    return Begun(identity, status, _text(body.get("mode")), body)
+
+
+def execution_line_from_json(data: object) -> ExecutionLine:
+    """Raises ConnectionFailed likewise."""
+    body, identity, status = _identified(data)
+    return ExecutionLine(
+        identity,
+        status,
+        _text(body.get("mode")),
+        _text(body.get("language")) or None,
+        _integer(body.get("exit_code")),
+        _number(body.get("duration_ms")),
+        body.get("cached") is True,
+        _text(body.get("snapshot_id")) or None,
+        _text(body.get("created_at")),
+        _text(body.get("updated_at")),
+        body,
+    )
+
+
 def health_from_json(data: object) -> Health:
     """Raises ConnectionFailed when it is not a health report."""
     body = _object(data)
     return Health(_text(body.get("status")), body)
+
+
+def _identified(data: object) -> tuple[dict[str, object], str, str]:
+    """An execution's fields, its id and its status."""
+    body = _object(data)
+    identity, status = body.get("execution_id", body.get("id")), body.get("status")
+    if not isinstance(identity, str) or not isinstance(status, str):
+        raise ConnectionFailed("the answer is not an execution: execution_id or status is missing")
+    return body, identity, status
 
 
 def _object(data: object) -> dict[str, object]:

@@ -7,11 +7,23 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from faas_sdk.effects import Plan, Request, Response
 from faas_sdk.errors import ConnectionFailed, api_error
-from faas_sdk.execution import Execution, Health, execution_from_json, health_from_json
+from faas_sdk.execution import (
+    Begun,
+    Execution,
+    ExecutionLine,
+    Health,
+    begun_from_json,
+    execution_from_json,
+    execution_line_from_json,
+    health_from_json,
+)
+from faas_sdk.inputs import LIMIT_RANGES
+from faas_sdk.payload import LIMITS
+from faas_sdk.request_parts import header_value, id_part, path_parts
 from faas_sdk.retry import send_with_retries
 from faas_sdk.signing_in import EthereumSigner
 from faas_sdk.snapshot import (
@@ -30,6 +42,12 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:8080"
 """Where `faas up` listens."""
 
 API_PREFIX = "/api/v1"
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds to wait for an answer, beside the time that a run takes."""
+
+WALL_SECONDS = 10
+"""To wait for each virtual second that a run may take: on a busy host it takes several."""
 
 Content = bytes | str
 """Of a file or stdin; text is encoded as UTF-8."""
@@ -59,7 +77,7 @@ class Ask:
     terminal: TerminalSize | None = None
 
     def body(self) -> dict[str, object]:
-        """The request's, without what is left open."""
+        """The request's, without what is left open. Raises ValueError for what none can be made of."""
         fields: dict[str, object] = {
             "code": self.code,
             "language": self.language,
@@ -68,7 +86,7 @@ class Ask:
             "env_vars": None if self.env_vars is None else dict(self.env_vars),
             "files": None
             if self.files is None
-            else {name: _base64(data) for name, data in self.files.items()},
+            else {name: _base64(data, f"files.{name}") for name, data in self.files.items()},
             "stdin": None if self.stdin is None else _text(self.stdin),
             "arguments": None if self.arguments is None else list(self.arguments),
             "seed": self.seed,
@@ -80,6 +98,13 @@ class Ask:
             "terminal": None if self.terminal is None else self.terminal.to_json(),
         }
         return _given(fields)
+
+    def patience(self) -> float:
+        """Seconds to wait for its end, by its own limit of virtual time."""
+        low, high = LIMIT_RANGES["timeout_ms"]
+        limit: object = (self.resources or {}).get("timeout_ms")
+        milliseconds = limit if isinstance(limit, int) else LIMITS["timeout_ms"]
+        return DEFAULT_TIMEOUT + WALL_SECONDS * min(max(milliseconds, low), high) / 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +124,32 @@ class RestApi:
             raise ValueError(f"endpoint must start with http:// or https://, got {url!r}")
         if max_retries < 0:
             raise ValueError("max_retries must not be negative")
-        return cls(
-            url.removesuffix(API_PREFIX), api_key or os.environ.get("FAAS_API_KEY") or None, max_retries
-        )
+        key = api_key or os.environ.get("FAAS_API_KEY") or None
+        if key is not None:
+            key = header_value(key, "api_key")
+        return cls(url.removesuffix(API_PREFIX), key, max_retries)
 
     # -- executions
 
-    def execute(self, ask: Ask) -> Plan[Execution]:
-        """`POST /execute`, to its end."""
-        return execution_from_json((yield from self._execute(ask, {})))
+    def execute(self, ask: Ask, timeout: float | None) -> Plan[Execution]:
+        """`POST /execute`, to its end; `timeout` in seconds, or else as long as such a run may take."""
+        wait = ask.patience() if timeout is None else timeout
+        return execution_from_json((yield from self._execute(ask, {}, wait)))
 
-    def start(self, ask: Ask) -> Plan[Execution]:
+    def start(self, ask: Ask) -> Plan[Begun]:
         """`POST /execute`, answered at once."""
-        return execution_from_json((yield from self._execute(ask, {"async": True})))
+        return begun_from_json((yield from self._execute(ask, {"async": True})))
 
     def execution(self, execution_id: str) -> Plan[Execution]:
         """`GET /executions/{id}`."""
         return execution_from_json((yield from self._call("GET", _execution(execution_id))))
 
-    def executions(self, limit: int, offset: int, filters: Mapping[str, str | None]) -> Plan[Page[Execution]]:
+    def executions(
+        self, limit: int, offset: int, filters: Mapping[str, str | None]
+    ) -> Plan[Page[ExecutionLine]]:
         """`GET /executions`."""
         answer = yield from self._call("GET", _list("executions", limit, offset, filters))
-        return page_from_json(answer, "executions", execution_from_json)
+        return page_from_json(answer, "executions", execution_line_from_json)
 
     def cancel(self, execution_id: str) -> Plan[Execution]:
         """`POST /executions/{id}/cancel`."""
@@ -145,7 +174,7 @@ class RestApi:
 
     def output_file(self, execution_id: str, path: str) -> Plan[bytes]:
         """`GET /executions/{id}/files/{path}`."""
-        place = f"{API_PREFIX}{_execution(execution_id)}/files/{quote(path)}"
+        place = f"{API_PREFIX}{_execution(execution_id)}/files/{path_parts(path)}"
         request = Request("GET", self.endpoint + place, self._headers("application/octet-stream"))
         return (yield from self._content(request))
 
@@ -222,7 +251,7 @@ class RestApi:
 
     def end_session(self, session: str) -> Plan[None]:
         """`DELETE /sessions/{id}`."""
-        yield from self._call("DELETE", f"/sessions/{quote(session, safe='')}")
+        yield from self._call("DELETE", f"/sessions/{id_part(session)}")
 
     def get(self, path: str) -> Plan[dict[str, object]]:
         """`GET` of a path below `/api/v1` that answers one object."""
@@ -251,7 +280,7 @@ class RestApi:
 
     def revoke_key(self, key_id: str) -> Plan[dict[str, object]]:
         """`DELETE /keys/{id}`."""
-        return (yield from self._object("DELETE", f"/keys/{quote(key_id, safe='')}"))
+        return (yield from self._object("DELETE", f"/keys/{id_part(key_id)}"))
 
     def sign_in(
         self, private_key: str, name: str, scopes: Sequence[str] | None, expires_in_seconds: int | None
@@ -287,9 +316,15 @@ class RestApi:
 
     # -- parts
 
-    def _execute(self, ask: Ask, more: Mapping[str, object]) -> Plan[object]:
-        key = {} if ask.idempotency_key is None else {"Idempotency-Key": ask.idempotency_key}
-        return (yield from self._call("POST", "/execute", {**ask.body(), **more}, headers=key))
+    def _execute(self, ask: Ask, more: Mapping[str, object], timeout: float | None = None) -> Plan[object]:
+        headers = {}
+        if ask.idempotency_key is not None:
+            headers["Idempotency-Key"] = header_value(ask.idempotency_key, "idempotency_key")
+        return (
+            yield from self._call(
+                "POST", "/execute", {**ask.body(), **more}, headers=headers, timeout=timeout
+            )
+        )
 
     def _object(self, method: str, path: str, body: object = None) -> Plan[dict[str, object]]:
         answer = yield from self._call(method, path, body)
@@ -305,13 +340,14 @@ class RestApi:
         *,
         headers: Mapping[str, str] | None = None,
         prefix: str = API_PREFIX,
+        timeout: float | None = None,
     ) -> Plan[object]:
         sent = {**self._headers("application/json"), **(headers or {})}
         content = None
         if body is not None:
             sent["Content-Type"] = "application/json"
-            content = json.dumps(body).encode()
-        request = Request(method, self.endpoint + prefix + path, sent, content)
+            content = json.dumps(body, allow_nan=False).encode()
+        request = Request(method, self.endpoint + prefix + path, sent, content, timeout)
         response = yield from send_with_retries(request, self.max_retries)
         return _answer(response)
 
@@ -327,15 +363,15 @@ class RestApi:
 
 
 def _execution(execution_id: str) -> str:
-    return f"/executions/{quote(execution_id, safe='')}"
+    return f"/executions/{id_part(execution_id)}"
 
 
 def _snapshot(snapshot_id: str) -> str:
-    return f"/snapshots/{quote(snapshot_id, safe='')}"
+    return f"/snapshots/{id_part(snapshot_id)}"
 
 
 def _branch(branch_id: str) -> str:
-    return f"/branches/{quote(branch_id, safe='')}"
+    return f"/branches/{id_part(branch_id)}"
 
 
 def _list(name: str, limit: int, offset: int, filters: Mapping[str, str | None]) -> str:
@@ -367,5 +403,9 @@ def _text(data: Content) -> str:
     return data if isinstance(data, str) else data.decode()
 
 
-def _base64(data: Content) -> str:
-    return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
+def _base64(data: Content, what: str) -> str:
+    """Raises ValueError for what is neither text nor bytes."""
+    try:
+        return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
+    except TypeError as error:
+        raise ValueError(f"{what} must be text or bytes, not {type(data).__name__}") from error

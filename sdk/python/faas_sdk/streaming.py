@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from faas_sdk.effects import Request
+from faas_sdk.effects import Request, reason
 from faas_sdk.errors import ConnectionFailed, api_error
 
 
@@ -121,4 +121,4 @@ def _body(content: bytes) -> object:
 
 
 def _broken(request: Request, error: httpx.RequestError) -> ConnectionFailed:
-    return ConnectionFailed(f"{request.url} broke off: {str(error) or type(error).__name__}")
+    return ConnectionFailed(f"{request.url} broke off: {reason(error)}")

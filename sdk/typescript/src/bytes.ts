@@ -3,13 +3,21 @@
 import { bytesToHex, randomBytes } from "@noble/hashes/utils";
 
 /** Of a file or stdin; text is encoded as UTF-8. */
-export type Content = string | Uint8Array;
+export type Content = string | ArrayBuffer | ArrayBufferView;
 
-/** Throws TypeError for text that no UTF-8 is of. */
-export function bytesOf(content: Content): Uint8Array {
-  if (typeof content !== "string") return content;
-  if (/\p{Surrogate}/u.test(content)) throw new TypeError("text holds half of a surrogate pair");
+/** Throws TypeError for text that no UTF-8 is of, and for what is neither text nor bytes; it says what that was. */
+export function bytesOf(content: Content, what = "content"): Uint8Array {
+  if (content instanceof Uint8Array) return content;
+  if (ArrayBuffer.isView(content)) return new Uint8Array(content.buffer, content.byteOffset, content.byteLength);
+  if (isArrayBuffer(content)) return new Uint8Array(content);
+  if (typeof content !== "string") throw new TypeError(`${what} must be text, an ArrayBuffer or a view of one`);
+  if (/\p{Surrogate}/u.test(content)) throw new TypeError(`${what} holds half of a surrogate pair`);
   return new TextEncoder().encode(content);
+}
+
+/** Of another window or context too, which `instanceof` does not know. */
+function isArrayBuffer(content: unknown): content is ArrayBuffer {
+  return Object.prototype.toString.call(content) === "[object ArrayBuffer]";
 }
 
 /** Throws TypeError for what is not UTF-8. */

@@ -3,9 +3,18 @@
 import type { RequestOptions } from "./abort.js";
 import { randomHex } from "./bytes.js";
 import { RequestTimeout } from "./errors.js";
-import { executeBody, executionOf, type ExecuteRequest, type Execution } from "./execution.js";
+import {
+  begunOf,
+  executeBody,
+  executionOf,
+  patienceFor,
+  type Begun,
+  type ExecuteRequest,
+  type Execution,
+} from "./execution.js";
 import type { ReceiptFile } from "./receipt-file.js";
-import { part, RestApi, type ClientOptions } from "./rest.js";
+import { idPart, pathParts } from "./request-parts.js";
+import { RestApi, type ClientOptions } from "./rest.js";
 import {
   branchOf,
   executionLineOf,
@@ -66,7 +75,8 @@ export class FaaSClient {
     const ours = options.idempotencyKey === undefined;
     const executionId = request.executionId ?? (ours ? `exec_${randomHex(12)}` : undefined);
     try {
-      return await this.#execute({ ...request, executionId }, {}, options);
+      const timeout = options.timeout ?? this.#api.timeoutOfRun(patienceFor(request));
+      return executionOf(await this.#execute({ ...request, executionId }, {}, { ...options, timeout }));
     } catch (error) {
       const givenUp = error instanceof RequestTimeout || options.signal?.aborted === true;
       if (ours && executionId !== undefined && givenUp) {
@@ -77,8 +87,8 @@ export class FaaSClient {
   }
 
   /** Asks for a run and does not wait for it: `stream`, `execution` and `cancel` take its id. */
-  start(request: ExecuteRequest, options: ExecuteOptions = {}): Promise<Execution> {
-    return this.#execute(request, { async: true }, options);
+  async start(request: ExecuteRequest, options: ExecuteOptions = {}): Promise<Begun> {
+    return begunOf(await this.#execute(request, { async: true }, options));
   }
 
   /** What a run says, from its beginning to its end: with `on(…)`, or `for await`. */
@@ -88,10 +98,10 @@ export class FaaSClient {
 
   /** A run, finished or not. */
   async execution(executionId: string, options: RequestOptions = {}): Promise<Execution> {
-    return executionOf(await this.#get(`/executions/${part(executionId)}`, {}, options));
+    return executionOf(await this.#get(`/executions/${idPart(executionId)}`, {}, options));
   }
 
-  /** Runs, newest first, without their output. */
+  /** Runs, newest first, as lists have them: without their output, files, cost and receipt. */
   async executions(
     filter: Range & { status?: string; mode?: string; language?: string } = {},
     options: RequestOptions = {},
@@ -101,29 +111,28 @@ export class FaaSClient {
 
   /** Stops a run and its machine. One that is over stays as it is. */
   async cancel(executionId: string, options: RequestOptions = {}): Promise<Execution> {
-    return executionOf(await this.#api.call("POST", `/executions/${part(executionId)}/cancel`, {}, options));
+    return executionOf(await this.#api.call("POST", `/executions/${idPart(executionId)}/cancel`, {}, options));
   }
 
   /** Gives an interactive run's terminal another size, once the program has what was typed before. */
   async resize(executionId: string, cols: number, rows: number, options: RequestOptions = {}): Promise<void> {
-    await this.#api.call("POST", `/executions/${part(executionId)}/resize`, { body: { cols, rows } }, options);
+    await this.#api.call("POST", `/executions/${idPart(executionId)}/resize`, { body: { cols, rows } }, options);
   }
 
   /** What a run has written so far. */
   async logs(executionId: string, options: RequestOptions = {}): Promise<Logs> {
-    return logsOf(await this.#get(`/executions/${part(executionId)}/logs`, {}, options));
+    return logsOf(await this.#get(`/executions/${idPart(executionId)}/logs`, {}, options));
   }
 
   /** What `faas verify` and `verifyReceiptFile` take: receipt, signature, job and outcome. */
   async receiptFile(executionId: string, options: RequestOptions = {}): Promise<ReceiptFile> {
-    const answer = await this.#get(`/executions/${part(executionId)}/receipt`, {}, options);
+    const answer = await this.#get(`/executions/${idPart(executionId)}/receipt`, {}, options);
     return wireObject<ReceiptFile>(answer, "a receipt file", "receipt", "signature");
   }
 
-  /** A file that the program left in its output folder. */
-  outputFile(executionId: string, path: string, options: RequestOptions = {}): Promise<Uint8Array> {
-    const place = path.split("/").map(part).join("/");
-    return this.#api.bytes(`/executions/${part(executionId)}/files/${place}`, options);
+  /** A file that the program left in its output folder. Throws TypeError for a path out of that folder. */
+  async outputFile(executionId: string, path: string, options: RequestOptions = {}): Promise<Uint8Array> {
+    return this.#api.bytes(`/executions/${idPart(executionId)}/files/${pathParts(path)}`, options);
   }
 
   /** The machine of a run: at its end, where it is now, or `virtualMs` into it. */
@@ -145,17 +154,17 @@ export class FaaSClient {
   }
 
   async getSnapshot(snapshotId: string, options: RequestOptions = {}): Promise<Snapshot> {
-    return snapshotOf(await this.#get(`/snapshots/${part(snapshotId)}`, {}, options));
+    return snapshotOf(await this.#get(`/snapshots/${idPart(snapshotId)}`, {}, options));
   }
 
   /** A machine that stands where the snapshot was taken. */
   async restoreSnapshot(snapshotId: string, options: RequestOptions = {}): Promise<Restored> {
-    return restoredOf(await this.#api.call("POST", `/snapshots/${part(snapshotId)}/restore`, {}, options));
+    return restoredOf(await this.#api.call("POST", `/snapshots/${idPart(snapshotId)}/restore`, {}, options));
   }
 
   /** Deletes a snapshot, with all made from it if `cascade`; without, an error while there is any. */
   async deleteSnapshot(snapshotId: string, given: { cascade?: boolean } = {}, options: RequestOptions = {}): Promise<void> {
-    await this.#api.call("DELETE", `/snapshots/${part(snapshotId)}`, { query: { ...given } }, options);
+    await this.#api.call("DELETE", `/snapshots/${idPart(snapshotId)}`, { query: { ...given } }, options);
   }
 
   /** Files, pages and registers by which a snapshot differs from another, its parent by default. */
@@ -164,7 +173,7 @@ export class FaaSClient {
     given: { against?: string } = {},
     options: RequestOptions = {},
   ): Promise<Record<string, unknown>> {
-    return wireObject(await this.#get(`/snapshots/${part(snapshotId)}/diff`, given, options), "a difference");
+    return wireObject(await this.#get(`/snapshots/${idPart(snapshotId)}/diff`, given, options), "a difference");
   }
 
   /** A proof of what a snapshot holds at a path or in a page. */
@@ -173,7 +182,7 @@ export class FaaSClient {
     given: { path?: string; page?: number; content?: boolean },
     options: RequestOptions = {},
   ): Promise<Record<string, unknown>> {
-    return wireObject(await this.#get(`/snapshots/${part(snapshotId)}/proof`, given, options), "a proof");
+    return wireObject(await this.#get(`/snapshots/${idPart(snapshotId)}/proof`, given, options), "a proof");
   }
 
   /** Begins a branch at a snapshot, or where another branch stands. */
@@ -195,7 +204,7 @@ export class FaaSClient {
   }
 
   async getBranch(branchId: string, options: RequestOptions = {}): Promise<Branch> {
-    return branchOf(await this.#get(`/branches/${part(branchId)}`, {}, options));
+    return branchOf(await this.#get(`/branches/${idPart(branchId)}`, {}, options));
   }
 
   /**
@@ -213,7 +222,7 @@ export class FaaSClient {
 
   /** Forgets a branch; its snapshots stay. */
   async deleteBranch(branchId: string, options: RequestOptions = {}): Promise<void> {
-    await this.#api.call("DELETE", `/branches/${part(branchId)}`, {}, options);
+    await this.#api.call("DELETE", `/branches/${idPart(branchId)}`, {}, options);
   }
 
   /** Machines that stay up, newest first. */
@@ -223,7 +232,7 @@ export class FaaSClient {
 
   /** Frees a session's machine and forgets it. */
   async endSession(session: string, options: RequestOptions = {}): Promise<void> {
-    await this.#api.call("DELETE", `/sessions/${part(session)}`, {}, options);
+    await this.#api.call("DELETE", `/sessions/${idPart(session)}`, {}, options);
   }
 
   /** What the service says of itself. */
@@ -231,10 +240,10 @@ export class FaaSClient {
     return wireObject<Health>(await this.#get("/health", {}, options), "a health report", "status");
   }
 
-  async #execute(request: ExecuteRequest, more: { async?: true }, options: ExecuteOptions): Promise<Execution> {
+  #execute(request: ExecuteRequest, more: { async?: true }, options: ExecuteOptions): Promise<unknown> {
     const idempotencyKey = options.idempotencyKey ?? randomHex(16);
     const body = { ...executeBody(request), ...more };
-    return executionOf(await this.#api.call("POST", "/execute", { body, idempotencyKey }, options));
+    return this.#api.call("POST", "/execute", { body, idempotencyKey }, options);
   }
 
   #get(path: string, query: object, options: RequestOptions): Promise<unknown> {

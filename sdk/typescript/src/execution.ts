@@ -2,7 +2,9 @@
 
 import { bytesOf, toBase64, type Content } from "./bytes.js";
 import { ConnectionFailed } from "./errors.js";
+import { LIMIT_RANGES } from "./inputs.js";
 import { checkPath, type OutputFile } from "./output-files.js";
+import { LIMITS } from "./payload.js";
 import { camel, snake, wireObject, type Camel, type Wire } from "./wire.js";
 
 export type Mode = Wire["Mode"];
@@ -19,7 +21,7 @@ export interface ExecuteRequest {
   mode?: Mode | (string & {}) | undefined;
   resources?: Resources | undefined;
   envVars?: Record<string, string> | undefined;
-  /** Path to content: text, or bytes. Encoded for you. */
+  /** Path to content: text, an ArrayBuffer, or a view of one. Encoded for you. */
   files?: Record<string, Content> | undefined;
   stdin?: string | undefined;
   /**
@@ -47,7 +49,10 @@ export interface ExecuteRequest {
   executionId?: string | undefined;
 }
 
-/** One run of one program. Any exit code is `completed`. */
+/**
+ * One run of one program. Any exit code is `completed`. Until it is over, as its status says, output and files are
+ * empty: nobody knows them yet. `logs` has what it has written so far.
+ */
 export interface Execution extends Omit<Camel<Wire["Execution"]>, "stdout" | "stderr" | "files" | "filesTruncated"> {
   stdout: string;
   stderr: string;
@@ -57,16 +62,38 @@ export interface Execution extends Omit<Camel<Wire["Execution"]>, "stdout" | "st
   filesTruncated: boolean;
 }
 
-/** The request's body. */
+/** A run that was asked for and not waited for; `execution` has the rest of it, once there is any. */
+export type Begun = Omit<Execution, "stdout" | "stderr" | "files" | "filesTruncated">;
+
+/** To wait for each virtual millisecond that a run may take: on a busy host it takes several. */
+const WALL_MILLISECONDS = 10;
+
+/** Milliseconds to wait for a run's end, by its own limit of virtual time, beside what any answer takes. */
+export function patienceFor(request: ExecuteRequest): number {
+  const [low, high] = LIMIT_RANGES.timeout_ms;
+  const limit: unknown = request.resources?.timeoutMs;
+  const milliseconds = Number.isSafeInteger(limit) ? (limit as number) : LIMITS.timeout_ms;
+  return WALL_MILLISECONDS * Math.min(Math.max(milliseconds, low), high);
+}
+
+/** The request's body. Throws TypeError for what none can be made of. */
 export function executeBody(request: ExecuteRequest): Record<string, unknown> {
   const { resources, files, mode, ...rest } = request;
-  const encoded = Object.entries(files ?? {}).map(([path, content]) => [path, toBase64(bytesOf(content))]);
+  checkInteger(rest.seed, "seed");
+  checkInteger(rest.epoch, "epoch");
+  const encoded = Object.entries(files ?? {}).map(([path, content]) => [path, toBase64(bytesOf(content, `files.${path}`))]);
   return {
     ...snake(rest),
     mode: mode ?? (request.session == null ? "ephemeral" : "persistent"),
     ...(resources === undefined ? {} : { resources: snake(resources) }),
     ...(files === undefined ? {} : { files: Object.fromEntries(encoded) }),
   };
+}
+
+/** Another number than the caller means, or none, would be another run. */
+function checkInteger(value: number | bigint | null | undefined, what: string): void {
+  if (value == null || typeof value === "bigint" || Number.isSafeInteger(value)) return;
+  throw new TypeError(`${what} must be an integer; over 2^53, a bigint`);
 }
 
 /** Throws ConnectionFailed when it is not an execution. */
@@ -80,6 +107,12 @@ export function executionOf(data: unknown): Execution {
     files: (wire.files ?? []).map(outputFileOf),
     filesTruncated: wire.files_truncated === true,
   };
+}
+
+/** Throws likewise. */
+export function begunOf(data: unknown): Begun {
+  const { stdout, stderr, files, filesTruncated, ...begun } = executionOf(data);
+  return begun;
 }
 
 function outputFileOf(data: unknown): OutputFile {

@@ -8,7 +8,7 @@ export type { RequestOptions } from "./abort.js";
 export type { Content } from "./bytes.js";
 export { FaaSClient, type ExecuteOptions, type Health, type Range } from "./client.js";
 export * from "./errors.js";
-export type { ExecuteRequest, Execution, Language, Mode, Resources } from "./execution.js";
+export type { Begun, ExecuteRequest, Execution, Language, Mode, Resources } from "./execution.js";
 export type { ChainMode, Fork, MergeStrategy, RunOptions } from "./operations.js";
 export type { FilesHash, OutputFile } from "./output-files.js";
 export type { RunStatus } from "./payload.js";

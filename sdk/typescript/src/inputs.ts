@@ -34,7 +34,7 @@ const MAX_INPUT_BYTES = 14 << 20;
 const MIN_EPOCH = 86_400n;
 const MAX_EPOCH = 4_102_444_800n;
 
-const LIMIT_RANGES: Readonly<Record<keyof Limits, readonly [number, number]>> = {
+export const LIMIT_RANGES: Readonly<Record<keyof Limits, readonly [number, number]>> = {
   timeout_ms: [1, 3_600_000],
   memory_mb: [16, 512],
   output_bytes: [0, 4 << 20],

@@ -15,9 +15,10 @@ export function parseJson(text: string): unknown {
   return JSON.parse(markLargeIntegers(text, mark), restore);
 }
 
-/** Compact; without what is undefined. */
+/** Compact; without what is undefined. Throws TypeError for NaN and infinities, which JSON would have as null. */
 export function stringifyJson(value: unknown): string {
   if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number" && !Number.isFinite(value)) throw new TypeError(`${value} is no number that JSON has`);
   if (Array.isArray(value)) return `[${value.map((item) => stringifyJson(item ?? null)).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   const fields = Object.entries(value).filter(([, item]) => item !== undefined);

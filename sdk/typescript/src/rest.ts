@@ -4,10 +4,13 @@ import type { RequestOptions } from "./abort.js";
 import { fromEnvironment } from "./environment.js";
 import { apiError, ConnectionFailed } from "./errors.js";
 import { parseJson, stringifyJson } from "./json.js";
+import { headerValue } from "./request-parts.js";
 import { sendWithRetries, type HttpResponse } from "./retry.js";
 
 /** Where `faas up` listens. */
 export const DEFAULT_ENDPOINT = "http://127.0.0.1:8080";
+
+const DEFAULT_TIMEOUT = 30_000;
 
 const PREFIX = "/api/v1";
 
@@ -16,7 +19,7 @@ export interface ClientOptions {
   apiKey?: string | undefined;
   /** With `/api/v1` at its end or without; default: `FAAS_ENDPOINT`, then `http://127.0.0.1:8080`. */
   endpoint?: string | undefined;
-  /** Milliseconds for each attempt. */
+  /** Milliseconds for each attempt; default: 30,000, and for `execute` ten more for each one of `timeoutMs`. */
   timeout?: number | undefined;
   maxRetries?: number | undefined;
 }
@@ -32,6 +35,7 @@ export class RestApi {
   /** Without the `/api/v1` that all routes but `/health` stand under. */
   readonly endpoint: string;
   readonly timeout: number;
+  readonly #waitsForRuns: boolean;
   readonly #apiKey: string | undefined;
   readonly #maxRetries: number;
 
@@ -39,16 +43,23 @@ export class RestApi {
     const url = (options.endpoint ?? fromEnvironment("FAAS_ENDPOINT") ?? DEFAULT_ENDPOINT).replace(/\/+$/, "");
     if (!/^https?:\/\//.test(url)) throw new TypeError(`endpoint must start with http:// or https://, got '${url}'`);
     this.endpoint = url.endsWith(PREFIX) ? url.slice(0, -PREFIX.length) : url;
-    this.timeout = options.timeout ?? 30_000;
-    this.#apiKey = options.apiKey ?? fromEnvironment("FAAS_API_KEY");
+    this.timeout = options.timeout ?? DEFAULT_TIMEOUT;
+    this.#waitsForRuns = options.timeout === undefined;
+    const key = options.apiKey || fromEnvironment("FAAS_API_KEY");
+    this.#apiKey = key === undefined ? undefined : headerValue(key, "apiKey");
     this.#maxRetries = options.maxRetries ?? 3;
     if (this.#maxRetries < 0) throw new TypeError("maxRetries must not be negative");
+  }
+
+  /** Milliseconds for an attempt whose answer is a run's end. */
+  timeoutOfRun(patience: number): number {
+    return this.timeout + (this.#waitsForRuns ? patience : 0);
   }
 
   /** The answer's JSON, undefined when it is empty. Throws ApiError, ConnectionFailed, the signal's reason. */
   async call(method: string, path: string, call: Call = {}, options: RequestOptions = {}): Promise<unknown> {
     const headers: Record<string, string> = { Accept: "application/json", ...this.authorization() };
-    if (call.idempotencyKey !== undefined) headers["Idempotency-Key"] = call.idempotencyKey;
+    if (call.idempotencyKey !== undefined) headers["Idempotency-Key"] = headerValue(call.idempotencyKey, "idempotencyKey");
     if (call.body !== undefined) headers["Content-Type"] = "application/json";
     const body = call.body === undefined ? {} : { body: stringifyJson(call.body) };
     const url = this.endpoint + (path === "/health" ? path : PREFIX + path) + queryOf(call.query ?? {});
@@ -93,11 +104,6 @@ export class RestApi {
   #send(request: Parameters<typeof sendWithRetries>[0], options: RequestOptions): Promise<HttpResponse> {
     return sendWithRetries(request, this.#maxRetries, { ...options, timeout: options.timeout ?? this.timeout });
   }
-}
-
-/** An id as a part of a path. */
-export function part(id: string): string {
-  return encodeURIComponent(id);
 }
 
 function queryOf(fields: Record<string, string | number | boolean | undefined>): string {

@@ -7,11 +7,12 @@
  *   has an idempotency key).
  *
  * 429 is the caller's to hear about, not ours to sit out. Pauses double from 0.25 s; a `Retry-After` over
- * 30 s is not waited for. An attempt that ran into its time limit is not made again.
+ * 30 s is not waited for. An attempt that ran into its time limit is not made again; one that the platform gave up
+ * before (Node.js waits five minutes for an answer) is, if it may be repeated, until that time is over.
  */
 
 import { pause, within, type RequestOptions } from "./abort.js";
-import { ConnectionFailed } from "./errors.js";
+import { ConnectionFailed, RequestTimeout } from "./errors.js";
 
 export interface HttpRequest {
   method: string;
@@ -33,6 +34,8 @@ const NOT_BEGUN = [503, 507];
 const REPEATABLE = [500, 502, 504];
 const NEVER_SENT = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH", "UND_ERR_CONNECT_TIMEOUT"];
 
+const GIVEN_UP_BY_PLATFORM = "UND_ERR_HEADERS_TIMEOUT";
+
 /** The first answer that ends it. Throws ConnectionFailed when there is none, and the signal's reason. */
 export async function sendWithRetries(
   request: HttpRequest,
@@ -40,6 +43,7 @@ export async function sendWithRetries(
   options: RequestOptions & { timeout: number },
 ): Promise<HttpResponse> {
   const repeatable = request.method === "GET" || "Idempotency-Key" in request.headers;
+  const begun = performance.now();
   for (let attempt = 0; ; attempt += 1) {
     const backoff = Math.min(pauses.longest, pauses.first * 2 ** attempt);
     let wait: number | undefined;
@@ -52,6 +56,11 @@ export async function sendWithRetries(
       if (!(error instanceof TypeError)) throw error; // fetch throws TypeError for what the network did
       lost = error;
       wait = repeatable || neverSent(error) ? backoff : undefined;
+      if (codeOf(error) === GIVEN_UP_BY_PLATFORM) {
+        const late = performance.now() - begun >= options.timeout;
+        if (!repeatable || late) throw new RequestTimeout(`${request.url} does not answer in time`, { cause: error });
+        attempt -= 1;
+      }
     }
     if (wait === undefined || attempt >= maxRetries) {
       if (response !== undefined) return response;
@@ -88,9 +97,12 @@ function retryAfter(headers: Headers): number | undefined {
 
 /** Browsers do not say; then it may have arrived. */
 function neverSent(error: TypeError): boolean {
-  const cause = error.cause;
-  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
-  return typeof code === "string" && NEVER_SENT.includes(code);
+  return NEVER_SENT.includes(codeOf(error));
+}
+
+/** Why Node.js has no answer; empty where it is not said. */
+function codeOf({ cause }: TypeError): string {
+  return typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
 }
 
 function reason(error: unknown): string {

@@ -2,7 +2,8 @@
 
 import { ConnectionFailed, errorOf, type ApiError, type FaaSError } from "./errors.js";
 import { parseJson } from "./json.js";
-import { part, type RestApi } from "./rest.js";
+import { idPart } from "./request-parts.js";
+import type { RestApi } from "./rest.js";
 import { openSocket } from "./socket.js";
 import { camel } from "./wire.js";
 
@@ -73,7 +74,9 @@ export class ExecutionStream implements AsyncIterable<StreamEvent> {
   readonly #loops = new Set<Connection>();
   #connection: Promise<Connection> | undefined;
 
+  /** Throws TypeError for what is no id. */
   constructor(api: RestApi, executionId: string, signal?: AbortSignal) {
+    idPart(executionId);
     this.#api = api;
     this.executionId = executionId;
     this.#signal = signal;
@@ -192,10 +195,10 @@ class Connection {
   static async open(api: RestApi, executionId: string, signal: AbortSignal | undefined): Promise<Connection> {
     const connection = new Connection();
     try {
-      await openSocket(api, `/stream/${part(executionId)}`, (socket) => connection.#attach(socket), signal);
+      await openSocket(api, `/stream/${idPart(executionId)}`, (socket) => connection.#attach(socket), signal);
     } catch (error) {
       // A WebSocket that is refused does not say why; a question about the same run does.
-      if (error instanceof ConnectionFailed) await api.call("GET", `/executions/${part(executionId)}`, {}, { signal });
+      if (error instanceof ConnectionFailed) await api.call("GET", `/executions/${idPart(executionId)}`, {}, { signal });
       throw error;
     }
     const abort = (): void => connection.#add(signal?.reason);

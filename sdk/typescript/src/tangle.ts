@@ -404,11 +404,11 @@ function isMnemonic(key: string): boolean {
 }
 
 function inputsOf(request: JobRequest): JobInputs {
-  const files = Object.entries(request.files ?? {}).map(([path, content]) => [path, contentOf(content)]);
+  const files = Object.entries(request.files ?? {}).map(([path, content]) => [path, contentOf(content, `files.${path}`)]);
   return {
     code: request.code,
     language: request.language,
-    stdin: contentOf(request.stdin ?? ""),
+    stdin: contentOf(request.stdin ?? "", "stdin"),
     arguments: request.arguments ?? [],
     envVars: request.envVars ?? {},
     files: Object.fromEntries(files) as Record<string, Uint8Array>,
@@ -424,9 +424,9 @@ function inputsOf(request: JobRequest): JobInputs {
 }
 
 /** Throws SubmissionRefused `invalid_inputs`. */
-function contentOf(content: Content): Uint8Array {
+function contentOf(content: Content, what: string): Uint8Array {
   try {
-    return bytesOf(content);
+    return bytesOf(content, what);
   } catch (error) {
     throw new SubmissionRefused("invalid_inputs", (error as Error).message);
   }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
+import { runInNewContext } from "node:vm";
 
 import * as sdk from "../dist/esm/index.js";
 import { pauses } from "../dist/esm/retry.js";
@@ -78,11 +79,27 @@ test("a terminal, and its size", async (context) => {
   const client = new FaaSClient({ endpoint: server.url });
   const begun = await client.start({ ...HELLO, terminal: { cols: 120 } });
   assert.deepEqual(begun.job?.terminal, { cols: 120, rows: 24 });
-  await client.resize("exec/1", 100, 30);
+  await client.resize("exec 1", 100, 30);
   const [asked, resized] = server.requests;
   assert.deepEqual(JSON.parse(asked?.body ?? ""), { ...HELLO, mode: "ephemeral", async: true, terminal: { cols: 120 } });
-  assert.deepEqual([resized?.method, resized?.path], ["POST", "/api/v1/executions/exec%2F1/resize"]);
+  assert.deepEqual([resized?.method, resized?.path], ["POST", "/api/v1/executions/exec%201/resize"]);
   assert.deepEqual(JSON.parse(resized?.body ?? ""), { cols: 100, rows: 30 });
+});
+
+test("lists, and runs that have begun, say nothing of what they do not know", async (context) => {
+  const server = await flakyServer(context);
+  const known = { execution_id: "exec_1", id: "exec_1", status: "completed", mode: "cached", cached: true };
+  const line = { ...known, language: "bash", exit_code: 3, created_at: "2024-01-15T11:00:00Z" };
+  const unknown = { stdout: null, stderr: null, files: null, cost: null, receipt: null };
+  server.willAnswer(200, { executions: [line], total: 1, limit: 20, offset: 0 });
+  server.willAnswer(202, { ...known, status: "queued", ...unknown });
+  const client = new FaaSClient({ endpoint: server.url });
+  const [listed] = (await client.executions()).items;
+  const begun = await client.start(HELLO);
+  assert.deepEqual([listed?.id, listed?.language, listed?.exitCode], ["exec_1", "bash", 3]);
+  assert.deepEqual([begun.id, begun.status, begun.mode], ["exec_1", "queued", "cached"]);
+  assert.deepEqual([begun.cost, begun.receipt], [null, null]);
+  for (const name of ["stdout", "stderr", "files", "filesTruncated"]) assert.ok(!(name in begun) && !(name in (listed ?? {})), name);
 });
 
 test("a large file is encoded whole", async (context) => {
@@ -92,6 +109,33 @@ test("a large file is encoded whole", async (context) => {
   await new FaaSClient({ endpoint: server.url }).execute({ ...HELLO, files: { f: content } });
   const { files } = JSON.parse(server.requests[0]?.body ?? "") as { files: { f: string } };
   assert.deepEqual(new Uint8Array(Buffer.from(files.f, "base64")), content);
+});
+
+test("bytes in whatever holds them", async (context) => {
+  const server = await flakyServer(context);
+  server.willAnswer(200, DONE);
+  const { buffer } = Uint8Array.from(Buffer.from("abc"));
+  const foreign = runInNewContext("new Uint8Array([97, 98, 99]).buffer") as ArrayBuffer;
+  const files = { buffer, foreign, view: new DataView(buffer, 1, 2), words: Uint16Array.of(0x6261), node: Buffer.from("a") };
+  await new FaaSClient({ endpoint: server.url }).execute({ ...HELLO, files });
+  const sent = JSON.parse(server.requests[0]?.body ?? "") as { files: Record<string, string> };
+  const texts = Object.entries(sent.files).map(([name, encoded]) => [name, Buffer.from(encoded, "base64").toString()]);
+  assert.deepEqual(Object.fromEntries(texts), { buffer: "abc", foreign: "abc", view: "bc", words: "ab", node: "a" });
+});
+
+test("what no request can be made of is refused before one is", async (context) => {
+  const server = await flakyServer(context);
+  const client = new FaaSClient({ endpoint: server.url });
+  for (const content of [new Blob(["a"]), 5, null, undefined, [97], {}]) {
+    const refused = { name: "TypeError", message: /^files\.x must be/ };
+    await assert.rejects(client.execute({ ...HELLO, files: { x: content as never } }), refused);
+  }
+  for (const number of [NaN, 1.5, 2 ** 60, Infinity, "1"] as number[]) {
+    await assert.rejects(client.execute({ ...HELLO, seed: number }), { name: "TypeError", message: /^seed must be/ });
+    await assert.rejects(client.start({ ...HELLO, epoch: number }), { name: "TypeError", message: /^epoch must be/ });
+  }
+  await assert.rejects(client.execute({ ...HELLO, resources: { timeoutMs: NaN } }), /NaN is no number/);
+  assert.equal(server.requests.length, 0);
 });
 
 test("the endpoint with and without its prefix", async (context) => {
@@ -263,6 +307,60 @@ test("a run that is given up is cancelled, unless it may be asked for again", as
   assert.equal(server.requests.length, 3);
 });
 
+test("an answer that does not come in time is not asked for again", async (context) => {
+  const server = await flakyServer(context);
+  const client = new FaaSClient({ endpoint: server.url });
+  server.willHang();
+  await assert.rejects(client.execute(HELLO, { timeout: 100, idempotencyKey: "mine" }), sdk.RequestTimeout);
+  server.willHang();
+  await assert.rejects(client.health({ timeout: 100 }), sdk.RequestTimeout);
+  assert.equal(server.requests.length, 2);
+});
+
+test("a run is waited for as long as it may take", async (context) => {
+  const server = await flakyServer(context);
+  const timers = context.mock.method(globalThis, "setTimeout");
+  const longest = async (work: Promise<unknown>): Promise<number> => {
+    await work;
+    const waits = timers.mock.calls.map((call) => Number(call.arguments[1] ?? 0));
+    timers.mock.resetCalls();
+    return Math.max(...waits);
+  };
+  for (const [options, resources, milliseconds] of [
+    [{}, undefined, 330_000],
+    [{}, { memoryMb: 64 }, 330_000],
+    [{}, { timeoutMs: 1000 }, 40_000],
+    [{}, { timeoutMs: 600_000 }, 6_030_000],
+    [{}, { timeoutMs: 1e12 }, 36_030_000],
+    [{}, { timeoutMs: "much" as never }, 330_000],
+    [{ timeout: 120_000 }, { timeoutMs: 600_000 }, 120_000],
+  ] as const) {
+    const client = new FaaSClient({ endpoint: server.url, ...options });
+    for (let call = 0; call < 3; call += 1) server.willAnswer(200, DONE);
+    assert.equal(await longest(client.execute({ ...HELLO, resources })), milliseconds);
+    assert.equal(await longest(client.execute({ ...HELLO, resources }, { timeout: 7000 })), 7000);
+    assert.equal(await longest(client.start({ ...HELLO, resources })), "timeout" in options ? options.timeout : 30_000);
+  }
+});
+
+test("a run that the platform stops waiting for is asked for again, under its key, until its time is over", async (context) => {
+  const server = await flakyServer(context);
+  server.willAnswer(200, DONE);
+  const ask = globalThis.fetch;
+  let impatience = 5;
+  context.mock.method(globalThis, "fetch", (...given: Parameters<typeof fetch>) => {
+    if (impatience === 0) return ask(...given);
+    impatience -= 1;
+    return Promise.reject(new TypeError("fetch failed", { cause: Object.assign(new Error(), { code: "UND_ERR_HEADERS_TIMEOUT" }) }));
+  });
+  const client = new FaaSClient({ endpoint: server.url, maxRetries: 1 });
+  assert.equal((await client.execute(HELLO)).id, "exec_1");
+  impatience = 2;
+  await assert.rejects(client.createSnapshot("exec_1"), sdk.RequestTimeout);
+  assert.equal(impatience, 1);
+  await assert.rejects(client.execute(HELLO, { timeout: 0.001, idempotencyKey: "mine" }), sdk.RequestTimeout);
+});
+
 test("a signal that has fired sends nothing", async (context) => {
   const server = await flakyServer(context);
   await assert.rejects(new FaaSClient({ endpoint: server.url }).health({ signal: AbortSignal.abort(new Error("no")) }), /no/);
@@ -277,6 +375,37 @@ test("an output file's path is a path, not an address", async (context) => {
   assert.deepEqual(await client.outputFile("exec_1", "plots/a b?.svg"), Uint8Array.of(0xff, 0, 1));
   assert.equal(server.requests[0]?.path, "/api/v1/executions/exec_1/files/plots/a%20b%3F.svg");
   await assert.rejects(client.outputFile("exec_1", "x"), sdk.NotFound);
+});
+
+const ELSEWHERE = ["../receipt", "../../../keys", "..", ".", "", "/a", "a//b", "a/../b", "a/.", "a\0", undefined, 5] as string[];
+const NO_IDS = ["..", ".", "", "exec_1/receipt", "../keys", undefined, null, 5] as string[];
+
+test("a path or an id that leads elsewhere is refused before it is asked for", async (context) => {
+  const server = await flakyServer(context);
+  const client = new FaaSClient({ endpoint: server.url });
+  for (const path of ELSEWHERE) await assert.rejects(client.outputFile("exec_1", path), { name: "TypeError", message: /is not a path/ });
+  for (const id of NO_IDS) {
+    for (const asked of [
+      () => client.execution(id),
+      () => client.cancel(id),
+      () => client.resize(id, 1, 1),
+      () => client.logs(id),
+      () => client.receiptFile(id),
+      () => client.outputFile(id, "a"),
+      async () => client.stream(id),
+      () => client.getSnapshot(id),
+      () => client.restoreSnapshot(id),
+      () => client.deleteSnapshot(id),
+      () => client.diffSnapshot(id),
+      () => client.proveSnapshot(id, { path: "a" }),
+      () => client.getBranch(id),
+      () => client.deleteBranch(id),
+      () => client.endSession(id),
+    ]) {
+      await assert.rejects(asked, { name: "TypeError", message: /is not an id/ });
+    }
+  }
+  assert.equal(server.requests.length, 0);
 });
 
 test("usage in the words of this language", async (context) => {
@@ -297,6 +426,26 @@ test("usage in the words of this language", async (context) => {
 test("options that make no client", () => {
   assert.throws(() => new FaaSClient({ endpoint: "api.faas.platform" }), /http/);
   assert.throws(() => new FaaSClient({ maxRetries: -1 }), /maxRetries/);
+});
+
+test("a key without what surrounds it in a file", async (context) => {
+  const server = await flakyServer(context);
+  server.willAnswer(200, DONE);
+  await new FaaSClient({ apiKey: " secret-key\r\n", endpoint: server.url }).execute(HELLO, { idempotencyKey: "mine\n" });
+  const [request] = server.requests;
+  assert.deepEqual([request?.headers.authorization, request?.headers["idempotency-key"]], ["Bearer secret-key", "mine"]);
+});
+
+test("a key that no header carries is refused at once, and not shown", async (context) => {
+  const server = await flakyServer(context);
+  const client = new FaaSClient({ endpoint: server.url });
+  for (const key of ["secret\nkey", "secret\r\nX: y", "secrét", "secret\0", "\n", 5] as string[]) {
+    const refused = (error: Error): boolean =>
+      error instanceof TypeError && /[kK]ey must be printable/.test(error.message) && !String(error.stack).includes("secr");
+    assert.throws(() => new FaaSClient({ apiKey: key }), refused);
+    await assert.rejects(client.execute(HELLO, { idempotencyKey: key }), refused);
+  }
+  assert.equal(server.requests.length, 0);
 });
 
 test("the key is not printed", async () => {
