@@ -83,6 +83,8 @@ def create_app(
         title="Tangle FaaS",
         version=VERSION,
         redirect_slashes=False,
+        docs_url=None,  # these two pages run scripts from elsewhere on the console's origin, beside its key
+        redoc_url=None,
         description=_DESCRIPTION,
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,

@@ -164,10 +164,7 @@ SOCKETS = {
     "/execute/stream": read("/execute/stream", owned=True),
 }
 
-OUTSIDE = {
-    *("/health", "/ready", "/metrics", "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"),
-    *("/", "/console"),
-}
+OUTSIDE = {"/health", "/ready", "/metrics", "/openapi.json", "/", "/console"}
 """Open, and about nobody."""
 
 BODIES = {
