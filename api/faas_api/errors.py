@@ -147,6 +147,8 @@ def _problem(problem: Mapping[str, Any], request: Request) -> str:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, RequestError):  # how FastAPI passes on what reading a body raised
+        return refusal(error.__cause__)
     headers = error.headers
     if error.status_code == 405 and (methods := allowed_methods(request.app, request.url.path)):
         headers = {"Allow": methods}

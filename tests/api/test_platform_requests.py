@@ -190,6 +190,41 @@ async def test_what_is_no_json_is_said_with_its_place_and_its_type(client):
         )
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"code": "print(\xff)"}', "is not JSON in UTF-8: see byte 16"),
+        (b'{"seed": ' + b"1" * 5000 + b"}", "has a number with too many digits"),
+        (b"[" * 100_000, "is JSON that is nested too deeply"),
+        (b'{"code": "print(1)", "code": "print(2)"}', "has the key 'code' twice in one object"),
+        (b'{"env_vars": {"A": "1", "B": "", "A": "1"}}', "has the key 'A' twice in one object"),
+        (b'{"\\udc00": 1, "\\uDC00": 2}', "has the key '\\udc00' twice in one object"),
+    ],
+)
+async def test_why_a_body_cannot_be_read_is_said(client, faulty_engine, content, problem):
+    json_type = {"Content-Type": "application/json"}
+    for path in ("execute", "branches/branch_1/execute", "executions/exec_1/input"):
+        response = await client.post(f"/api/v1/{path}", content=content, headers=json_type)
+        error = error_of(response, 400, "INVALID_REQUEST")
+        assert (error["message"], error["details"]) == (f"body: {problem}", {"field": "body"})
+    assert faulty_engine.jobs == []
+
+
+async def test_no_route_takes_a_key_twice(app, client):
+    found = [
+        (method, path)
+        for path, item in app.openapi()["paths"].items()
+        for method, operation in item.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", ())
+    ]
+    assert len(found) > 10
+    for method, path in found:
+        response = await client.request(
+            method, path, content=b'{"a": 1, "a": 1}', headers={"Content-Type": "application/json"}
+        )
+        assert "'a' twice" in error_of(response, 400, "INVALID_REQUEST")["message"], (method, path)
+
+
 async def test_unknown_paths_and_methods_have_the_shape_too(client):
     error_of(await client.get("/api/v1/nothing"), 404, "NOT_FOUND")
     response = await client.get("/api/v1/execute")
