@@ -49,7 +49,7 @@ def router(store: Store, settings: Settings, sign_in: SignIn, access: Access) ->
         scopes = parse_scopes(body.scopes)
         beyond = sorted(scopes - caller.scopes)
         if beyond:
-            raise Forbidden(f"this key has no scope {beyond[0]!r} to hand on", {"scope": beyond[0]})
+            raise Forbidden(f"this key has no scope {str(beyond[0])!r} to hand on", {"scope": beyond[0]})
         made = await asyncio.to_thread(
             keys.create, caller.account, caller.key_id, scopes, body.name, body.expires_in_seconds
         )
