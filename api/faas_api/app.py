@@ -15,6 +15,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from faas_api import health, observing, other_origins
 from faas_api.authentication import Access, describe_key_header
@@ -83,11 +85,14 @@ def create_app(
         title="Tangle FaaS",
         version=VERSION,
         redirect_slashes=False,
+        docs_url=None,  # these two pages run scripts from elsewhere on the console's origin, beside its key
+        redoc_url=None,
         description=_DESCRIPTION,
         generate_unique_id_function=_operation_id,
         lifespan=lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # `observing` tells what there is
     )
+    app.router.default = _not_found
     handle_errors(app)
     app.add_middleware(RequestLimits, body_bytes=settings.api_body_bytes, require_key=access.require_key)
     app.add_middleware(RateHeaders)
@@ -104,6 +109,11 @@ def _sign_in(store: Store, settings: Settings) -> SignIn:
     relying = Relying(settings.public_url, settings.chain_id)
     is_open = settings.billing if settings.api_open_sign_in is None else settings.api_open_sign_in
     return SignIn(store.accounts, store.keys, store.challenges, relying, is_open)
+
+
+async def _not_found(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Of an upgrade to a WebSocket too, which Starlette by itself refuses without a word."""
+    raise HTTPException(404)
 
 
 def _operation_id(route: APIRoute) -> str:

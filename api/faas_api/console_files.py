@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 FOLDER = Path(__file__).parent / "console"
 
@@ -60,6 +60,12 @@ def add_console(app: FastAPI) -> None:
 
 
 class _Files(StaticFiles):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; an upgrade finds nothing here."""
+        if scope["type"] != "http":
+            raise HTTPException(404)
+        await super().__call__(scope, receive, send)
+
     def file_response(
         self,
         full_path: str | os.PathLike[str],

@@ -36,9 +36,6 @@ _CODES: Mapping[int, str] = {
 
 _DOCUMENTED = frozenset(_CODES.values()) | {"INVALID_REQUEST", "INTERNAL_ERROR"}
 
-FORMS = ("code-form", "command-form")
-"""Names of the two forms of a request, which are no part of a field's place."""
-
 _RETRY_AFTER = {"Retry-After": "1"}
 
 
@@ -123,17 +120,32 @@ async def _no_database(request: Request, error: Exception) -> JSONResponse:
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     problems = [
-        {"field": _field(problem), "problem": _problem(problem, request)} for problem in error.errors()
+        {"field": _field(problem, error.body), "problem": _problem(problem, request)}
+        for problem in error.errors()
     ]
     first = problems[0]
     message = f"{first['field']}: {first['problem']}"
     return error_response(400, "INVALID_REQUEST", message, {"field": first["field"], "problems": problems})
 
 
-def _field(problem: Mapping[str, Any]) -> str:
+def _field(problem: Mapping[str, Any], body: object) -> str:
     if problem["type"] == "json_invalid":
         return "body"  # its place is a number of characters
-    return ".".join(str(part) for part in problem["loc"][1:] if part not in FORMS) or "body"
+    where, *parts = problem["loc"]
+    if where == "body":
+        parts = _parts_of_body(parts, body, is_missing=problem["type"] == "missing")
+    return ".".join(map(str, parts)) or "body"
+
+
+def _parts_of_body(parts: list[str | int], body: Any, *, is_missing: bool) -> list[str | int]:
+    """A place without what the body does not have of it: the names of the types that were tried there."""
+    there: list[str | int] = []
+    for part in parts:
+        known = body if isinstance(body, dict) else range(len(body)) if isinstance(body, list) else ()
+        if part in known:
+            body = body[part]
+            there.append(part)
+    return [*there, parts[-1]] if is_missing and parts else there
 
 
 def _problem(problem: Mapping[str, Any], request: Request) -> str:
@@ -142,11 +154,15 @@ def _problem(problem: Mapping[str, Any], request: Request) -> str:
     if isinstance(problem.get("input"), bytes):  # what came as another type is not parsed
         kind = request.headers.get("content-type", "none")
         return f"must be JSON, sent with 'Content-Type: application/json'; this one has {kind!r}"
-    return str(problem["msg"])
+    if problem["type"] == "too_long" and isinstance(problem.get("input"), str):
+        return f"String should have at most {problem['ctx']['max_length']} characters"
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, RequestError):  # how FastAPI passes on what reading a body raised
+        return refusal(error.__cause__)
     headers = error.headers
     if error.status_code == 405 and (methods := allowed_methods(request.app, request.url.path)):
         headers = {"Allow": methods}

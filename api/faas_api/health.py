@@ -16,7 +16,8 @@ def router(executions: ExecutionService) -> APIRouter:
     routes = APIRouter(tags=["health"])
 
     @routes.get("/health")
-    @routes.get("/api/v1/health", include_in_schema=False)
+    @routes.head("/health", include_in_schema=False)
+    @routes.api_route("/api/v1/health", methods=["GET", "HEAD"], include_in_schema=False)
     async def health() -> dict[str, object]:
         """Whether the service is up, and what it runs on."""
         return {

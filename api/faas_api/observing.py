@@ -18,13 +18,13 @@ def router(executions: ExecutionService, operator: Operator | None) -> APIRouter
     routes = APIRouter(include_in_schema=False)
     metrics = NodeMetrics(executions, operator)
 
-    @routes.get("/ready")
+    @routes.api_route("/ready", methods=["GET", "HEAD"])
     async def ready() -> Response:
         """200 when the node can do its work now, else 503 with the reasons."""
         reasons = await reasons_against(executions, operator)
         return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
-    @routes.get("/metrics")
+    @routes.api_route("/metrics", methods=["GET", "HEAD"])
     async def exposition() -> Response:
         """In Prometheus' text format."""
         return Response(await metrics.exposition(), media_type=_TEXT)

@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from faas_api.http_protocol import HttpProtocol
+from faas_api.websocket_protocol import WebSocketProtocol
 from faas_blueprint.errors import FatalError
 
 GRACE_SECONDS = 5
@@ -61,7 +62,7 @@ async def serve(app: FastAPI, listener: socket.socket, message_bytes: int = MESS
         lifespan="on",
         http=HttpProtocol,
         timeout_graceful_shutdown=GRACE_SECONDS,
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=message_bytes,
     )
     server = _Server(config)

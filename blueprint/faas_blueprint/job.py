@@ -347,7 +347,9 @@ def _check_job(job: Job) -> None:
     if sizes[0] > MAX_CODE_BYTES:
         raise InvalidRequest(f"code is over {MAX_CODE_BYTES} bytes", {"field": "code"})
     if any("\0" in text for text in texts[1:]):
-        raise InvalidRequest("arguments and environment must not hold NUL characters")
+        # the message goes into a signed outcome: it is the same for both
+        wrong = "arguments" if any("\0" in text for text in job.arguments) else "environment"
+        raise InvalidRequest("arguments and environment must not hold NUL characters", {"field": wrong})
     _check_environment(job.environment)
     _check_files(job)
     on_disk = [sizes[0], *(len(file.content) for file in job.files)]

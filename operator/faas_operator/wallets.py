@@ -58,7 +58,10 @@ def canonical_address(scheme: Scheme, text: str) -> str:
     Raises InvalidRequest.
     """
     if scheme is Scheme.ETHEREUM:
-        return ethereum_address(text)
+        try:
+            return ethereum_address(text)
+        except InvalidRequest as error:
+            raise InvalidRequest(error.message, {"field": "address"}) from error
     try:
         key = bytes.fromhex(ss58_decode(text).removeprefix("0x"))
     except (ValueError, IndexError) as error:

@@ -40,6 +40,13 @@ async def test_a_browser_is_sent_there(client):
     assert answer.json()["error"]["code"] == "NOT_FOUND"
 
 
+@pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc"])
+async def test_no_page_with_scripts_from_elsewhere_is_on_its_origin(client, path):
+    answer = await client.get(path, headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
+    assert (await client.get("/openapi.json")).json()["openapi"]
+
+
 @pytest.mark.parametrize("path", ["none.js", "../app.py", "%2e%2e/app.py", "..%2fapp.py", "vendor"])
 async def test_nothing_else_is_there(client, path):
     answer = await client.get(f"/console/{path}")

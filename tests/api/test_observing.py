@@ -77,6 +77,13 @@ async def test_what_stands_against_it_is_said(watched, follower, faulty_engine, 
     assert (await watched.get("/health")).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/health", "/api/v1/health", "/ready", "/metrics"])
+async def test_a_head_asks_for_the_status_alone(watched, follower, path):
+    assert (await watched.head(path)).status_code == 200
+    follower.follows = False
+    assert (await watched.head(path)).status_code == (503 if path == "/ready" else 200)
+
+
 async def test_a_database_that_does_not_answer(watched, app_service, monkeypatch):
     def fail():
         raise OperationalError("select", {}, Exception("password=hunter2"))

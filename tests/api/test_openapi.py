@@ -90,6 +90,18 @@ def test_both_forms_of_a_request_are_described(described):
     assert "async" in described["components"]["schemas"]["ExecuteRequest"]["properties"]
 
 
+def test_why_output_files_are_left_out_is_said(request, described):
+    schemas = described["components"]["schemas"]
+    for name, field in (
+        ("Execution", "files_truncated"),
+        ("CommandExecution", "files_truncated"),
+        ("Artifacts", "truncated"),
+    ):
+        assert "over 32 MiB or 10,000 files" in schemas[name]["properties"][field]["description"]
+    limits = (request.config.rootpath / "docs/api.md").read_text().partition("## Limits")[2]
+    assert "32 MiB, 10,000 files" in limits.partition("\n## ")[0]
+
+
 def test_what_a_socket_takes_is_said(described):
     text = described["paths"]["/api/v1/stream/{execution_id}"]["get"]["description"]
     for word in ("WebSocket", "subscribe", "unsubscribe", '"input"', '"resize"', "wants_input"):

@@ -105,6 +105,16 @@ async def test_health_and_blobs_need_no_key(client, faulty_engine):
         ({"env_vars": {"A": 1}}, "env_vars.A"),
         ({"env_vars": [["A", "1"]]}, "env_vars"),
         ({"env_vars": {"A=B": "1"}}, "env_vars"),
+        ({"env_vars": {"A": "x\0"}}, "env_vars"),
+        ({"arguments": ["a", "x\0"]}, "arguments"),
+        ({"mode": ""}, "mode"),
+        ({"mode": "", "session": "s"}, "mode"),
+        ({"files": {"data.csv": 5}}, "files.data.csv"),
+        ({"files": {"code-form": 5}}, "files.code-form"),
+        ({"code": None, "language": None, "command": 5}, "command"),
+        ({"code": None, "language": None, "command": "a", "env_vars": 5}, "env_vars"),
+        ({"code": None, "language": None, "command": "a", "env_vars": [["A", 5]]}, "env_vars.0.1"),
+        ({"parent_snapshot": 5}, "parent_snapshot"),
         ({"files": {"a.txt": "a"}}, "files.a.txt"),
         ({"files": {"a.txt": "YQ==\n"}}, "files.a.txt"),
         ({"files": {"a.txt": "YQ"}}, "files.a.txt"),
@@ -141,6 +151,26 @@ async def test_what_cannot_be_served_is_refused_by_field(client, faulty_engine, 
 
 
 @pytest.mark.parametrize(
+    ("path", "body", "message"),
+    [
+        ("snapshots", {"execution_id": "exec_1", "metadata": {"tags": 5}},
+         "metadata.tags: Input should be a valid list"),
+        ("snapshots", {"metadata": {"tags": ["a"]}}, "execution_id: Field required"),
+        ("execute", {**HELLO, "stdin": "\ud800"}, "stdin: must be valid Unicode (no lone surrogates)"),
+        ("keys", {"name": "n" * 101}, "name: String should have at most 100 characters"),
+    ],
+)  # fmt: skip
+async def test_a_field_and_its_problem_are_told_as_the_caller_knows_them(client, path, body, message):
+    response = await client.post(
+        f"/api/v1/{path}", content=json.dumps(body), headers={"Content-Type": "application/json"}
+    )
+    error = error_of(response, 400, "INVALID_REQUEST")
+    assert error["message"] == message
+    fields = {problem["field"] for problem in error["details"]["problems"]}
+    assert fields == {error["details"]["field"]} == {message.partition(":")[0]}
+
+
+@pytest.mark.parametrize(
     "change", [{"files": {"\ud800": "YQ=="}}, {"\ud800": 1}, {"env_vars": {"\udc00": ""}}]
 )
 async def test_names_that_are_no_text_are_refused(client, change):
@@ -155,6 +185,16 @@ async def test_names_that_are_no_text_are_refused(client, change):
 async def test_files_stay_in_their_folder(client, path):
     response = await client.post("/api/v1/execute", json={**HELLO, "files": {path: "YQ=="}})
     error_of(response, 400, "INVALID_REQUEST")
+
+
+async def test_a_branch_is_run_in_as_the_path_and_the_body_say(client, faulty_engine):
+    for wrong, field in (({"branch_id": "branch_2"}, "branch_id"), ({"branch_id": ""}, "branch_id"),
+                         ({"mode": ""}, "mode")):  # fmt: skip
+        refused = await client.post("/api/v1/branches/branch_1/execute", json={**HELLO, **wrong})
+        assert error_of(refused, 400, "INVALID_REQUEST")["details"]["field"] == field
+    same = await client.post("/api/v1/branches/branch_1/execute", json={**HELLO, "branch_id": "branch_1"})
+    error_of(same, 404, "NOT_FOUND")
+    assert faulty_engine.jobs == []
 
 
 async def test_a_mode_that_does_not_exist_says_which_do(client):
@@ -188,6 +228,41 @@ async def test_what_is_no_json_is_said_with_its_place_and_its_type(client):
         assert error["message"] == (
             f"body: must be JSON, sent with 'Content-Type: application/json'; this one has {kind!r}"
         )
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b'{"code": "print(\xff)"}', "is not JSON in UTF-8: see byte 16"),
+        (b'{"seed": ' + b"1" * 5000 + b"}", "has a number with too many digits"),
+        (b"[" * 100_000, "is JSON that is nested too deeply"),
+        (b'{"code": "print(1)", "code": "print(2)"}', "has the key 'code' twice in one object"),
+        (b'{"env_vars": {"A": "1", "B": "", "A": "1"}}', "has the key 'A' twice in one object"),
+        (b'{"\\udc00": 1, "\\uDC00": 2}', "has the key '\\udc00' twice in one object"),
+    ],
+)
+async def test_why_a_body_cannot_be_read_is_said(client, faulty_engine, content, problem):
+    json_type = {"Content-Type": "application/json"}
+    for path in ("execute", "branches/branch_1/execute", "executions/exec_1/input"):
+        response = await client.post(f"/api/v1/{path}", content=content, headers=json_type)
+        error = error_of(response, 400, "INVALID_REQUEST")
+        assert (error["message"], error["details"]) == (f"body: {problem}", {"field": "body"})
+    assert faulty_engine.jobs == []
+
+
+async def test_no_route_takes_a_key_twice(app, client):
+    found = [
+        (method, path)
+        for path, item in app.openapi()["paths"].items()
+        for method, operation in item.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", ())
+    ]
+    assert len(found) > 10
+    for method, path in found:
+        response = await client.request(
+            method, path, content=b'{"a": 1, "a": 1}', headers={"Content-Type": "application/json"}
+        )
+        assert "'a' twice" in error_of(response, 400, "INVALID_REQUEST")["message"], (method, path)
 
 
 async def test_unknown_paths_and_methods_have_the_shape_too(client):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from contextlib import asynccontextmanager, closing
 
 import pytest
@@ -132,6 +133,35 @@ async def test_an_upgrade_has_limits_too(port, headers):
         await connect(f"ws://127.0.0.1:{port}/api/v1/execute/stream", additional_headers=KEY | headers)
     assert raised.value.response.status_code == 431
     error_of(json.loads(raised.value.response.body))
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/api/v1/execute/stream", {}, 401, "UNAUTHORIZED"),
+        ("/api/v1/stream/exec_1", {"X-API-Key": "wrong"}, 401, "UNAUTHORIZED"),
+        (
+            "/api/v1/execute/stream",
+            KEY | {f"X-{number}": "x" * 6000 for number in range(3)},
+            431,
+            "INVALID_REQUEST",
+        ),
+        ("/api/v1/nothing", KEY, 404, "NOT_FOUND"),
+        ("/api/v1/execute", KEY, 404, "NOT_FOUND"),
+        ("/console/", {}, 404, "NOT_FOUND"),
+        ("/console", {}, 404, "NOT_FOUND"),
+    ],
+)
+async def test_an_upgrade_that_is_refused_has_the_shape_and_is_no_error_of_ours(
+    port, caplog, path, headers, status, code
+):
+    with pytest.raises(InvalidStatus) as raised:
+        await connect(f"ws://127.0.0.1:{port}{path}", additional_headers=headers)
+    response = raised.value.response
+    assert (response.status_code, response.headers["Content-Type"]) == (status, "application/json")
+    assert json.loads(response.body)["error"]["code"] == code
+    await asyncio.sleep(0.1)
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,9 @@ async def test_a_run_that_is_refused_leaves_nothing(open_app, faulty_engine):
     [
         ("start_date=yesterday", "start_date"),
         ("end_date=2026-13-01", "end_date"),
+        ("start_date=0001-01-01T00:00:00%2B14:00", "start_date"),
+        ("end_date=9999-12-31T23:59:59-14:00", "end_date"),
+        ("end_date=9999-12-31T23:59:59.999999", "end_date"),
         ("start_date=2026-02-02&end_date=2026-02-01", "start_date"),
     ],
 )

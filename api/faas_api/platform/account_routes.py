@@ -7,6 +7,7 @@ import asyncio
 from fastapi import APIRouter
 
 from faas_api.authentication import Access, AccountId, Caller
+from faas_api.json_bodies import JsonRoute
 from faas_api.platform import account_bodies as bodies
 from faas_api.platform.account_bodies import account_answer, created_answer, key_answer
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
@@ -19,7 +20,7 @@ from faas_operator.store import Store
 
 def router(store: Store, settings: Settings, sign_in: SignIn, access: Access) -> APIRouter:
     """The routes over one store."""
-    routes = APIRouter(tags=["account"])
+    routes = APIRouter(tags=["account"], route_class=JsonRoute)
     reader = access.caller_to(Scope.READ)
     keeper = access.caller_to(Scope.KEYS)
     lister = access.account_to(Scope.KEYS)
@@ -48,7 +49,7 @@ def router(store: Store, settings: Settings, sign_in: SignIn, access: Access) ->
         scopes = parse_scopes(body.scopes)
         beyond = sorted(scopes - caller.scopes)
         if beyond:
-            raise Forbidden(f"this key has no scope {beyond[0]!r} to hand on", {"scope": beyond[0]})
+            raise Forbidden(f"this key has no scope {str(beyond[0])!r} to hand on", {"scope": beyond[0]})
         made = await asyncio.to_thread(
             keys.create, caller.account, caller.key_id, scopes, body.name, body.expires_in_seconds
         )

@@ -7,6 +7,7 @@ import asyncio
 from fastapi import APIRouter
 
 from faas_api.authentication import Access, Caller
+from faas_api.json_bodies import JsonRoute
 from faas_api.platform import account_bodies as bodies
 from faas_api.platform.account_bodies import account_answer, audit_answer, created_answer, key_answer
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
@@ -19,7 +20,7 @@ _ACCOUNT = "/admin/accounts/{account_id}"
 
 def router(store: Store, settings: Settings, access: Access) -> APIRouter:
     """The routes over one store."""
-    routes = APIRouter(tags=["admin"])
+    routes = APIRouter(tags=["admin"], route_class=JsonRoute)
     admin = access.caller_to(Scope.ADMIN)
     accounts, keys = store.accounts, store.keys
 

@@ -22,6 +22,7 @@ from faas_api.platform.snapshot_bodies import (
     details_of,
     snapshot_answer,
 )
+from faas_blueprint.errors import InvalidRequest
 from faas_blueprint.job import Mode
 from faas_operator.account_record import Scope
 from faas_operator.branches import BranchService
@@ -96,7 +97,10 @@ def router(branches: BranchService, executions: ExecutionService, access: Access
         prefer: PreferHeader = None,
     ) -> Response:
         """Run code in a branch and move its head there; in mode branched unless the body says otherwise."""
-        placed = body.model_copy(update={"branch_id": branch_id, "mode": body.mode or str(Mode.BRANCHED)})
+        if body.branch_id not in (None, branch_id):
+            raise InvalidRequest("branch_id must be left out, or the path's", {"field": "branch_id"})
+        mode = str(Mode.BRANCHED) if body.mode is None else body.mode
+        placed = body.model_copy(update={"branch_id": branch_id, "mode": mode})
         return await answering.answer(placed, request, account, key, prefer)
 
     return routes

@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Discriminator, Field, Tag
 
-from faas_api.errors import FORMS
 from faas_api.platform.describing import matching
 from faas_api.platform.requests import (
     ENVIRONMENT,
@@ -29,6 +28,7 @@ IMAGES = ("alpine", "bash", "busybox", "debian", "node", "python", "ubuntu")
 
 _IMAGE_NAME = re.compile(r"(?:.*/)?([a-z0-9._-]+)(?::[^/]*)?")
 
+FORMS = ("code-form", "command-form")
 
 ImageName = Annotated[Text, matching(f"^(.*/)?({'|'.join(IMAGES)})(:[^/]*)?$")]
 Pair = Annotated[list[Text], Field(min_length=2, max_length=2)]

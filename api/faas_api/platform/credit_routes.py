@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from faas_api.authentication import Access, AccountId
+from faas_api.json_bodies import JsonRoute
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, address
@@ -58,7 +59,7 @@ class Limit(BaseModel):
 
 def router(store: Store, settings: Settings, access: Access) -> APIRouter:
     """The routes over one store."""
-    routes = APIRouter(tags=["usage"])
+    routes = APIRouter(tags=["usage"], route_class=JsonRoute)
     reader, keeper = access.account_to(Scope.READ), access.account_to(Scope.KEYS)
 
     @routes.get("/credits")

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from faas_api.authentication import Access, AccountId
+from faas_api.json_bodies import JsonRoute
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
 from faas_api.platform.requests import Size, Strict, Text
 from faas_api.platform.responses import (
@@ -42,7 +43,7 @@ class Input(Strict):
 
 def router(executions: ExecutionService, access: Access) -> APIRouter:
     """The routes over one service."""
-    routes = APIRouter(tags=["executions"])
+    routes = APIRouter(tags=["executions"], route_class=JsonRoute)
     reader = access.account_to(Scope.READ)
     runner = access.account_to(Scope.EXECUTE)
 

@@ -13,11 +13,11 @@ import json
 from collections.abc import Callable, Coroutine
 
 from fastapi import Request, Response
-from fastapi.routing import APIRoute
 from starlette.datastructures import FormData, Headers, MutableHeaders, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.types import Message
 
+from faas_api.json_bodies import JsonRoute, parse_json
 from faas_blueprint.errors import InvalidRequest
 
 CONTENT_TYPE = "multipart/form-data"
@@ -50,7 +50,7 @@ DOCUMENTED_BODY = {
 """For `openapi_extra` of a route with `MultipartRoute`."""
 
 
-class MultipartRoute(APIRoute):
+class MultipartRoute(JsonRoute):
     """A route with a JSON body that takes the multipart form too."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
@@ -100,8 +100,8 @@ def _stated(form: FormData) -> dict[str, object]:
     if not isinstance(stated, str):
         raise InvalidRequest("the part 'request' must be there, as text: the JSON form", {"field": "request"})
     try:
-        body = json.loads(stated)
-    except ValueError as error:
+        body = parse_json(stated, "request")
+    except json.JSONDecodeError as error:
         raise InvalidRequest(f"the part 'request' is not JSON: {error}", {"field": "request"}) from error
     if not isinstance(body, dict):
         raise InvalidRequest("the part 'request' must be a JSON object", {"field": "request"})

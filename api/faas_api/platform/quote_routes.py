@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
 
 from faas_api.authentication import Access
+from faas_api.json_bodies import JsonRoute
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import InvalidRequest, NotFound
 from faas_blueprint.prices import Reserved
@@ -111,7 +112,7 @@ class ServiceQuote(BaseModel):
 
 def router(quoting: Quoting | None, access: Access) -> APIRouter:
     """The route over one operator's quotes; None: it gives none."""
-    routes = APIRouter(tags=["chain"])
+    routes = APIRouter(tags=["chain"], route_class=JsonRoute)
 
     @routes.post("/quotes/jobs", dependencies=[Depends(access.anyone)])
     async def create_job_quote(body: JobQuoteRequest, request: Request) -> JobQuote:

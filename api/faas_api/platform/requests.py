@@ -161,7 +161,9 @@ class Asked(Strict):
 
     def placement(self) -> Placement:
         """Raises InvalidRequest."""
-        mode = self.mode or (Mode.EPHEMERAL if self.session is None else Mode.PERSISTENT)
+        mode = self.mode
+        if mode is None:
+            mode = Mode.EPHEMERAL if self.session is None else Mode.PERSISTENT
         if mode not in list(Mode):
             served = [str(known) for known in Mode]
             raise InvalidRequest(

@@ -13,12 +13,18 @@ from faas_blueprint.bundle import bundle_to_json, make_bundle, manifest_to_json
 from faas_blueprint.digests import to_hex
 from faas_blueprint.errors import NotFound
 from faas_blueprint.job import LIMIT_RANGES, Job, encode_job, job_digest
+from faas_blueprint.outcome import MAX_OUTPUT_FILES, MAX_OUTPUT_FILES_BYTES
 from faas_blueprint.prices import Cost as Price
 from faas_blueprint.prices import in_credits
 from faas_blueprint.receipt import receipt_to_json
 from faas_operator.execution_record import Attested, ExecutionRecord, ExecutionSummary, Written
 
 Json = dict[str, object]
+
+_LEFT_OUT = (
+    f"Whether something in `output/` was left out: what goes over {MAX_OUTPUT_FILES_BYTES >> 20} MiB or "
+    f"{MAX_OUTPUT_FILES:,} files, a path that is too long, too deep or no UTF-8, what is no regular file"
+)
 
 
 class FileLine(BaseModel):
@@ -71,7 +77,7 @@ class Execution(BaseModel):
     stderr: str | None = None
     truncated: bool | None = None
     files: list[FileLine] | None = Field(None, description="What it left in its output folder")
-    files_truncated: bool | None = None
+    files_truncated: bool | None = Field(None, description=_LEFT_OUT)
     duration_ms: int | None = Field(None, description="By this host's clock, from request to outcome")
     virtual_ns: int | None = Field(None, description="Guest time; the same in every run of this job")
     cost: Cost | None = None
@@ -142,7 +148,7 @@ class Artifacts(BaseModel):
 
     execution_id: str
     files: list[Artifact]
-    truncated: bool
+    truncated: bool = Field(description=_LEFT_OUT)
 
 
 def execution_answer(record: ExecutionRecord) -> Execution:

@@ -7,6 +7,7 @@ import asyncio
 from fastapi import APIRouter, Depends
 
 from faas_api.authentication import Access
+from faas_api.json_bodies import JsonRoute
 from faas_api.platform import account_bodies as bodies
 from faas_api.platform.account_bodies import created_answer
 from faas_api.platform.times import timestamp
@@ -18,7 +19,7 @@ from faas_operator.wallets import Scheme
 
 def router(sign_in: SignIn, access: Access) -> APIRouter:
     """The routes over one service."""
-    routes = APIRouter(tags=["sign-in"], dependencies=[Depends(access.anyone)])
+    routes = APIRouter(tags=["sign-in"], route_class=JsonRoute, dependencies=[Depends(access.anyone)])
 
     @routes.post("/sign-in/challenges", status_code=201)
     async def create_challenge(body: bodies.ChallengeRequest) -> bodies.Challenge:

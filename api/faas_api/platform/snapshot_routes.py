@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from faas_api.authentication import Access, AccountId
+from faas_api.json_bodies import JsonRoute
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
 from faas_api.platform.snapshot_bodies import (
     Deleted,
@@ -29,7 +30,7 @@ _SNAPSHOT = "/snapshots/{snapshot_id}"
 
 def router(snapshots: SnapshotService, access: Access) -> APIRouter:
     """The routes over one service."""
-    routes = APIRouter(tags=["snapshots"])
+    routes = APIRouter(tags=["snapshots"], route_class=JsonRoute)
     reader = access.account_to(Scope.READ)
     keeper = access.account_to(Scope.SNAPSHOTS)
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from faas_api.authentication import Access, AccountId
 from faas_api.limits import STATE, Standing
 from faas_api.platform.paging import DEFAULT_LIMIT, Limit, Offset
+from faas_api.platform.times import timestamp
 from faas_api.platform.usage_bodies import (
     CurrentUsage,
     Pricing,
@@ -114,6 +115,9 @@ def _period(start: str | None, end: str | None, now: float) -> Period:
 def _time(text: str, field: str) -> float:
     try:
         parsed = datetime.fromisoformat(text.replace(" ", "+"))  # a plus that was not escaped
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+        seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+        timestamp(seconds)  # which the answer says: not all of the years 1 and 9999 can be said in UTC
+        return seconds
     except (ValueError, OverflowError) as error:
-        raise InvalidRequest(f"{field} must be a date or time in ISO 8601", {"field": field}) from error
+        message = f"{field} must be a date or time in ISO 8601, of the years 1 to 9999 in UTC"
+        raise InvalidRequest(message, {"field": field}) from error
