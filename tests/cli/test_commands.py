@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import pytest
 import typer.main
 
 from faas_cli import main as cli
+from faas_microvm.sandbox import CGROUPS
 
 FAAS = [sys.executable, "-m", "faas_cli.main"]
 RUN_KEYS = {
@@ -296,3 +298,23 @@ def test_run_says_which_limit_ended_the_program(tmp_path):
     done = run("sleep.py", "--timeout-ms", "200", cwd=tmp_path)
     assert done.returncode == 124
     assert b"limit of 200 virtual milliseconds" in done.stderr
+
+
+@pytest.mark.machine
+def test_ctrl_c_stops_everything_and_says_so_once(tmp_path):
+    (tmp_path / "loop.py").write_text("print('begun', flush=True)\nwhile True: pass")
+    with subprocess.Popen(
+        [*FAAS, "run", "loop.py", "--timeout-ms", "600000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)  # to the whole group, as a terminal sends it
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.count("interrupted; everything that was started has been stopped\n") == 1
+    assert "control group" not in err
+    assert list(CGROUPS.glob(f"**/faas-{process.pid}-*")) == []
