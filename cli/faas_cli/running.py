@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import secrets as random
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,6 +16,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
+from faas_blueprint.errors import FatalError
 from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_microvm.engine import Engine
 from faas_microvm.home import default_home
@@ -35,6 +38,20 @@ DEVNET_FILE = "devnet.json"
 
 STARTING_CREDITS = 1_000
 """What every account of a local deployment has to begin with: more than a year of runs one after another."""
+
+
+def require_free(port: int, option: str) -> None:
+    """Refuse a port that is in use, before any work. Raises FatalError, which names `option`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                said = f"port {port} is in use: stop the other `faas up`, or give {option} 0"
+            else:
+                said = f"cannot listen on port {port}: {error.strerror}; give another as {option}"
+            raise FatalError(said) from error
 
 
 @asynccontextmanager

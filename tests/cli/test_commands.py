@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -170,6 +171,20 @@ def test_a_mistake_is_named_in_one_line(faas, arguments, said):
     assert said in first
     assert all(line.startswith("  ") for line in details)
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("up", "--api-port"), ("up", "--chain-port"), ("devnet", "--port")]
+)
+def test_a_port_in_use_is_named_before_any_work(command, option):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        free = ("--api-port", "0", "--chain-port", "0") if command == "up" else ()
+        done = subprocess.run(
+            [*FAAS, command, *free, option, str(port)], capture_output=True, text=True, timeout=60
+        )
+    said = f"error: port {port} is in use: stop the other `faas up`, or give {option} 0\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 @pytest.mark.parametrize(
