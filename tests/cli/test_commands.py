@@ -147,6 +147,9 @@ MISTAKES = [
     (("run", "ok.py", "--timeout-ms", "0"), "timeout_ms must be an integer from 1"),
     (("run", "ok.py", "--memory-mb", "99999"), "memory_mb must be an integer from 16"),
     (("run", "ok.py", "--seed", "-1"), "seed must be"),
+    (("run", "ok.py", "--mode", "persistent"), "--mode persistent takes --branch, the session's name"),
+    (("run", "ok.py", "--mode", "persistent", "-b", "a", "-s", "base"), "and no --snapshot"),
+    (("run", "ok.py", "--mode", "branched"), "--mode branched takes --snapshot or --branch"),
     (("demo", "--code", "nowhere.py"), "cannot read nowhere.py"),
     (("demo", "--code", "what.rb"), "cannot tell the language of what.rb"),
     (("demo", "--language", "ruby"), "'ruby' is not served"),
@@ -273,6 +276,13 @@ def test_run_passes_on_streams_and_exit_code(tmp_path, language):
     done = run(name, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (7, b"out\n")
     assert b"err\n" in done.stderr
+
+
+def test_run_says_what_its_exit_codes_mean(faas):
+    _, out, _ = faas("run", "--help")
+    said = " ".join(out.split())
+    assert "124 at the limit of virtual time" in said
+    assert "With --json it is 0 however the program ended" in said
 
 
 @pytest.mark.machine
