@@ -74,6 +74,23 @@ def test_commands_start_without_what_few_of_them_need():
     assert done.stdout == "\n"
 
 
+@pytest.mark.parametrize("ignored", [False, True], ids=["usual", "ignored"])
+def test_ctrl_c_during_the_imports_is_quiet(ignored):
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        f"if {ignored}: signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['faas', '--version']\n"
+        "from faas_cli.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0 if ignored else -signal.SIGINT, "")
+
+
 ALL = dict(commands(typer.main.get_command(cli.app)))
 
 
