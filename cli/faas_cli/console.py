@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, TypeVar
@@ -64,7 +65,10 @@ class Steps:
 
 
 def run_async(work: Awaitable[Result]) -> Result:
-    """Run until done; SIGTERM and Ctrl-C cancel it, so that everything it started is stopped."""
+    """Run until done; SIGTERM and Ctrl-C cancel it, so that everything it started is stopped.
+
+    Then it says so and exits with code 130: Typer would do that without a word.
+    """
 
     async def main() -> Result:
         task = asyncio.ensure_future(work)
@@ -79,8 +83,9 @@ def run_async(work: Awaitable[Result]) -> Result:
 
     try:
         return asyncio.run(main())
-    except asyncio.CancelledError as error:
-        raise KeyboardInterrupt from error
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        console.print("interrupted; everything that was started has been stopped")
+        sys.exit(130)
 
 
 def report_error(error: FaaSError, as_json: bool) -> None:

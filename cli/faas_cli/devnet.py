@@ -28,9 +28,10 @@ def devnet(
 
 
 async def _devnet(port: int, fixture: Path | None, as_json: bool) -> None:
-    from faas_cli.running import running_devnet
+    from faas_cli.running import require_free, running_devnet
     from faas_operator.devnet.deployment import to_json
 
+    require_free(port, "--port")
     async with running_devnet(note, fixture=fixture, port=port) as deployment:
         if as_json:
             print(json.dumps(json.loads(to_json(deployment))), flush=True)

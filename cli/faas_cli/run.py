@@ -116,12 +116,15 @@ def run(
 ) -> None:
     """Run a program in the deterministic microVM.
 
-    Without --json the program's output is passed on and its exit code is this command's. The same
-    program, input, seed and epoch give the same output, files and state root, here and anywhere.
+    The program's output is passed on and its exit code is this command's: 124 at the limit of virtual
+    time, 137 at that of memory, 128 and its number after a signal. With --json it is 0 however the
+    program ended. Where it did not run, it is 1; for wrong usage 2; after Ctrl-C 130. The same program,
+    input, seed and epoch give the same output, files and state root, here and anywhere.
     """
     if interactive or terminal:
         option = "--terminal" if terminal else "--interactive"
         _require_interactive(option, file, stdin, mode, snapshot, branch)
+    _require_start(mode, snapshot, branch)
     known = read_bytes(stdin) if stdin else b""
     job = make_job(
         language or read_language(file),
@@ -180,6 +183,14 @@ def _require_interactive(
         raise InvalidRequest(f"{option} reads stdin, which is closed")
     if mode is not Mode.EPHEMERAL or snapshot is not None or branch is not None:
         raise InvalidRequest(f"{option} takes mode ephemeral, without --snapshot and --branch")
+
+
+def _require_start(mode: Mode, snapshot: str | None, branch: str | None) -> None:
+    """Raises InvalidRequest, in the words of the options, where a mode lacks what to start on."""
+    if mode is Mode.PERSISTENT and (branch is None or snapshot is not None):
+        raise InvalidRequest("--mode persistent takes --branch, the session's name, and no --snapshot")
+    if mode is Mode.BRANCHED and branch is None and snapshot is None:
+        raise InvalidRequest("--mode branched takes --snapshot or --branch, what is to be forked")
 
 
 def _terminal_size() -> TerminalSize:

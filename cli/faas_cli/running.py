@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import secrets as random
+import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import SecretStr
 
+from faas_blueprint.errors import FatalError
 from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_microvm.engine import Engine
 from faas_microvm.home import default_home
@@ -36,22 +40,53 @@ STARTING_CREDITS = 1_000
 """What every account of a local deployment has to begin with: more than a year of runs one after another."""
 
 
+def require_free(port: int, option: str) -> None:
+    """Refuse a port that is in use, before any work. Raises FatalError, which names `option`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                said = f"port {port} is in use: stop the other `faas up`, or give {option} 0"
+            else:
+                said = f"cannot listen on port {port}: {error.strerror}; give another as {option}"
+            raise FatalError(said) from error
+
+
 @asynccontextmanager
 async def running_devnet(
     progress: Progress, *, fixture: Path | None = None, port: int = 0, advertised: bool = True
 ) -> AsyncIterator[Deployment]:
-    """A local chain; while it runs, `devnet.json` in the home tells other commands where it is."""
+    """A local chain; while it runs, `devnet.json` in the home tells other commands where it is.
+
+    That of another one which runs is left alone.
+    """
     home = default_home()
-    advert = home / DEVNET_FILE
     async with Devnet(home, fixture=fixture, port=port, progress=progress) as deployment:
-        text = deployments.to_json(deployment)
-        if advertised:
-            advert.write_text(text)
-        try:
+        with _advertised(home, deployment, progress) if advertised else contextlib.nullcontext():
             yield deployment
+
+
+@contextmanager
+def _advertised(home: Path, deployment: Deployment, progress: Progress) -> Iterator[None]:
+    """Write `devnet.json`, unless a process that lives holds its lock, and remove it at the end."""
+    advert = home / DEVNET_FILE
+    with (home / f".{DEVNET_FILE}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(
+                "another local chain runs, which commands go on to use: for this one give them --rpc "
+                f"{deployment.rpc_url} --tangle {deployment.tangle} --blueprint {deployment.blueprint_id}"
+            )
+            yield
+            return
+        advert.write_text(deployments.to_json(deployment))
+        try:
+            yield
         finally:
-            if advertised and advert.is_file() and advert.read_text() == text:
-                advert.unlink()
+            advert.unlink(missing_ok=True)
 
 
 @asynccontextmanager

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from faas_blueprint.digests import Digest, to_hex
+from faas_blueprint.digests import Digest, digest_from_hex, to_hex
 from faas_blueprint.errors import Divergence, InvalidRequest
 from faas_cli.console import console, note, print_json, run_async
-from faas_cli.snapshots import find_snapshot, find_stored, opened_store, size_text, table_of
+from faas_cli.snapshots import base_named, find_snapshot, find_stored, opened_store, size_text, table_of
 
 if TYPE_CHECKING:
     from faas_microvm.engine import Engine
@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 Name = Annotated[str, typer.Argument(help="First digits of a snapshot, a branch, or base.")]
+Stored = Annotated[str, typer.Argument(help="First digits of a snapshot, or a branch.")]
 Label = Annotated[str | None, typer.Option(help="A name for people.")]
 
 app = typer.Typer(help="Measured machines that jobs start from.", no_args_is_help=True)
@@ -53,10 +54,11 @@ def measure(
     """
     from faas_microvm import base
 
+    expected = None if compare is None else _measurement(compare)
     started = time.perf_counter()
     measured = run_async(base.measure(name, None, note))
     seconds = round(time.perf_counter() - started, 1)
-    if compare is not None and compare.removeprefix("0x").lower() != measured.measurement.hex():
+    if expected is not None and expected != measured.measurement:
         raise Divergence(
             "this machine is another: its profile or its image differs",
             {"expected": compare, **measured.to_json()},
@@ -67,6 +69,14 @@ def measure(
     for part, value in measured.to_json().items():
         print(f"{part:12} {value}")
     console.print(f"booted and measured in {seconds} s" + ("; it is the same machine" if compare else ""))
+
+
+def _measurement(text: str) -> Digest:
+    """Of `--compare`, with or without 0x. Raises InvalidRequest."""
+    try:
+        return digest_from_hex("0x" + text.lower().removeprefix("0x"))
+    except ValueError:
+        raise InvalidRequest(f"--compare takes a measurement, 64 hexadecimal digits, got {text!r}") from None
 
 
 @app.command("list")
@@ -92,25 +102,27 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def show(name: Name) -> None:
     """Print all that is known of a snapshot."""
+    base = base_named(name)
 
-    async def run() -> None:
+    async def run() -> dict[str, object]:
         async with opened_store() as store:
-            record = await store.get(await find_stored(store, name))
-            children = await store.children(record.measurement)
-        print(
-            json.dumps({**record.to_json(), "children": [to_hex(c.measurement) for c in children]}, indent=2)
-        )
+            measurement = base or await find_stored(store, name)
+            children = [to_hex(child.measurement) for child in await store.children(measurement)]
+            if base is not None:
+                return {"measurement": to_hex(base), "kind": "base", "children": children}
+            return {**(await store.get(measurement)).to_json(), "children": children}
 
-    run_async(run())
+    print(json.dumps(run_async(run()), indent=2))
 
 
 @app.command()
 def delete(
-    name: Name,
+    name: Stored,
     cascade: Annotated[bool, typer.Option(help="With everything that was made from it.")] = False,
     as_json: Json = False,
 ) -> None:
     """Delete a snapshot; refused while others were made from it or a branch points at it."""
+    _refuse_base(name, "the base cannot be deleted")
 
     async def run() -> list[Digest]:
         async with opened_store() as store:
@@ -141,10 +153,14 @@ def collect(as_json: Json = False) -> None:
 @app.command()
 def branch(
     name: Annotated[str, typer.Argument(help="The branch.")],
-    head: Annotated[str | None, typer.Argument(help="What it is to point at.")] = None,
+    head: Annotated[
+        str | None, typer.Argument(help="First digits of the snapshot that it is to point at, or a branch.")
+    ] = None,
     remove: Annotated[bool, typer.Option("--delete", help="Forget the branch; its snapshots stay.")] = False,
 ) -> None:
     """Point a branch at a snapshot, say where it points, or forget it."""
+    if head is not None:
+        _refuse_base(head, "a branch points at a snapshot that was kept, not at the base")
 
     async def run() -> Digest | None:
         async with opened_store() as store:
@@ -183,7 +199,7 @@ def fork(
 
 
 @app.command()
-def resume(name: Name, as_json: Json = False) -> None:
+def resume(name: Stored, as_json: Json = False) -> None:
     """Let the job go on that is under way in a snapshot; its output is passed on."""
     from faas_cli.run import pass_on
 
@@ -287,7 +303,10 @@ def prove(
         Path | None, typer.Option("--output", "-o", help="File to write; default: stdout.")
     ] = None,
 ) -> None:
-    """Write a proof that a page, or a file, is part of a snapshot; `faas verify-proof` checks it anywhere."""
+    """Write a proof that a page, or a file, is part of a snapshot; `faas verify-proof` checks it anywhere.
+
+    Of a path that is not there it is a proof of absence, which is said on stderr.
+    """
     from faas_blueprint.proof_json import proof_to_json
     from faas_microvm.comparing import prove_page, prove_path
 
@@ -297,7 +316,10 @@ def prove(
     async def run(engine: Engine) -> str:
         snapshot = await find_snapshot(engine, name)
         if path is not None:
-            return json.dumps(proof_to_json(await prove_path(engine, snapshot, path, with_content=content)))
+            proof = await prove_path(engine, snapshot, path, with_content=content)
+            if proof.entry is None:
+                note(f"{name} has no {path}: this is a proof of its absence")
+            return json.dumps(proof_to_json(proof))
         return json.dumps(proof_to_json(await prove_page(engine, snapshot, page or 0)))
 
     text = _with_engine(run) + "\n"
@@ -305,6 +327,11 @@ def prove(
         print(text, end="")
     else:
         output.write_text(text)
+
+
+def _refuse_base(name: str, why: str) -> None:
+    if base_named(name) is not None:
+        raise InvalidRequest(why)
 
 
 def _conflict(conflict: Conflict) -> dict[str, object]:

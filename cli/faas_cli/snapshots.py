@@ -11,6 +11,7 @@ from rich.table import Table
 
 from faas_blueprint.digests import Digest
 from faas_blueprint.errors import InvalidRequest, NotFound
+from faas_cli.console import console
 
 if TYPE_CHECKING:
     from faas_microvm.engine import Engine
@@ -21,6 +22,9 @@ _NUMBERS = ("pages", "stored", "age", "virtual")
 
 SHOWN = 16
 """Hexadecimal digits of a measurement in what people read."""
+
+WIDEST = 10_000
+"""Columns of a table; a terminal that has fewer goes on in its next line."""
 
 
 @asynccontextmanager
@@ -34,10 +38,24 @@ async def opened_store() -> AsyncIterator[SnapshotStore]:
 
 async def find_snapshot(engine: Engine, text: str) -> Digest:
     """The snapshot or branch that `text` names; the base is `base`. Raises NotFound, InvalidRequest."""
-    base = engine.measurement
-    if text == "base" or (len(text) >= 6 and base.hex().startswith(text.removeprefix("0x").lower())):
-        return base
+    if _names(text, engine.measurement):
+        return engine.measurement
     return await find_stored(engine.library.store, text)
+
+
+def base_named(text: str) -> Digest | None:
+    """The base, where `text` names it; no machine is booted. Raises NotFound while the base is not made."""
+    from faas_microvm.base import known_measurement
+
+    base = known_measurement("base", None)
+    if base is None and text == "base":
+        raise NotFound("the base is not made yet: `faas snapshot measure` boots it")
+    return base if base is not None and _names(text, base) else None
+
+
+def _names(text: str, base: Digest) -> bool:
+    digits = text.removeprefix("0x").lower()
+    return text == "base" or (len(digits) >= 6 and base.hex().startswith(digits))
 
 
 async def find_stored(store: SnapshotStore, text: str) -> Digest:
@@ -57,7 +75,7 @@ async def find_stored(store: SnapshotStore, text: str) -> Digest:
 
 
 def table_of(records: Iterable[SnapshotRecord], branches: dict[str, Digest]) -> Table:
-    """The tree, each snapshot below its parent."""
+    """The tree, each snapshot below its parent; as wide as it must be, since its names are to be typed."""
     table = Table(box=None, header_style="bold")
     for name in ("snapshot", "kind", "pages", "stored", "age", "virtual", "names"):
         side: Literal["left", "right"] = "right" if name in _NUMBERS else "left"
@@ -79,6 +97,7 @@ def table_of(records: Iterable[SnapshotRecord], branches: dict[str, Digest]) -> 
             f"{record.virtual_ns / 1e9:.3f} s",
             " ".join(filter(None, names)).replace("[", "\\["),
         )
+    table.width = console.measure(table, options=console.options.update(width=WIDEST)).maximum
     return table
 
 

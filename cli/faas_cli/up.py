@@ -47,6 +47,7 @@ async def _up(
         attend_court,
         in_background,
         new_api_key,
+        require_free,
         running_devnet,
         running_node,
         settling,
@@ -55,6 +56,8 @@ async def _up(
     from faas_microvm.engine import Engine, EngineSettings
     from faas_operator.settings import Secrets
 
+    require_free(api_port, "--api-port")
+    require_free(chain_port, "--chain-port")
     key = api_key or new_api_key()
     steps = Steps()
     # snapshots of accounts that end with the chain end with it too

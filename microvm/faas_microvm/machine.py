@@ -164,6 +164,7 @@ class Machine:
                 stderr=stderr_fd,
                 pass_fds=(*descriptors, theirs.fileno(), info_write, state_fd),
                 env={"PATH": os.environ.get("PATH", os.defpath)},
+                start_new_session=True,  # Ctrl-C would end its outer process alone, which `close` waits for
             )
         except BaseException:
             for descriptor in (stderr_fd, state_fd, info_read):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 import typer.main
 
 from faas_cli import main as cli
+from faas_microvm.sandbox import CGROUPS
 
 FAAS = [sys.executable, "-m", "faas_cli.main"]
 RUN_KEYS = {
@@ -69,6 +72,23 @@ def test_commands_start_without_what_few_of_them_need():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "\n"
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["usual", "ignored"])
+def test_ctrl_c_during_the_imports_is_quiet(ignored):
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        f"if {ignored}: signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "sys.argv = ['faas', '--version']\n"
+        "from faas_cli.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0 if ignored else -signal.SIGINT, "")
 
 
 ALL = dict(commands(typer.main.get_command(cli.app)))
@@ -144,6 +164,9 @@ MISTAKES = [
     (("run", "ok.py", "--timeout-ms", "0"), "timeout_ms must be an integer from 1"),
     (("run", "ok.py", "--memory-mb", "99999"), "memory_mb must be an integer from 16"),
     (("run", "ok.py", "--seed", "-1"), "seed must be"),
+    (("run", "ok.py", "--mode", "persistent"), "--mode persistent takes --branch, the session's name"),
+    (("run", "ok.py", "--mode", "persistent", "-b", "a", "-s", "base"), "and no --snapshot"),
+    (("run", "ok.py", "--mode", "branched"), "--mode branched takes --snapshot or --branch"),
     (("demo", "--code", "nowhere.py"), "cannot read nowhere.py"),
     (("demo", "--code", "what.rb"), "cannot tell the language of what.rb"),
     (("demo", "--language", "ruby"), "'ruby' is not served"),
@@ -168,6 +191,20 @@ def test_a_mistake_is_named_in_one_line(faas, arguments, said):
     assert said in first
     assert all(line.startswith("  ") for line in details)
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("up", "--api-port"), ("up", "--chain-port"), ("devnet", "--port")]
+)
+def test_a_port_in_use_is_named_before_any_work(command, option):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        free = ("--api-port", "0", "--chain-port", "0") if command == "up" else ()
+        done = subprocess.run(
+            [*FAAS, command, *free, option, str(port)], capture_output=True, text=True, timeout=60
+        )
+    said = f"error: port {port} is in use: stop the other `faas up`, or give {option} 0\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", said)
 
 
 @pytest.mark.parametrize(
@@ -258,6 +295,13 @@ def test_run_passes_on_streams_and_exit_code(tmp_path, language):
     assert b"err\n" in done.stderr
 
 
+def test_run_says_what_its_exit_codes_mean(faas):
+    _, out, _ = faas("run", "--help")
+    said = " ".join(out.split())
+    assert "124 at the limit of virtual time" in said
+    assert "With --json it is 0 however the program ended" in said
+
+
 @pytest.mark.machine
 def test_run_hands_in_every_input(tmp_path):
     (tmp_path / "data.bin").write_bytes(bytes(range(256)))
@@ -296,3 +340,23 @@ def test_run_says_which_limit_ended_the_program(tmp_path):
     done = run("sleep.py", "--timeout-ms", "200", cwd=tmp_path)
     assert done.returncode == 124
     assert b"limit of 200 virtual milliseconds" in done.stderr
+
+
+@pytest.mark.machine
+def test_ctrl_c_stops_everything_and_says_so_once(tmp_path):
+    (tmp_path / "loop.py").write_text("print('begun', flush=True)\nwhile True: pass")
+    with subprocess.Popen(
+        [*FAAS, "run", "loop.py", "--timeout-ms", "600000"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout.readline() == "begun\n"
+        os.killpg(process.pid, signal.SIGINT)  # to the whole group, as a terminal sends it
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.count("interrupted; everything that was started has been stopped\n") == 1
+    assert "control group" not in err
+    assert list(CGROUPS.glob(f"**/faas-{process.pid}-*")) == []

@@ -143,11 +143,34 @@ def test_the_end(up, own_home, number):
     command.interrupt(number)
     assert command.wait(15) == 130, command.stderr
     assert "Traceback" not in command.stderr
+    assert command.stderr.count("interrupted; everything that was started has been stopped") == 1
     assert not (own_home / "devnet.json").exists()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{facts['endpoint']}/health")
     with pytest.raises(httpx.ConnectError):
         httpx.get(facts["rpc_url"])
+
+
+def test_another_chain_leaves_the_first_ones_advertisement_alone(up, own_home, start_faas):
+    _, facts = up
+    second = start_faas("devnet", "--port", "0")
+    second.await_text("stderr", "Ctrl-C stops it")
+    assert "another local chain runs, which commands go on to use" in second.stderr
+    assert deployments.read(own_home / "devnet.json").rpc_url == facts["rpc_url"]
+    second.interrupt(signal.SIGINT)
+    assert second.wait(15) == 130, second.stderr
+    assert deployments.read(own_home / "devnet.json").rpc_url == facts["rpc_url"]
+
+
+def test_what_a_killed_chain_has_left_is_replaced(start_faas, variables, own_home):
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        command = start_faas("devnet", "--port", "0", "--json")
+        command.await_text("stdout", "\n")
+        rpc_url = json.loads(command.stdout)["rpc_url"]
+        assert deployments.read(own_home / "devnet.json").rpc_url == rpc_url
+        command.interrupt(number)
+        command.wait(15)
+    assert not (own_home / "devnet.json").exists()
 
 
 def test_a_job_in_flight_does_not_hold_the_end_up(up):
