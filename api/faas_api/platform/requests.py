@@ -30,8 +30,10 @@ _EXECUTION_ID = re.compile(r"exec_[A-Za-z0-9_-]{1,64}")
 
 def _check_text(text: str) -> str:
     """JSON can spell lone surrogates, which are no text."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("must be valid Unicode (no lone surrogates)")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be valid Unicode (no lone surrogates)") from None
     return text
 
 
