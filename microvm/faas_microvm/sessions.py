@@ -81,15 +81,15 @@ class Sessions:
                             stopped = event
                         else:
                             yield event
-            finally:
                 if stopped is None:
-                    await self._free(session)  # amid a job: the next one starts where this one did
+                    raise MachineFailure("the machine gave no outcome")
+                end = await asyncio.to_thread(stopped.snapshot, start)
+                outcome = stopped.outcome(start, end.measurement)
+                session.point, session.origin = end, origin_of(job)
+            finally:
+                if session.point is start:
+                    await self._free(session)  # there is no outcome: the next job starts where this one did
                 session.used = time.monotonic()
-            if stopped is None:
-                raise MachineFailure("the machine gave no outcome")
-            session.point = await asyncio.to_thread(stopped.snapshot, start)
-            session.origin = origin_of(job)
-            outcome = stopped.outcome(start, session.point.measurement)
         wall_ms = (time.perf_counter() - started) * 1000
         yield Execution(
             outcome, self._engine.profile_id, start.measurement, wall_ms, toolchain=prepared.toolchain

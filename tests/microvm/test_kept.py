@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +19,8 @@ from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Execution, Progress
 from faas_microvm.home import default_store
+from faas_microvm.running import Stopped
+from faas_microvm.snapshot import Snapshot
 
 pytestmark = [pytest.mark.machine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -203,6 +206,32 @@ async def test_a_session_that_is_cut_off_stands_where_its_last_job_ended(engine:
     assert run.outcome.stdout.content == b"1\n"
     await engine.sessions.checkpoint("cut")
     await engine.library.store.delete_branch("cut")
+
+
+async def test_a_job_that_is_cancelled_while_it_is_measured_leaves_its_session_as_it_was(
+    engine: Engine, monkeypatch
+):
+    first = await engine.sessions.run("measured", kept("python", "x = 1"))
+    asked, answered = threading.Event(), threading.Event()
+    measure = Stopped.snapshot
+
+    def measure_late(stopped: Stopped, start: Snapshot) -> Snapshot:
+        asked.set()
+        assert answered.wait(20)
+        return measure(stopped, start)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stopped, "snapshot", measure_late)
+        cancelled = asyncio.create_task(engine.sessions.run("measured", kept("python", "x = 2")))
+        await asyncio.to_thread(asked.wait, 60)
+        cancelled.cancel()
+        await asyncio.wait({cancelled})
+        answered.set()
+    assert cancelled.cancelled()
+    run = await engine.sessions.run("measured", kept("python", "print(x)"))
+    assert (run.measurement, run.outcome.stdout.content) == (first.outcome.state_root, b"1\n")
+    await engine.sessions.checkpoint("measured")
+    await engine.library.store.delete_branch("measured")
 
 
 DRAWS = {
