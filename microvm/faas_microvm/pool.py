@@ -86,9 +86,12 @@ class MachinePool:
             task.add_done_callback(self._starting.discard)
 
     async def end(self, machine: PausedMachine) -> None:
-        """Stop a machine; its control group serves the next one."""
-        await machine.close()
-        self._free_cgroups.append(self._cgroups.pop(machine))
+        """Stop a machine; its control group serves the next one. Safe to call twice."""
+        try:
+            await machine.close()
+        finally:
+            if machine in self._cgroups:
+                self._free_cgroups.append(self._cgroups.pop(machine))
 
     async def close(self) -> None:
         """Stop all machines."""
