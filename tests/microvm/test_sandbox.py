@@ -220,6 +220,20 @@ def test_device_state_with_a_pending_timer_is_refused(engine):
         DeviceState.from_stream(bytes(stream))
 
 
+def test_device_state_that_is_cut_short_is_refused(engine):
+    stream = engine.library.base.devices.stream
+    for size in range(stream.find(b"\x04apic") + 13 + 173 + 8):
+        with pytest.raises(MachineFailure):
+            DeviceState.from_stream(stream[:size])
+
+
+def test_a_machine_with_an_unreadable_report_is_not_under_way(engine):
+    place = mailbox.PHYSICAL + mailbox.RESULT_OFFSET
+    assert not engine.library.base.with_bytes(place, (99).to_bytes(4, "little")).is_under_way
+    paused = int(mailbox.State.PAUSED).to_bytes(4, "little")
+    assert engine.library.base.with_bytes(place, paused).is_under_way
+
+
 def test_the_hosts_clock_is_not_part_of_the_device_state(engine):
     stream = bytearray(engine.library.base.devices.stream)
     place = stream.find(b"\x05timer") + 14
