@@ -146,17 +146,18 @@ class Sessions:
                     return
 
     async def _session(self, name: str) -> _Session:
-        if name not in self._open:
+        session = self._open.get(name)
+        if session is None:
             try:
                 head = await self._engine.library.store.get_branch(name)
             except NotFound:
                 head = self._engine.measurement
             stored = await self._engine.idle(head)
-            self._open.setdefault(name, _Session(stored))
+            session = self._open.setdefault(name, _Session(stored))
             await self._make_room(name)
         if self._sweeper is None:
             self._sweeper = asyncio.create_task(self._sweep())
-        return self._open[name]
+        return session
 
     async def _make_room(self, newest: str) -> None:
         idle = sorted(

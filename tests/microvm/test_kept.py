@@ -195,6 +195,31 @@ async def test_sessions_make_room_for_each_other(faas_home: Path):
             await engine.library.store.delete_branch(name)
 
 
+async def test_new_sessions_at_once_make_room_for_each_other(faas_home: Path, monkeypatch):
+    async with await Engine.open(
+        faas_home, settings=EngineSettings(sessions=1, emulator=EmulatorChoice.STOCK)
+    ) as engine:
+        await engine.sessions.run("first", kept("bash", "true"))
+        storing, stored = asyncio.Event(), asyncio.Event()
+        keep = engine.library.keep
+
+        async def keep_late(*arguments, **named):
+            storing.set()
+            await stored.wait()
+            return await keep(*arguments, **named)
+
+        monkeypatch.setattr(engine.library, "keep", keep_late)
+        one = asyncio.create_task(engine.sessions.run("second", kept("bash", "echo 2")))
+        await storing.wait()
+        other = asyncio.create_task(engine.sessions.run("third", kept("bash", "echo 3")))
+        await asyncio.wait({other}, timeout=1)
+        stored.set()
+        assert texts(await asyncio.gather(one, other)) == ["2\n", "3\n"]
+        for name in ("first", "second", "third"):
+            await engine.sessions.checkpoint(name)
+            await engine.library.store.delete_branch(name)
+
+
 async def test_a_session_that_is_cut_off_stands_where_its_last_job_ended(engine: Engine):
     await engine.sessions.run("cut", kept("python", "x = 1"))
     with pytest.raises(TimeoutError):
