@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from faas_blueprint.digests import Digest
-from faas_blueprint.errors import FaaSError, MachineFailure, NotFound
+from faas_blueprint.errors import FaaSError, InsufficientResources, MachineFailure, NotFound
 from faas_blueprint.job import Job
 from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.mailbox import Program
@@ -148,25 +148,26 @@ class Sessions:
     async def _session(self, name: str) -> _Session:
         session = self._open.get(name)
         if session is None:
+            await self._make_room()
             try:
                 head = await self._engine.library.store.get_branch(name)
             except NotFound:
                 head = self._engine.measurement
             stored = await self._engine.idle(head)
             session = self._open.setdefault(name, _Session(stored))
-            await self._make_room(name)
         if self._sweeper is None:
             self._sweeper = asyncio.create_task(self._sweep())
         return session
 
-    async def _make_room(self, newest: str) -> None:
+    async def _make_room(self) -> None:
+        """For one more. Raises InsufficientResources where a machine that stands still cannot be stored."""
         idle = sorted(
-            (session.used, name)
-            for name, session in self._open.items()
-            if name != newest and not session.lock.locked()
+            (session.used, name) for name, session in self._open.items() if not session.lock.locked()
         )
-        for _, name in idle[: max(0, len(self._open) - self._limit)]:
+        for _, name in idle[: max(0, len(self._open) + 1 - self._limit)]:
             await self._put_away(name)
+            if name in self._open:
+                raise InsufficientResources("no session can be put away to make room for another one")
 
     async def _sweep(self) -> None:
         while True:

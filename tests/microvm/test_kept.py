@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from faas_blueprint.digests import Digest, sha256
-from faas_blueprint.errors import FatalError, InvalidRequest, NotFound
+from faas_blueprint.errors import FatalError, InsufficientResources, InvalidRequest, NotFound
 from faas_blueprint.file_manifest import decode_manifest
 from faas_blueprint.job import Job, Limits, job_digest, make_job
 from faas_blueprint.outcome import Status
@@ -218,6 +218,18 @@ async def test_new_sessions_at_once_make_room_for_each_other(faas_home: Path, mo
         for name in ("first", "second", "third"):
             await engine.sessions.checkpoint(name)
             await engine.library.store.delete_branch(name)
+
+
+async def test_a_full_store_leaves_no_room_for_more_sessions(faas_home: Path, tmp_path: Path):
+    settings = EngineSettings(sessions=2, store=str(tmp_path), store_bytes=1, emulator=EmulatorChoice.STOCK)
+    async with await Engine.open(faas_home, settings=settings) as engine:
+        for name in ("one", "two"):
+            await engine.sessions.run(name, kept("bash", f"echo {name} > file"))
+        with pytest.raises(InsufficientResources, match="no session can be put away"):
+            await engine.sessions.run("three", kept("bash", "true"))
+        assert engine.sessions.names == ("one", "two")
+        run = await engine.sessions.run("one", kept("bash", "cat file"))
+        assert run.outcome.stdout.content == b"one\n"
 
 
 async def test_a_session_that_is_cut_off_stands_where_its_last_job_ended(engine: Engine):
