@@ -192,9 +192,7 @@ class Machine:
         return machine
 
     async def _attach(self, connection: socket.socket, info_read: int, cgroup: sandbox.Cgroup | None) -> None:
-        loop = asyncio.get_running_loop()
-        with os.fdopen(info_read, "rb") as info:
-            text = await loop.run_in_executor(None, info.read)
+        text = await _read_pipe(info_read)
         if not text:
             raise self._failure("its sandbox could not be made")
         self.pid = int(json.loads(text)["child-pid"])
@@ -326,6 +324,19 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _read_pipe(descriptor: int) -> bytes:
+    """All that comes, without a thread, which would hold whoever gives up; closes it."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
+    )
+    try:
+        return await reader.read()
+    finally:
+        transport.close()
 
 
 def _ram_arguments(ram_fd: int, *, shared: bool) -> list[str]:

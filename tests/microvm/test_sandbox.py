@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from faas_blueprint.errors import FatalError, MachineFailure
+from faas_blueprint.errors import FatalError, InsufficientResources, MachineFailure
 from faas_blueprint.job import make_job
 from faas_microvm import mailbox, sandbox
 from faas_microvm.devices import DeviceState
@@ -210,6 +211,22 @@ async def test_a_flipped_bit_in_a_stored_snapshot_is_an_error_that_names_it(engi
     (folder / "devices").write_bytes(b"nothing")
     with pytest.raises(FatalError, match=f"{folder.name} cannot be read"):
         load_snapshot(folder)
+
+
+@in_session_loop
+async def test_a_sandbox_that_hangs_does_not_hold_up_what_else_is_done(engine, monkeypatch):
+    base = engine.library.base
+    monkeypatch.setattr("faas_microvm.machine.START_SECONDS", 0.3)
+    hanging_sandbox = ["sleep", "5"]  # never says its process
+    monkeypatch.setattr(sandbox, "sandbox_command", lambda *_: hanging_sandbox)
+    starting = asyncio.create_task(Machine.restore(base.ram_fd, base.devices, LIMITS))
+    longest, last = 0.0, time.monotonic()
+    while not starting.done():
+        await asyncio.sleep(0.01)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    with pytest.raises(InsufficientResources, match="TimeoutError"):
+        starting.result()
+    assert longest < 2
 
 
 def test_device_state_with_a_pending_timer_is_refused(engine):
