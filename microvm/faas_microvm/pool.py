@@ -96,11 +96,10 @@ class MachinePool:
     async def close(self) -> None:
         """Stop all machines."""
         self._closed = True
-        if self._settling is not None:
-            self._settling.cancel()
-        for task in list(self._starting):
+        tasks = [*self._starting] if self._settling is None else [*self._starting, self._settling]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for machine in self.machines:
             await self.end(machine)
         self._waiting.clear()

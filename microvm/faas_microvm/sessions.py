@@ -127,6 +127,7 @@ class Sessions:
         """Checkpoint every session."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
         for name in list(self._open):
             await self._put_away(name)
 

@@ -88,6 +88,22 @@ async def test_nothing_is_left_of_what_is_cancelled_again_and_again(faas_home: P
     assert control_groups() <= groups
 
 
+async def test_closing_waits_for_what_is_done_in_the_background(faas_home: Path):
+    settings = EngineSettings(waiting=2, emulator=EmulatorChoice.STOCK)
+    async with await Engine.open(faas_home, settings=settings) as engine:
+        await waiting(engine, 1)
+        await engine.sessions.open("background")
+        await engine.sessions.checkpoint("background")
+        for machine in engine.pool.machines:
+            await engine.pool.end(machine)
+        assert engine.sessions._sweeper is not None
+        await engine.sessions.close()
+        assert engine.sessions._sweeper.done()
+        assert engine.pool._settling is not None
+        await engine.pool.close()
+        assert engine.pool._settling.done()
+
+
 async def test_an_end_that_is_cancelled_is_one(faas_home: Path):
     async with await Engine.open(faas_home, settings=EngineSettings(emulator=EmulatorChoice.STOCK)) as engine:
         await engine.pool.end(await engine.pool.take())
