@@ -59,16 +59,25 @@ class DeviceState:
     def from_stream(cls, raw: bytes) -> DeviceState:
         """Canonicalise what the machine wrote. Raises MachineFailure when it cannot be canonical."""
         stream = bytearray(raw)
-        timer = _find(stream, _TIMER, "clock")
-        struct.pack_into(">q", stream, timer, 0)
-        struct.pack_into(">q", stream, timer + 16, 0)
-        if stream[timer + 24 : timer + 24 + len(_ICOUNT)] != _ICOUNT:
-            raise MachineFailure("the device state holds no instruction counter")
-        bias, count = struct.unpack_from(">qq", stream, timer + 24 + len(_ICOUNT))
-        expiry = _find(stream, _APIC, "interrupt controller") + _APIC_TIMER_EXPIRY
-        if struct.unpack_from(">q", stream, expiry)[0] != -1:
-            raise MachineFailure("the machine stopped with a timer pending; its clock is not exact")
-        return cls(bytes(stream), bias + count)
+        try:
+            virtual_ns = _canonicalise(stream)
+        except struct.error as error:
+            raise MachineFailure("the device state is cut short") from error
+        return cls(bytes(stream), virtual_ns)
+
+
+def _canonicalise(stream: bytearray) -> int:
+    """In place; answers the clock."""
+    timer = _find(stream, _TIMER, "clock")
+    struct.pack_into(">q", stream, timer, 0)
+    struct.pack_into(">q", stream, timer + 16, 0)
+    if stream[timer + 24 : timer + 24 + len(_ICOUNT)] != _ICOUNT:
+        raise MachineFailure("the device state holds no instruction counter")
+    bias, count = struct.unpack_from(">qq", stream, timer + 24 + len(_ICOUNT))
+    expiry = _find(stream, _APIC, "interrupt controller") + _APIC_TIMER_EXPIRY
+    if struct.unpack_from(">q", stream, expiry)[0] != -1:
+        raise MachineFailure("the machine stopped with a timer pending; its clock is not exact")
+    return int(bias + count)
 
 
 def _find(stream: bytearray, pattern: bytes, name: str) -> int:

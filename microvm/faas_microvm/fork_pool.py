@@ -26,6 +26,7 @@ from faas_microvm.paused_machine import PausedMachine
 from faas_microvm.pool import MachinePool
 from faas_microvm.sandbox import Cgroup, HostLimits
 from faas_microvm.snapshot import Snapshot
+from faas_microvm.to_its_end import to_its_end
 from faas_microvm.warm_up import corpus, warm_language
 
 MOST_PARENTS = 6
@@ -282,4 +283,4 @@ class ForkPool:
     async def _drop(self, key: _Key) -> None:
         warm = self._warm.pop(key, None)
         if warm is not None:
-            await warm.close()
+            await to_its_end(warm.close())

@@ -23,13 +23,14 @@ from typing import cast
 from qemu.qmp import EventListener, QMPClient, QMPError
 
 from faas_blueprint.digests import Digest
-from faas_blueprint.errors import FaaSError, InsufficientResources, MachineFailure, MissingPrerequisite
+from faas_blueprint.errors import InsufficientResources, MachineFailure, MissingPrerequisite
 from faas_microvm import sandbox
 from faas_microvm.devices import DeviceState
 from faas_microvm.emulator import Emulator, stock_emulator
 from faas_microvm.memory import GuestMemory
 from faas_microvm.orphans import owner_mark
 from faas_microvm.profile import MACHINE_ARGUMENTS, RAM_BYTES
+from faas_microvm.to_its_end import to_its_end
 
 START_SECONDS = 30.0
 
@@ -54,6 +55,7 @@ class Machine:
         self._qmp.register_listener(self._stops)
         self._memory: GuestMemory | None = None
         self._phase = Phase.PAUSED
+        self._closing: asyncio.Task[None] | None = None
         self.pid = 0
 
     @classmethod
@@ -126,12 +128,12 @@ class Machine:
     ) -> Machine:
         """Start to the end, even when cancelled: a sandbox killed half made leaves its inner process."""
         start = cls._start_unhurried(emulator, arguments, descriptors, limits, cgroup)
-        starting = asyncio.ensure_future(start)
+        starting = asyncio.create_task(start)
         try:
-            return await asyncio.shield(starting)
+            return await to_its_end(starting)
         except asyncio.CancelledError:
-            with contextlib.suppress(FaaSError):
-                await (await starting).close()
+            if starting.exception() is None:
+                await starting.result().close()
             raise
 
     @classmethod
@@ -191,9 +193,7 @@ class Machine:
         return machine
 
     async def _attach(self, connection: socket.socket, info_read: int, cgroup: sandbox.Cgroup | None) -> None:
-        loop = asyncio.get_running_loop()
-        with os.fdopen(info_read, "rb") as info:
-            text = await loop.run_in_executor(None, info.read)
+        text = await _read_pipe(info_read)
         if not text:
             raise self._failure("its sandbox could not be made")
         self.pid = int(json.loads(text)["child-pid"])
@@ -301,10 +301,13 @@ class Machine:
                     self._process.kill()
 
     async def close(self) -> None:
-        """End the process and free what it held. Safe to call twice."""
-        if self._phase is Phase.CLOSED:
-            return
-        self._phase = Phase.CLOSED
+        """End the process and free what it held, even when cancelled. Safe to call twice."""
+        if self._closing is None:
+            self._phase = Phase.CLOSED
+            self._closing = asyncio.create_task(self._close())
+        await to_its_end(self._closing)
+
+    async def _close(self) -> None:
         if self._memory is not None:
             self._memory.close()
             self._memory = None
@@ -322,6 +325,19 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _read_pipe(descriptor: int) -> bytes:
+    """All that comes, without a thread, which would hold whoever gives up; closes it."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(descriptor, "rb")
+    )
+    try:
+        return await reader.read()
+    finally:
+        transport.close()
 
 
 def _ram_arguments(ram_fd: int, *, shared: bool) -> list[str]:

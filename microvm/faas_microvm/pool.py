@@ -86,18 +86,20 @@ class MachinePool:
             task.add_done_callback(self._starting.discard)
 
     async def end(self, machine: PausedMachine) -> None:
-        """Stop a machine; its control group serves the next one."""
-        await machine.close()
-        self._free_cgroups.append(self._cgroups.pop(machine))
+        """Stop a machine; its control group serves the next one. Safe to call twice."""
+        try:
+            await machine.close()
+        finally:
+            if machine in self._cgroups:
+                self._free_cgroups.append(self._cgroups.pop(machine))
 
     async def close(self) -> None:
         """Stop all machines."""
         self._closed = True
-        if self._settling is not None:
-            self._settling.cancel()
-        for task in list(self._starting):
+        tasks = [*self._starting] if self._settling is None else [*self._starting, self._settling]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for machine in self.machines:
             await self.end(machine)
         self._waiting.clear()

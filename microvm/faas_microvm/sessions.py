@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from faas_blueprint.digests import Digest
-from faas_blueprint.errors import FaaSError, MachineFailure, NotFound
+from faas_blueprint.errors import FaaSError, InsufficientResources, MachineFailure, NotFound
 from faas_blueprint.job import Job
 from faas_microvm.execution import Execution, Output, Progress
 from faas_microvm.mailbox import Program
@@ -81,15 +81,15 @@ class Sessions:
                             stopped = event
                         else:
                             yield event
-            finally:
                 if stopped is None:
-                    await self._free(session)  # amid a job: the next one starts where this one did
+                    raise MachineFailure("the machine gave no outcome")
+                end = await asyncio.to_thread(stopped.snapshot, start)
+                outcome = stopped.outcome(start, end.measurement)
+                session.point, session.origin = end, origin_of(job)
+            finally:
+                if session.point is start:
+                    await self._free(session)  # there is no outcome: the next job starts where this one did
                 session.used = time.monotonic()
-            if stopped is None:
-                raise MachineFailure("the machine gave no outcome")
-            session.point = await asyncio.to_thread(stopped.snapshot, start)
-            session.origin = origin_of(job)
-            outcome = stopped.outcome(start, session.point.measurement)
         wall_ms = (time.perf_counter() - started) * 1000
         yield Execution(
             outcome, self._engine.profile_id, start.measurement, wall_ms, toolchain=prepared.toolchain
@@ -127,6 +127,7 @@ class Sessions:
         """Checkpoint every session."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
         for name in list(self._open):
             await self._put_away(name)
 
@@ -146,26 +147,28 @@ class Sessions:
                     return
 
     async def _session(self, name: str) -> _Session:
-        if name not in self._open:
+        session = self._open.get(name)
+        if session is None:
+            await self._make_room()
             try:
                 head = await self._engine.library.store.get_branch(name)
             except NotFound:
                 head = self._engine.measurement
             stored = await self._engine.idle(head)
-            self._open.setdefault(name, _Session(stored))
-            await self._make_room(name)
+            session = self._open.setdefault(name, _Session(stored))
         if self._sweeper is None:
             self._sweeper = asyncio.create_task(self._sweep())
-        return self._open[name]
+        return session
 
-    async def _make_room(self, newest: str) -> None:
+    async def _make_room(self) -> None:
+        """For one more. Raises InsufficientResources where a machine that stands still cannot be stored."""
         idle = sorted(
-            (session.used, name)
-            for name, session in self._open.items()
-            if name != newest and not session.lock.locked()
+            (session.used, name) for name, session in self._open.items() if not session.lock.locked()
         )
-        for _, name in idle[: max(0, len(self._open) - self._limit)]:
+        for _, name in idle[: max(0, len(self._open) + 1 - self._limit)]:
             await self._put_away(name)
+            if name in self._open:
+                raise InsufficientResources("no session can be put away to make room for another one")
 
     async def _sweep(self) -> None:
         while True:

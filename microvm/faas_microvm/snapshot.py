@@ -106,9 +106,13 @@ class Snapshot:
 
     @cached_property
     def is_under_way(self) -> bool:
-        """Whether it was stopped amid a job: then it cannot take another."""
+        """Whether it was stopped amid a job: then it cannot take another. One whose report cannot be read,
+        as somebody may have made it up, was not."""
         report = self.read(mailbox.PHYSICAL + mailbox.RESULT_OFFSET, mailbox.RESULT_SIZE)
-        return mailbox.decode_result(report).state in (mailbox.State.PAUSED, mailbox.State.MILESTONE)
+        try:
+            return mailbox.decode_result(report).state in (mailbox.State.PAUSED, mailbox.State.MILESTONE)
+        except ValueError:
+            return False
 
     def changed_from(self, parent: Snapshot) -> dict[int, bytes]:
         """The pages of this snapshot that are not those of `parent`, another on the same base."""

@@ -65,6 +65,8 @@ class Run:
     """When a machine was first seen to have taken it up, by the monotonic clock."""
     ending: tuple[ExecutionStatus, str] = (ExecutionStatus.CANCELLED, "the run was cancelled")
     """What is stored if the task is cancelled."""
+    stopped: bool = False
+    """The task was told to end: it is not told again while it ends its machine."""
     storing: bool = False
     """It has ended, one way or another: it is too late to cancel."""
     known: asyncio.Future[ExecutionRecord | None] = field(

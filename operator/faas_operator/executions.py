@@ -384,8 +384,8 @@ class ExecutionService:
         """Not at once: a task that is cancelled before its first step would never store its end."""
 
         def stop() -> None:
-            if run.task is not None and not run.storing:
-                run.ending = status, reason
+            if run.task is not None and not run.storing and not run.stopped:
+                run.stopped, run.ending = True, (status, reason)
                 run.task.cancel()
 
         asyncio.get_running_loop().call_soon(stop)

@@ -281,6 +281,35 @@ async def test_a_node_that_stops_marks_what_it_ran(faulty_client, app_service, f
     assert "interrupted" in body["error"]
 
 
+async def test_a_run_that_is_being_stopped_is_not_cancelled_again(faulty_client, faulty_engine):
+    ending, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def stream(_job, _snapshot, **_):
+        faulty_engine.started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ending.set()
+            await go_on.wait()
+            ended.set()
+        yield
+
+    faulty_engine.stream = stream
+    async with asyncio.timeout(60):
+        asked = {"code": "1", "language": "python", "async": True}
+        run = (await faulty_client.post("/api/v1/execute", json=asked)).json()["id"]
+        await faulty_engine.started.wait()
+        cancel = f"/api/v1/executions/{run}/cancel"
+        cancels = [asyncio.create_task(faulty_client.post(cancel)) for _ in range(2)]
+        await ending.wait()
+        cancels.append(asyncio.create_task(faulty_client.post(cancel)))
+        await asyncio.wait(cancels, timeout=0.3)
+        go_on.set()
+        answers = await asyncio.gather(*cancels)
+    assert ended.is_set()
+    assert [answer.json()["status"] for answer in answers] == ["cancelled"] * 3
+
+
 async def test_a_keyed_run_outlives_its_caller(faulty_client, app_service, faulty_engine):
     request = {"code": "1", "language": "python", "execution_id": "exec_keyed"}
     headers = {"Idempotency-Key": "stay"}

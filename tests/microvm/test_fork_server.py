@@ -279,6 +279,20 @@ async def test_killed_parent_is_replaced(stock, forking):
     assert before not in forking.pool.parents
 
 
+async def test_nothing_is_left_of_a_parent_whose_end_is_cancelled(faas_home, own_build):
+    async with await Engine.open(faas_home, settings=EngineSettings(emulator=EmulatorChoice.FORK)) as engine:
+        await engine.run(HELLO)
+        ((key, warm),) = engine.pool._warm.items()
+        dropping = asyncio.create_task(engine.pool._drop(key))
+        await asyncio.sleep(0)
+        dropping.cancel()
+        await asyncio.wait({dropping})
+        assert dropping.cancelled()
+        assert not warm.parent.alive
+        assert warm.cgroup is not None
+        assert not any(folder.exists() for folder in warm.cgroup._folders)
+
+
 async def test_parents_that_fail_again_and_again_are_not_started_for_every_job(
     stock, faas_home, own_build, monkeypatch
 ):

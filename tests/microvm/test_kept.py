@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from faas_blueprint.digests import Digest, sha256
-from faas_blueprint.errors import FatalError, InvalidRequest, NotFound
+from faas_blueprint.errors import FatalError, InsufficientResources, InvalidRequest, NotFound
 from faas_blueprint.file_manifest import decode_manifest
 from faas_blueprint.job import Job, Limits, job_digest, make_job
 from faas_blueprint.outcome import Status
@@ -18,6 +19,8 @@ from faas_microvm.emulator import EmulatorChoice
 from faas_microvm.engine import Engine, EngineSettings
 from faas_microvm.execution import Execution, Progress
 from faas_microvm.home import default_store
+from faas_microvm.running import Stopped
+from faas_microvm.snapshot import Snapshot
 
 pytestmark = [pytest.mark.machine, pytest.mark.asyncio(loop_scope="session")]
 
@@ -192,6 +195,43 @@ async def test_sessions_make_room_for_each_other(faas_home: Path):
             await engine.library.store.delete_branch(name)
 
 
+async def test_new_sessions_at_once_make_room_for_each_other(faas_home: Path, monkeypatch):
+    async with await Engine.open(
+        faas_home, settings=EngineSettings(sessions=1, emulator=EmulatorChoice.STOCK)
+    ) as engine:
+        await engine.sessions.run("first", kept("bash", "true"))
+        storing, stored = asyncio.Event(), asyncio.Event()
+        keep = engine.library.keep
+
+        async def keep_late(*arguments, **named):
+            storing.set()
+            await stored.wait()
+            return await keep(*arguments, **named)
+
+        monkeypatch.setattr(engine.library, "keep", keep_late)
+        one = asyncio.create_task(engine.sessions.run("second", kept("bash", "echo 2")))
+        await storing.wait()
+        other = asyncio.create_task(engine.sessions.run("third", kept("bash", "echo 3")))
+        await asyncio.wait({other}, timeout=1)
+        stored.set()
+        assert texts(await asyncio.gather(one, other)) == ["2\n", "3\n"]
+        for name in ("first", "second", "third"):
+            await engine.sessions.checkpoint(name)
+            await engine.library.store.delete_branch(name)
+
+
+async def test_a_full_store_leaves_no_room_for_more_sessions(faas_home: Path, tmp_path: Path):
+    settings = EngineSettings(sessions=2, store=str(tmp_path), store_bytes=1, emulator=EmulatorChoice.STOCK)
+    async with await Engine.open(faas_home, settings=settings) as engine:
+        for name in ("one", "two"):
+            await engine.sessions.run(name, kept("bash", f"echo {name} > file"))
+        with pytest.raises(InsufficientResources, match="no session can be put away"):
+            await engine.sessions.run("three", kept("bash", "true"))
+        assert engine.sessions.names == ("one", "two")
+        run = await engine.sessions.run("one", kept("bash", "cat file"))
+        assert run.outcome.stdout.content == b"one\n"
+
+
 async def test_a_session_that_is_cut_off_stands_where_its_last_job_ended(engine: Engine):
     await engine.sessions.run("cut", kept("python", "x = 1"))
     with pytest.raises(TimeoutError):
@@ -203,6 +243,32 @@ async def test_a_session_that_is_cut_off_stands_where_its_last_job_ended(engine:
     assert run.outcome.stdout.content == b"1\n"
     await engine.sessions.checkpoint("cut")
     await engine.library.store.delete_branch("cut")
+
+
+async def test_a_job_that_is_cancelled_while_it_is_measured_leaves_its_session_as_it_was(
+    engine: Engine, monkeypatch
+):
+    first = await engine.sessions.run("measured", kept("python", "x = 1"))
+    asked, answered = threading.Event(), threading.Event()
+    measure = Stopped.snapshot
+
+    def measure_late(stopped: Stopped, start: Snapshot) -> Snapshot:
+        asked.set()
+        assert answered.wait(20)
+        return measure(stopped, start)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Stopped, "snapshot", measure_late)
+        cancelled = asyncio.create_task(engine.sessions.run("measured", kept("python", "x = 2")))
+        await asyncio.to_thread(asked.wait, 60)
+        cancelled.cancel()
+        await asyncio.wait({cancelled})
+        answered.set()
+    assert cancelled.cancelled()
+    run = await engine.sessions.run("measured", kept("python", "print(x)"))
+    assert (run.measurement, run.outcome.stdout.content) == (first.outcome.state_root, b"1\n")
+    await engine.sessions.checkpoint("measured")
+    await engine.library.store.delete_branch("measured")
 
 
 DRAWS = {

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from faas_blueprint.errors import FatalError, MachineFailure
+from faas_blueprint.errors import FatalError, InsufficientResources, MachineFailure
 from faas_blueprint.job import make_job
 from faas_microvm import mailbox, sandbox
 from faas_microvm.devices import DeviceState
@@ -212,12 +213,42 @@ async def test_a_flipped_bit_in_a_stored_snapshot_is_an_error_that_names_it(engi
         load_snapshot(folder)
 
 
+@in_session_loop
+async def test_a_sandbox_that_hangs_does_not_hold_up_what_else_is_done(engine, monkeypatch):
+    base = engine.library.base
+    monkeypatch.setattr("faas_microvm.machine.START_SECONDS", 0.3)
+    hanging_sandbox = ["sleep", "5"]  # never says its process
+    monkeypatch.setattr(sandbox, "sandbox_command", lambda *_: hanging_sandbox)
+    starting = asyncio.create_task(Machine.restore(base.ram_fd, base.devices, LIMITS))
+    longest, last = 0.0, time.monotonic()
+    while not starting.done():
+        await asyncio.sleep(0.01)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    with pytest.raises(InsufficientResources, match="TimeoutError"):
+        starting.result()
+    assert longest < 2
+
+
 def test_device_state_with_a_pending_timer_is_refused(engine):
     stream = bytearray(engine.library.base.devices.stream)
     place = stream.find(b"\x04apic\x00\x00\x00\x00\x00\x00\x00\x03") + 13 + 173
     stream[place : place + 8] = (12345).to_bytes(8, "big")
     with pytest.raises(MachineFailure, match="timer pending"):
         DeviceState.from_stream(bytes(stream))
+
+
+def test_device_state_that_is_cut_short_is_refused(engine):
+    stream = engine.library.base.devices.stream
+    for size in range(stream.find(b"\x04apic") + 13 + 173 + 8):
+        with pytest.raises(MachineFailure):
+            DeviceState.from_stream(stream[:size])
+
+
+def test_a_machine_with_an_unreadable_report_is_not_under_way(engine):
+    place = mailbox.PHYSICAL + mailbox.RESULT_OFFSET
+    assert not engine.library.base.with_bytes(place, (99).to_bytes(4, "little")).is_under_way
+    paused = int(mailbox.State.PAUSED).to_bytes(4, "little")
+    assert engine.library.base.with_bytes(place, paused).is_under_way
 
 
 def test_the_hosts_clock_is_not_part_of_the_device_state(engine):

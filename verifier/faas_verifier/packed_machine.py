@@ -48,7 +48,7 @@ def unpack_machine(packed: PackedMachine, base: Snapshot, measurement: Digest, w
     pages = _rows(packed.pages, PAGE_COUNT, what)
     try:
         devices = DeviceState.from_stream(packed.devices)
-    except (MachineFailure, struct.error) as error:
+    except MachineFailure as error:
         raise InvalidRequest(f"{what}: its device state cannot be read: {error}") from error
     snapshot = base.derived(pages, hash_pages(pages), devices)
     if snapshot.measurement != measurement:
