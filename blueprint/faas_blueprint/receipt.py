@@ -131,8 +131,8 @@ def make_receipt(
 
 
 def check_version(version: int) -> None:
-    """Raises UnknownVersion for receipts from before: their outcomes had another form."""
-    if version < RECEIPT_VERSION:
+    """Raises UnknownVersion for receipts from before or yet to come: their outcomes have another form."""
+    if version != RECEIPT_VERSION:
         raise UnknownVersion(f"receipt version {version} is not known here, {RECEIPT_VERSION} is")
 
 

@@ -128,7 +128,7 @@ def encode_result(result: Result) -> bytes:
 
 
 def decode_result(payload: bytes) -> Result:
-    """The inverse of `encode_result`. Raises InvalidRequest, UnknownVersion for a result from before."""
+    """The inverse of `encode_result`. Raises InvalidRequest, UnknownVersion for one of another version."""
     if len(payload) >= 2:
         check_version(int.from_bytes(payload[:2], "big"))
     values = tlv.decode(EXECUTE_RESULT, payload)

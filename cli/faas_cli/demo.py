@@ -100,7 +100,7 @@ async def _demo(
 
     steps = Steps()
     async with await open_engine(steps, emulator) as engine:
-        chain = running_devnet(note, fixture=fixture, advertised=False)
+        chain = running_devnet(note, fixture=fixture, advertised=False, engine=engine)
         with steps.step("chain", "starting the chain") as done:
             deployment = await chain.__aenter__()
             done(f"a local chain with the real Tangle contracts runs at {deployment.rpc_url}")

@@ -76,7 +76,7 @@ async def demo_of_several(plan: Plan, fixture: Path | None, emulator: EmulatorCh
         engine = await stack.enter_async_context(await open_engine(steps, emulator))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faas-")))
         with steps.step("chain", "starting the chain") as done:
-            chain = running_devnet(note, fixture=fixture, advertised=False)
+            chain = running_devnet(note, fixture=fixture, advertised=False, engine=engine)
             deployment = await stack.enter_async_context(chain)
             done(f"a local chain with the real Tangle contracts runs at {deployment.rpc_url}")
         report = await _with_operators(plan, steps, deployment, engine, folder)
@@ -88,12 +88,10 @@ async def _with_operators(
 ) -> dict[str, object]:
     from faas_cli.operators_of_demo import operators_of_demo
     from faas_operator.chain.rpc import Rpc
-    from faas_operator.devnet.provision import BaseSnapshot
-    from faas_operator.devnet.shared_service import register_snapshot, share_service
+    from faas_operator.devnet.shared_service import share_service
 
     async with Rpc(deployment.rpc_url) as rpc, AsyncExitStack() as stack:
         with steps.step("operators", "registering the operators") as done:
-            await register_snapshot(rpc, deployment, BaseSnapshot(engine.profile_id, engine.measurement))
             shares = await share_service(rpc, deployment, plan.operators, plan.assurance, folder)
             everyone = await stack.enter_async_context(
                 operators_of_demo(shares, engine, liar=plan.liar, same_lie=plan.same_lie)

@@ -21,9 +21,12 @@ from faas_blueprint.receipt import ZERO_ADDRESS
 from faas_microvm.engine import Engine
 from faas_microvm.home import default_home
 from faas_operator.approver import Approver
+from faas_operator.chain.rpc import Rpc
 from faas_operator.devnet import deployment as deployments
 from faas_operator.devnet.deployment import Deployment
 from faas_operator.devnet.devnet import Devnet
+from faas_operator.devnet.provision import BaseSnapshot
+from faas_operator.devnet.shared_service import register_snapshot
 from faas_operator.exits import Exits
 from faas_operator.heartbeats import Heartbeats
 from faas_operator.node import Node, open_node
@@ -56,14 +59,22 @@ def require_free(port: int, option: str) -> None:
 
 @asynccontextmanager
 async def running_devnet(
-    progress: Progress, *, fixture: Path | None = None, port: int = 0, advertised: bool = True
+    progress: Progress,
+    *,
+    fixture: Path | None = None,
+    port: int = 0,
+    advertised: bool = True,
+    engine: Engine | None = None,
 ) -> AsyncIterator[Deployment]:
     """A local chain; while it runs, `devnet.json` in the home tells other commands where it is.
 
-    That of another one which runs is left alone.
+    That of another one which runs is left alone. The service manager knows the engine's base snapshot.
     """
     home = default_home()
     async with Devnet(home, fixture=fixture, port=port, progress=progress) as deployment:
+        if engine is not None:
+            async with Rpc(deployment.rpc_url) as rpc:
+                await register_snapshot(rpc, deployment, BaseSnapshot(engine.profile_id, engine.measurement))
         with _advertised(home, deployment, progress) if advertised else contextlib.nullcontext():
             yield deployment
 

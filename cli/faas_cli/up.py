@@ -68,7 +68,7 @@ async def _up(
             done("the machine is ready")
         async with (
             engine,
-            running_devnet(note, port=chain_port) as deployment,
+            running_devnet(note, port=chain_port, engine=engine) as deployment,
             running_node(deployment, engine) as node,
             node.executions() as executions,
         ):

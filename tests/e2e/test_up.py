@@ -102,6 +102,18 @@ def test_a_job_submitted_without_waiting(up, tmp_path):
     assert faas("job", "wait", str(submitted["call_id"]))["stdout"] == "42\n"
 
 
+def test_a_verifier_with_an_empty_home_has_the_machine_by_its_hash(up, tmp_path):
+    _, facts = up
+    call = faas("job", "submit", "--code", "print(6 * 7)", "--language", "python", "--wait")["call_id"]
+    report = faas(
+        *("verify", "--rpc", facts["rpc_url"], "--service", str(facts["service_id"]), "--call", str(call)),
+        *("--blobs", facts["endpoint"], "--home", str(tmp_path / "empty")),
+    )
+    assert report["verified"] is True
+    (snapshot,) = (check for check in report["checks"] if check["name"] == "snapshot")
+    assert "registered on-chain" in snapshot["detail"]
+
+
 def test_the_api_answers_to_the_printed_key(up):
     _, facts = up
     with httpx.Client(base_url=facts["endpoint"], timeout=60) as client:
@@ -129,10 +141,9 @@ def test_a_second_operator_registers(up, tmp_path):
     assert status["services"] == []
     assert int(str(status["balance_wei"])) > 0
     checks = {check["check"]: check for check in faas("operator", "doctor", "--no-job")["checks"]}
-    for name in ("sandbox", "base snapshot", "key", "rpc", "tangle", "stake", "registration", "balance"):
+    names = ("sandbox", "base snapshot", "key", "rpc", "tangle", "stake", "registration", "balance")
+    for name in (*names, "registered measurement"):
         assert checks[name]["standing"] == "ok", checks[name]
-    # the chain of `up` has no base snapshot registered
-    assert checks["registered measurement"]["standing"] == "warning"
     assert checks["services"]["standing"] == "warning"
 
 

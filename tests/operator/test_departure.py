@@ -11,7 +11,7 @@ import pytest
 from operator_on_devnet import Commands
 
 from faas_blueprint.job import encode_job, make_job
-from faas_blueprint.receipt import address
+from faas_blueprint.receipt import CallReference, address
 from faas_blueprint.tangle import membership, protocol, service_manager
 from faas_blueprint.tangle.abi import Function
 from faas_operator import keystore
@@ -46,6 +46,20 @@ class Joined:
         await self.chain.rpc.request("evm_increaseTime", seconds)
         await self.chain.rpc.request("anvil_mine", "0x1")
 
+    async def join(self) -> None:
+        admit = service_manager.admit_operator(self.service_id, address(self.account.address))
+        await self.chain.send(admit, to=self.chain.deployment.manager)
+        await self.faas.json("join", str(self.service_id))
+
+    async def submit(self) -> CallReference:
+        return await self.chain.submit(encode_job(make_job("python", "print(1)")))
+
+    async def seen(self) -> list[CallReference]:
+        """The calls that are the second operator's business."""
+        async with await self.chain.adapter(self.account) as adapter:
+            head = await adapter.head()
+            return [job.call for job in await adapter.submitted_jobs(0, head.number)]
+
     async def serves(self) -> bool:
         read = protocol.is_service_operator(self.service_id, address(self.account.address))
         return await self.chain.rpc.read(self.chain.deployment.tangle, read)
@@ -71,10 +85,7 @@ async def second(fresh_chain, tmp_path) -> Joined:
 @pytest.fixture
 async def joined(second) -> Joined:
     """One that serves the devnet's service too."""
-    deployment = second.chain.deployment
-    admit = service_manager.admit_operator(deployment.service_id, address(second.account.address))
-    await second.chain.send(admit, to=deployment.manager)
-    await second.faas.json("join", str(deployment.service_id))
+    await second.join()
     return second
 
 
@@ -193,6 +204,38 @@ async def test_a_view_that_is_not_there_ends_no_node(joined, caplog, monkeypatch
         await exits.once()
     (record,) = caplog.records
     assert "UnknownSelector" in str(record.faas_fields["error"])
+
+
+async def test_calls_are_an_operators_business_while_it_serves(second) -> None:
+    await second.submit()
+    assert await second.seen() == []
+    await second.later(60)
+    await second.join()
+    assert await second.seen() == []
+    await second.later(60)
+    calls = [await second.submit()]
+    assert await second.seen() == calls
+    await second.later(DAY)
+    await second.faas.json("leave", str(second.service_id))
+    await second.later(7 * DAY)
+    calls.append(await second.submit())
+    await second.later(60)
+    assert (await second.faas.json("leave", str(second.service_id)))["standing"] == "left"
+    await second.later(60)
+    await second.submit()
+    assert await second.seen() == calls
+
+
+async def test_a_reorganisation_may_take_the_joining_away(second) -> None:
+    before = await second.chain.rpc.request("evm_snapshot")
+    async with await second.chain.adapter(second.account) as adapter:
+        await second.join()
+        call = await second.submit()
+        number = (await adapter.head()).number
+        assert [job.call for job in await adapter.submitted_jobs(0, number)] == [call]
+        await second.chain.rpc.request("evm_revert", before)
+        await second.submit()
+        assert await adapter.submitted_jobs(0, number) == []
 
 
 async def test_results_that_are_owed_come_first(joined, caplog) -> None:

@@ -45,5 +45,5 @@ async def test_jobs_of_one_service(chain):
     call = await chain.submit(JOB)
     last = (await chain.rpc.head()).block.number
     for service_id, seen in ((None, [call]), (call.service_id, [call]), (call.service_id + 1, [])):
-        async with await connect(EvmAdapter, chain, service_id=service_id) as adapter:
+        async with await connect(DryAdapter, chain, service_id=service_id) as adapter:
             assert [job.call for job in await adapter.submitted_jobs(first, last)] == seen

@@ -22,6 +22,7 @@ from faas_blueprint.result import encode_result, make_result
 from faas_blueprint.tangle import protocol, rewards, service_manager
 from faas_blueprint.tangle.abi import Event, Function
 from faas_operator import keystore
+from faas_operator.chain.dry import DryAdapter
 from faas_operator.chain.endpoint import Reverted
 from faas_operator.chain.epochs import probe_epoch
 from faas_operator.chain.evm import EvmAdapter
@@ -97,7 +98,7 @@ async def test_what_was_paid_for_a_call(fresh_chain) -> None:
     }
     recorded = (deployment.rpc_url, deployment.tangle, 0)  # the recorded deployment's blueprint: pay once
     receipt = await fresh_chain.send(protocol.submit_job(0, 0, b"anything"), 777, account=owner)
-    async with await EvmAdapter.connect(*recorded, fresh_chain.operator()) as other:
+    async with await DryAdapter.connect(*recorded, fresh_chain.operator()) as other:
         [job] = await other.submitted_jobs(receipt.block.number, receipt.block.number)
         assert job.price == 0
 

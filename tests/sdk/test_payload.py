@@ -273,3 +273,10 @@ def test_a_signature_that_is_none(signature):
 def test_a_signature_has_one_spelling():
     sample = json.loads((RECEIPTS / "high-s-signature.json").read_text())["file"]
     assert recover_signer(sample["receipt"], bytes.fromhex(sample["signature"][2:])) is None
+
+
+@pytest.mark.parametrize("version", [2, 4])
+def test_a_result_of_another_version_is_not_read(version):
+    payload = json.loads((RECEIPTS / "good-chain.json").read_text())["chain"]["payload"]
+    with pytest.raises(ValueError, match=f"receipt version {version} is not known here"):
+        decode_posted(version.to_bytes(2, "big") + bytes.fromhex(payload[6:]))

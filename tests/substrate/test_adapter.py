@@ -107,6 +107,21 @@ async def test_other_services_jobs_are_not_seen(double):
         assert len(await adapter.submitted_jobs(0, 2)) == 1
 
 
+async def test_calls_are_an_operators_business_while_it_serves(double):
+    await submit(double, PAYLOAD)
+    async with adapter_of(double, REGISTERED_ONLY) as adapter:
+        assert await adapter.submitted_jobs(0, 2) == []
+        state = double.make_block().state
+        service = state.get("Services", "Instances", SERVICE_ID)
+        service = {name: (value,) if isinstance(value, list) else value for name, value in service.items()}
+        serving = ([("0x" + REGISTERED_ONLY.account.hex(), ([],))],)
+        joined = service | {"operator_security_commitments": serving}
+        state.put("Services", "Instances", SERVICE_ID, joined)
+        await submit(double, PAYLOAD)
+        last = (await adapter.head()).number
+        assert [job.call.call_id for job in await adapter.submitted_jobs(0, last)] == [41]
+
+
 async def test_addresses_of_the_services_other_operators(double):
     state, account = double.tree.best.state, "0x" + SECOND_OPERATOR.account.hex()
     preferences = {"key": "0x" + SECOND_OPERATOR.receipt_key.hex(), "rpc_address": "https://second.example"}

@@ -297,6 +297,8 @@ def uncheckable_samples() -> Iterator[tuple[str, dict[str, object]]]:
     yield "other-snapshot", sample("Another snapshot.", "unchecked", 7, file=bundle(snapshot=other))
     before = posted(b"\x00\x02" + payload_of(bundle())[2:])
     yield "earlier-version", sample("A version from before.", "unchecked", 1, chain=before)
+    later = posted(b"\x00\x04" + payload_of(bundle())[2:])
+    yield "later-version", sample("A version of later software.", "unchecked", 1, chain=later)
     yield "other-version", sample("A version yet to come.", "unchecked", 1, file=bundle(version=4))
     payload = encode_job(COMPILED_JOB)
     theirs = bundle(job=payload, toolchain=other)

@@ -85,6 +85,16 @@ def test_an_unreachable_chain_in_json(run):
     assert (report["verdict"], report["receipt"], report["call"]) == ("unchecked", None, None)
 
 
+@pytest.mark.parametrize("version", [2, 4])
+def test_a_receipt_of_another_version_accuses_nobody(run, good, version):
+    text = good.read_text()
+    good.write_text(text.replace('"version": 3', f'"version": {version}'))
+    result = run(good)
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1].startswith("COULD NOT BE CHECKED")
+    assert f"receipt version {version} is not known here" in result.output
+
+
 def test_a_defect_of_our_own_is_not_a_refutation(run, good, monkeypatch):
     async def broken(*_):
         raise RuntimeError("a defect")

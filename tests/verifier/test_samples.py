@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from faas_blueprint.bundle import bundle_from_json
+from faas_blueprint.errors import UnknownVersion
 from faas_blueprint.receipt import CallReference, address
 from faas_verifier.evidence import PostedResult
 from faas_verifier.verdict import Status, Verdict, verdict_to_json
-from faas_verifier.verify import verify_bundle, verify_posted
+from faas_verifier.verify import unreadable, verify_bundle, verify_posted
 
 RECEIPTS = Path(__file__).parents[1] / "vectors" / "receipts"
 NAMES = sorted(path.stem for path in RECEIPTS.glob("*.json"))
@@ -39,7 +40,11 @@ def posted_of(chain) -> PostedResult | None:
 async def judge(sample, open_machine) -> Verdict:
     posted = posted_of(sample["chain"])
     if sample["file"] is not None:
-        return await verify_bundle(bundle_from_json(sample["file"]), open_machine, posted)
+        try:
+            bundle = bundle_from_json(sample["file"])
+        except UnknownVersion as error:
+            return unreadable(error.message)
+        return await verify_bundle(bundle, open_machine, posted)
     assert posted is not None
     return await verify_posted(posted, open_machine)
 

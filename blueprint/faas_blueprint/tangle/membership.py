@@ -61,6 +61,12 @@ class ServiceOperator:
     left_at: int
     active: bool
 
+    def served_at(self, timestamp: int) -> bool:
+        """Whether the operator served in a block of that time. Of several stays the last one is known."""
+        if not self.joined_at or timestamp < self.joined_at:
+            return False
+        return self.active or timestamp <= self.left_at
+
 
 @dataclass(frozen=True, slots=True)
 class ExitTerms:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from faas_blueprint.errors import ResultRefused
 from faas_blueprint.receipt import CallReference
 from faas_blueprint.tangle import protocol
-from faas_operator.chain.evm import EvmAdapter
+from faas_operator.chain.evm import EvmAdapter, Found
 from faas_operator.chain.interface import CallStanding, PostedResult
 
 NOT_POSTED = "dry run: the result is not posted"
@@ -17,6 +17,10 @@ NOT_POSTED = "dry run: the result is not posted"
 
 class DryAdapter(EvmAdapter):
     """See `ChainAdapter`. Its account is of no use to anyone: it signs nothing that leaves the node."""
+
+    async def _while_served(self, found: list[Found]) -> list[Found]:
+        """All of them, whoever serves."""
+        return found
 
     async def standing(self, call: CallReference) -> CallStanding:
         """Open while the service is, whoever serves it and whoever has answered."""

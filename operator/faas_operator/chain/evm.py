@@ -13,9 +13,10 @@ from eth_account.signers.local import LocalAccount
 from faas_blueprint.definition import Pricing
 from faas_blueprint.errors import ChainUnavailable, FatalError, ResultRefused
 from faas_blueprint.receipt import ZERO_ADDRESS, Address, CallReference
-from faas_blueprint.tangle import protocol, service_manager
+from faas_blueprint.tangle import membership, protocol, service_manager
 from faas_blueprint.tangle.abi import address_word, word
 from faas_blueprint.tangle.epoch import TangleEpoch
+from faas_blueprint.tangle.membership import ServiceOperator
 from faas_blueprint.tangle.reverts import FINAL_FOR_RESULT
 from faas_blueprint.tangle.service_manager import Standing
 from faas_blueprint.tangle.values import JobCall, JobSubmitted, Service
@@ -25,6 +26,8 @@ from faas_operator.chain.interface import Block, CallStanding, ChainAdapter, Pos
 from faas_operator.chain.rpc import LOG_RANGE, LogEntry, Rpc
 from faas_operator.chain.sender import TransactionSender
 from faas_operator.chain.served import ServedServices
+
+Found = tuple[JobSubmitted, LogEntry]
 
 PRICES_AT_ONCE = 16
 """Calls whose prices are asked for at the same time."""
@@ -119,6 +122,7 @@ class EvmAdapter(ChainAdapter):
         entries = await self.rpc.logs(self.tangle, (events,), first_block, last_block)
         found = [(protocol.decode_job_submitted(entry.log), entry) for entry in entries]
         ours = [(job, entry) for job, entry in found if await self._is_ours(job.service_id)]
+        ours = await self._while_served(ours)
         prices = await self._prices([job for job, _ in ours])
         return [
             self._submitted_job(job, entry, price) for (job, entry), price in zip(ours, prices, strict=True)
@@ -257,6 +261,29 @@ class EvmAdapter(ChainAdapter):
         if service_id not in self._services:
             self._services[service_id] = await self.rpc.read(self.tangle, protocol.service(service_id))
         return self._services[service_id].blueprint_id == self.blueprint_id
+
+    async def _while_served(self, found: list[Found]) -> list[Found]:
+        """Those that were submitted while this operator served their service. Which it serves is asked for
+        each time: a reorganisation has the blocks read again, and may have changed it."""
+        places: dict[int, ServiceOperator] = {}
+        for service_id in {job.service_id for job, _ in found}:
+            place = membership.service_operator(service_id, self.operator)
+            places[service_id] = await self.rpc.read(self.tangle, place)
+        joined = [(job, entry) for job, entry in found if places[job.service_id].joined_at]
+        times = {
+            number: await self._time_of(number) for number in {entry.block.number for _, entry in joined}
+        }
+        return [
+            (job, entry)
+            for job, entry in joined
+            if places[job.service_id].served_at(times[entry.block.number])
+        ]
+
+    async def _time_of(self, block_number: int) -> int:
+        header = await self.rpc.header(block_number)
+        if header is None:
+            raise ChainUnavailable(f"block {block_number} has gone meanwhile")
+        return header.timestamp
 
     async def _prices(self, jobs: Sequence[JobSubmitted]) -> list[int]:
         """What was paid for each. Tangle keeps it with the call; a log says it of a job from quotes only."""

@@ -69,7 +69,8 @@ class ChainAdapter(Protocol):
         ...
 
     async def submitted_jobs(self, first_block: int, last_block: int) -> list[SubmittedJob]:
-        """All job calls (plain and from quotes) of this blueprint's services in the range, in chain order."""
+        """All job calls (plain and from quotes) in the range, in chain order, of those of this blueprint's
+        services that this operator served when they were submitted."""
         ...
 
     async def standing(self, call: CallReference) -> CallStanding:

@@ -172,9 +172,9 @@ class PostedOutcome:
 
 
 def decode_posted(payload: bytes) -> PostedOutcome:
-    """Raises ValueError when the payload is no result of job 0, or of an earlier version."""
+    """Raises ValueError when the payload is no result of job 0, or of another version."""
     version = int.from_bytes(payload[:2], "big")
-    if len(payload) >= 2 and version < RECEIPT_VERSION:
+    if len(payload) >= 2 and version != RECEIPT_VERSION:
         raise ValueError(f"receipt version {version} is not known here, {RECEIPT_VERSION} is")
     values = decode(RESULT, payload)
     outcome = cast("Mapping[str, Value]", values["outcome"])

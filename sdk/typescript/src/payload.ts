@@ -167,7 +167,7 @@ export function encodeOutcome(outcome: Outcome): Uint8Array {
   });
 }
 
-/** Throws TypeError when the payload is no result of job 0, UnknownVersion for one from before. */
+/** Throws TypeError when the payload is no result of job 0, UnknownVersion for one of another version. */
 export function decodePosted(payload: Uint8Array): PostedResult {
   const [high, low] = payload;
   if (high !== undefined && low !== undefined) checkVersion(high * 256 + low);

@@ -9,9 +9,9 @@ export const RECEIPT_VERSION = 3;
 /** A receipt of a version that cannot be read here: it says nothing, right or wrong. */
 export class UnknownVersion extends TypeError {}
 
-/** Throws UnknownVersion for receipts from before: their outcomes had another form. */
+/** Throws UnknownVersion for receipts from before or yet to come: their outcomes have another form. */
 export function checkVersion(version: number): void {
-  if (version >= RECEIPT_VERSION) return;
+  if (version === RECEIPT_VERSION) return;
   throw new UnknownVersion(`receipt version ${version} is not known here, ${RECEIPT_VERSION} is`);
 }
 

@@ -58,7 +58,6 @@ class SubstrateAdapter(ChainAdapter):
         self.chain_id, self.tangle = place_of(digest_from_hex(runtime.genesis))
         self._rpc = runtime.rpc
         self._service_id = service_id
-        self._blueprint_of_service: dict[int, int] = {}
         self._settled = False
         """Whether no extrinsic can be under way that this adapter does not wait for."""
         self._jobs = faas_blueprint_definition().jobs
@@ -256,12 +255,10 @@ class SubstrateAdapter(ChainAdapter):
     async def _is_ours(self, service_id: int, block: Block) -> bool:
         if self._service_id not in (None, service_id):
             return False
-        if service_id not in self._blueprint_of_service:
-            service = await self.runtime.value(block.block_hash, "Services", "Instances", service_id)
-            if service is None:
-                return False  # it ended in the same block
-            self._blueprint_of_service[service_id] = int(service["blueprint"])
-        return self._blueprint_of_service[service_id] == self.blueprint_id
+        service = await self.runtime.value(block.block_hash, "Services", "Instances", service_id)
+        if service is None:
+            return False  # it ended in the same block
+        return int(service["blueprint"]) == self.blueprint_id and self._serves(service)
 
     def _serves(self, service: Any) -> bool:
         if service is None:

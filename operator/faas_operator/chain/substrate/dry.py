@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Self
+from typing import Any, Self
 
 from faas_blueprint.errors import ResultRefused
 from faas_blueprint.receipt import CallReference
@@ -30,6 +30,10 @@ class DrySubstrateAdapter(SubstrateAdapter):
             return CallStanding.CLOSED
         there = await self.runtime.exists(best, "Services", "Instances", call.service_id)
         return CallStanding.OPEN if there else CallStanding.CLOSED
+
+    def _serves(self, service: Any) -> bool:
+        """Whoever serves."""
+        return service is not None
 
     async def post_result(self, call: CallReference, payload: bytes) -> PostedResult:
         """Raises ResultRefused, always."""
