@@ -7,9 +7,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 
+from faas_blueprint.errors import DatabaseUnavailable
 from faas_blueprint.job import Job, job_digest
 from faas_blueprint.outcome import Status
 from faas_blueprint.receipt import ZERO_ADDRESS, CallReference
@@ -123,7 +124,8 @@ class Runner:
                 run.begun = now if run.begun is None else run.begun
                 if not noted and now - run.begun >= RUNNING_SECONDS:
                     noted = True
-                    await asyncio.to_thread(self._executions.started, run.number)
+                    with suppress(DatabaseUnavailable):  # it is only told: the run goes on
+                        await asyncio.to_thread(self._executions.started, run.number)
                 if isinstance(event, Output):
                     said[event.stream] += len(event.data)
                 run.feed.publish(event)

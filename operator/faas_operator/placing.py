@@ -19,6 +19,7 @@ from faas_microvm.modes import Setting
 from faas_operator.execution_record import Placement
 from faas_operator.snapshot_catalog import SnapshotCatalog, SnapshotOrigin
 from faas_operator.snapshot_keeping import SnapshotKeeping, store_branch, store_session
+from faas_operator.until_stored import until_answered
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _OWN_NAME = "sess_"
@@ -69,18 +70,20 @@ class Placing:
     async def keep(
         self, account: str, placement: Placement, execution_id: str, execution: Execution
     ) -> str | None:
-        """Enter the machine that a run left, if it was kept, and move its branch there."""
-        if execution.snapshot is None:
+        """Enter the machine that a run left, if it was kept, and move its branch there, however long the
+        database is away."""
+        measurement, branch_id = execution.snapshot, placement.branch_id
+        if measurement is None:
             return None
         origin = SnapshotOrigin(
             placement.mode,
-            parent_id=await self.started_on(account, placement),
+            parent_id=await until_answered(lambda: self.started_on(account, placement)),
             execution_id=execution_id,
-            branch_id=placement.branch_id,
+            branch_id=branch_id,
         )
-        entry = await self._keeping.enter(account, execution.snapshot, origin)
-        if placement.branch_id is not None:
-            await self._advance(account, placement.branch_id, entry.id)
+        entry = await until_answered(lambda: self._keeping.enter(account, measurement, origin))
+        if branch_id is not None:
+            await until_answered(lambda: self._advance(account, branch_id, entry.id))
         return entry.id
 
     async def started_on(self, account: str, placement: Placement) -> str | None:

@@ -9,12 +9,15 @@ import pytest
 
 from faas_api.app import create_app
 from faas_api.authentication import configured_account
+from faas_blueprint.errors import DatabaseUnavailable
 from faas_blueprint.job import make_job
 from faas_operator.execution_record import IdempotencyKey
+from faas_operator.execution_store import ExecutionStore
 from faas_operator.executions import ExecutionService
 from faas_operator.feed import FEED_BYTES
 from faas_operator.settings import Secrets, Settings, hash_api_key
 from faas_operator.signer import Signer
+from faas_operator.snapshot_catalog import SnapshotCatalog
 
 ENDLESS = "while True: pass"
 LONG = {"resources": {"timeout_ms": 600_000}}
@@ -81,6 +84,35 @@ async def test_a_run_is_cancelled_with_its_machine(client, engine):
     assert code_of(await client.post("/snapshots", json={"execution_id": body["id"]}), 409)
     done = (await ask(client, "print(1)")).json()
     assert (await client.post(f"/executions/{done['id']}/cancel")).json() == done
+
+
+def with_faulty_database(monkeypatch, store, name: str, failures: int) -> list[str]:
+    """The next calls get no answer; the list says what is left of them. For faults only."""
+    work, left = getattr(store, name), [name] * failures
+
+    def faulty(*arguments):
+        if left:
+            raise DatabaseUnavailable(f"gone for a moment at {left.pop()}")
+        return work(*arguments)
+
+    monkeypatch.setattr(store, name, faulty)
+    return left
+
+
+@pytest.mark.machine
+async def test_a_run_goes_to_its_end_while_the_database_is_away(client, monkeypatch):
+    root = (await ask(client, "x = 1", mode="checkpointed")).json()["snapshot_id"]
+    branch = (await client.post("/branches", json={"snapshot_id": root})).json()["id"]
+    left = [
+        with_faulty_database(monkeypatch, ExecutionStore, "started", 1),
+        with_faulty_database(monkeypatch, SnapshotCatalog, "add", 2),
+        with_faulty_database(monkeypatch, SnapshotCatalog, "advance", 1),
+    ]
+    code = "for _ in range(2_000_000): x += 1\nprint(x)"
+    body = (await ask(client, code, mode="checkpointed", branch_id=branch, **LONG)).json()
+    assert (body["status"], body["stdout"]) == ("completed", "2000001\n")
+    assert left == [[], [], []]
+    assert (await client.get(f"/branches/{branch}")).json()["head"] == body["snapshot_id"]
 
 
 @pytest.mark.machine
