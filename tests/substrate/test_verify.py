@@ -164,7 +164,8 @@ async def test_finished_calls_are_found(double):
     async with Rpc(double.http_url) as rpc:
         assert await finished_calls(rpc, None, SERVICE_ID, 0) == [40, 42]
         assert await finished_calls(rpc, None, SERVICE_ID, 4) == [42]
-        assert await finished_calls(rpc, None, SERVICE_ID + 1, 0) == []
+        with pytest.raises(NotFound, match=f"no service {SERVICE_ID + 1}"):
+            await finished_calls(rpc, None, SERVICE_ID + 1, 0)
 
 
 async def test_without_the_packages_it_says_what_to_install(double, monkeypatch):

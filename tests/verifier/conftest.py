@@ -102,6 +102,7 @@ def doubles() -> SimpleNamespace:
 def run(monkeypatch, machine):
     """The command with the samples' machine in the engine's place."""
     monkeypatch.setattr(command, "own_machine", lambda home, progress: machine.open)
+    monkeypatch.delenv("FAAS_RPC_URL", raising=False)
     app = Typer()
     app.command()(command.verify)
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))

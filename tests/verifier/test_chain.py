@@ -244,3 +244,18 @@ async def test_the_command_on_a_chain(operator, asked):
     assert (report["verdict"], report["verified"]) == ("refuted", False)
     assert report["call"]["call_id"] == call.call_id
     assert report["differences"][0]["field"] == "signer"
+
+
+async def test_an_audit_of_a_service_that_is_not_there(operator):
+    import asyncio
+
+    from typer import Typer
+
+    from faas_verifier.audit_command import audit
+
+    app = Typer()
+    app.command()(audit)
+    arguments = ["--rpc", operator.chain.deployment.rpc_url, "--service", "777"]
+    result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert result.exit_code == 2
+    assert "there is no service 777" in result.output

@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer import Typer
+from typer.testing import CliRunner
 
 from faas_blueprint.digests import keccak256
 from faas_blueprint.job import Mode
 from faas_blueprint.outcome import OutputFile, Stream
 from faas_blueprint.prices import PRICES, execution_cost, price_table_to_json, use_of
 from faas_verifier import command
+from faas_verifier.audit_command import audit
 from faas_verifier.bundle import save_bundle
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +96,23 @@ def test_a_receipt_of_another_version_accuses_nobody(run, good, version):
     assert result.exit_code == 2
     assert result.output.splitlines()[-1].startswith("COULD NOT BE CHECKED")
     assert f"receipt version {version} is not known here" in result.output
+
+
+def test_the_variable_names_the_chain_of_a_call_and_of_no_file(run, good, monkeypatch):
+    monkeypatch.setenv("FAAS_RPC_URL", "http://127.0.0.1:9, http://127.0.0.1:10")
+    report = json.loads(run("--service", "1", "--call", "1", "--json").stdout)
+    assert "http://127.0.0.1:9 does not answer" in report["reason"]
+    assert run(good).exit_code == 0
+    assert "does not answer" in run(good, "--rpc", "http://127.0.0.1:9").output
+
+
+def test_an_audit_takes_the_chain_from_the_variable(monkeypatch):
+    app = Typer()
+    app.command()(audit)
+    monkeypatch.setenv("FAAS_RPC_URL", "http://127.0.0.1:9")
+    result = CliRunner().invoke(app, ["--service", "1"])
+    assert result.exit_code == 2
+    assert "http://127.0.0.1:9 does not answer" in result.output
 
 
 def test_a_defect_of_our_own_is_not_a_refutation(run, good, monkeypatch):

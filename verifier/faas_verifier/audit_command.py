@@ -12,12 +12,12 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 
-from faas_blueprint.errors import ChainUnavailable, FaaSError, FatalError
+from faas_blueprint.errors import ChainUnavailable, FaaSError, FatalError, NotFound
 from faas_microvm.home import default_home
 from faas_verifier.audit import Audit, audit_calls, opened_once
 from faas_verifier.blobs import Endpoints
 from faas_verifier.chain import tangle_address
-from faas_verifier.command import Question, answer
+from faas_verifier.command import Question, answer, first_endpoint
 from faas_verifier.interval_audit import IntervalAudit, IntervalAuditor
 from faas_verifier.posted import finished_calls
 from faas_verifier.published_machine import MachineSource
@@ -31,7 +31,9 @@ _MARKS = {Conclusion.VERIFIED: "[green]✓[/]", Conclusion.REFUTED: "[red]✗[/]
 
 
 def audit(
-    rpc: Annotated[str, typer.Option("--rpc", metavar="URL", help="The chain's endpoint.")],
+    rpc: Annotated[
+        str, typer.Option("--rpc", metavar="URL", envvar="FAAS_RPC_URL", help="The chain's endpoint.")
+    ],
     service: Annotated[int, typer.Option("--service", min=0, help="Service id.")],
     jobs: Annotated[int, typer.Option("--jobs", min=0, help="So many finished jobs, drawn at random.")] = 10,
     intervals: Annotated[
@@ -68,14 +70,14 @@ def audit(
     """
     try:
         place = None if tangle is None else tangle_address(tangle)
-        where = Question(None, rpc, service, None, place, None, tuple(blobs or ()))
+        where = Question(None, first_endpoint(rpc), service, None, place, None, tuple(blobs or ()))
     except FaaSError as error:
         raise typer.BadParameter(error.message) from error
     console = Console(stderr=as_json, highlight=False)
     try:
         with console.status("checking") as status:
             found, legs = asyncio.run(_audit(where, jobs, intervals, first_block, home, status.update))
-    except (ChainUnavailable, FatalError) as error:
+    except (ChainUnavailable, FatalError, NotFound) as error:
         console.print(f"[red]error:[/red] {plain(error.message)}")
         raise typer.Exit(Conclusion.UNCHECKED.exit_code) from error
     conclusion = _conclusion(found, legs)

@@ -123,10 +123,19 @@ async def _posted(question: Question, service_id: int, call_id: int) -> tuple[Po
 
 
 def verify(
+    context: typer.Context,
     receipt: Annotated[
         Path | None, typer.Argument(help="A receipt file. With --rpc it is held against the chain too.")
     ] = None,
-    rpc: Annotated[str | None, typer.Option("--rpc", metavar="URL", help="The chain's endpoint.")] = None,
+    rpc: Annotated[
+        str | None,
+        typer.Option(
+            "--rpc",
+            metavar="URL",
+            envvar="FAAS_RPC_URL",
+            help="The chain's endpoint. The variable is not for a receipt file, which needs no chain.",
+        ),
+    ] = None,
     service: Annotated[int | None, typer.Option("--service", min=0, help="Service id.")] = None,
     call: Annotated[int | None, typer.Option("--call", min=0, help="Job call id.")] = None,
     tangle: Annotated[
@@ -183,6 +192,10 @@ def verify(
     Exit code 0: verified, which is what `--require` names and no more. 1: refuted, with what differs. 2:
     could not be checked. 3: data that it takes is withheld by all --blobs. 4: one of them served false data.
     """
+    source = context.get_parameter_source("rpc")
+    if receipt is not None and source is not None and source.name == "ENVIRONMENT":
+        rpc = None
+    rpc = first_endpoint(rpc)
     policy = _policy(require, signature_only, rpc, operator)
     question = _question(receipt, rpc, service, call, tangle, operator, tuple(blobs or ()))
     price = _price_question(mode, charged, prices)
@@ -198,6 +211,11 @@ def verify(
         if decisive not in verdicts:
             print_verdict(decisive, console)
     raise typer.Exit(decisive.conclusion.exit_code)
+
+
+def first_endpoint(rpc: str | None) -> str | None:
+    """Of several with commas in between, as operators name them."""
+    return None if rpc is None else rpc.partition(",")[0].strip()
 
 
 def _answered(

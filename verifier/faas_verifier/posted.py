@@ -94,7 +94,10 @@ async def finished_calls(rpc: Rpc, tangle: Address | None, service_id: int, firs
     reader = await _substrate_reader(rpc, tangle)
     if reader is not None:
         return await reader.answered_calls(service_id, first_block)
-    return await answered_calls(rpc, tangle or DEVNET_TANGLE, service_id, first_block)
+    contract = tangle or DEVNET_TANGLE
+    if not (await rpc.read(contract, protocol.service(service_id))).created_at:
+        raise NotFound(f"there is no service {service_id}")
+    return await answered_calls(rpc, contract, service_id, first_block)
 
 
 async def _substrate_reader(rpc: Rpc, tangle: Address | None) -> SubstrateReader | None:

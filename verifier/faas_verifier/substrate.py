@@ -103,8 +103,12 @@ class SubstrateReader:
         return frozenset(key for key in found if key is not None)
 
     async def answered_calls(self, service_id: int, first_block: int) -> list[int]:
-        """The calls of a service that have a result, but for those that had one before `first_block`."""
-        found = await self._answered_at(await self._final(), service_id)
+        """The calls of a service that have a result, but for those that had one before `first_block`. Raises
+        NotFound when there is no such service and no result of one that has ended."""
+        final = await self._final()
+        found = await self._answered_at(final, service_id)
+        if not found and await self._value(final, "Instances", service_id) is None:
+            raise NotFound(f"there is no service {service_id} in a final block")
         if first_block > 0:
             found -= await self._answered_at(await self._block(first_block - 1), service_id)
         return sorted(found)
