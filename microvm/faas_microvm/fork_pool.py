@@ -273,12 +273,14 @@ class ForkPool:
             return
         started = _Parent(key, parent, cgroup)
         idle = (of for of, warm in self._warm.items() if not warm.taken)
-        if len(self._warm) >= MOST_PARENTS and (used_least := next(idle, None)):
-            await self._drop(used_least)
+        used_least = next(idle, None)
         if len(self._warm) < MOST_PARENTS:
             self._warm[key] = started
+        elif used_least is not None:
+            self._warm[key] = started
+            await self._drop(used_least)
         else:  # all are at work
-            await started.close()
+            await to_its_end(started.close())
 
     async def _drop(self, key: _Key) -> None:
         warm = self._warm.pop(key, None)
