@@ -193,6 +193,7 @@ def test_a_mistake_is_named_in_one_line(faas, arguments, said):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "option"), [("up", "--api-port"), ("up", "--chain-port"), ("devnet", "--port")]
 )

@@ -666,6 +666,7 @@ async def test_two_processes_store_at_once(tmp_path: Path):
         assert sum(record.stored_bytes for record in records) < 2.5 * 400 * PAGE_SIZE
 
 
+@pytest.mark.slow
 async def test_a_killed_put_leaves_only_garbage(tmp_path: Path):
     chance = random.Random(5)
     for seed in range(5):

@@ -485,6 +485,7 @@ async def test_a_snapshot_that_an_earlier_call_is_making_is_waited_for(node):
     assert made, "it was missed at first"
 
 
+@pytest.mark.slow
 async def test_what_is_awaited_is_run_though_it_pays_less_than_all_that_wait_for_it(node):
     """More jobs than the node takes in hand start on what the first one makes, and pay more than it."""
     first = node.submit(0, "makes it", price=1)

@@ -125,7 +125,7 @@ class JobLives(RuleBasedStateMachine):
                 return Change()
 
 
-TestJobLives = JobLives.TestCase
+TestJobLives = pytest.mark.slow(JobLives.TestCase)
 TestJobLives.settings = settings(
     max_examples=20, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
