@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -84,8 +84,13 @@ def run_async(work: Awaitable[Result]) -> Result:
     try:
         return asyncio.run(main())
     except (asyncio.CancelledError, KeyboardInterrupt):
-        console.print("interrupted; everything that was started has been stopped")
-        sys.exit(130)
+        end_interrupted()
+
+
+def end_interrupted() -> NoReturn:
+    """Say that all is stopped, and exit as after Ctrl-C."""
+    console.print("interrupted; everything that was started has been stopped")
+    sys.exit(130)
 
 
 def report_error(error: FaaSError, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from faas_blueprint.errors import FaaSError
 from faas_cli.proposing import Proposal, propose_all
 from faas_verifier.blobs import Endpoints
-from faas_verifier.chain import tangle_address
+from faas_verifier.chain import first_endpoint, tangle_address
 from faas_verifier.dispute_command import DisputeQuestion, ask_dispute, check_file, print_answer
 from faas_verifier.dispute_report import check_to_json, print_check
 from faas_verifier.report import plain
@@ -143,4 +143,4 @@ def _question(
         place = None if tangle is None else tangle_address(tangle)
     except FaaSError as error:
         raise typer.BadParameter(error.message) from error
-    return DisputeQuestion(rpc.partition(",")[0].strip(), place, service_id, call_id, endpoints, home)
+    return DisputeQuestion(first_endpoint(rpc), place, service_id, call_id, endpoints, home)

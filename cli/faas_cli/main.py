@@ -14,7 +14,7 @@ import typer
 
 from faas_blueprint.errors import FaaSError, MissingPrerequisite
 from faas_cli import accounts, demo, devnet, dispute, image, job, machine, operator, quote, run, snapshot, up
-from faas_cli.console import console, report_error
+from faas_cli.console import end_interrupted, report_error
 from faas_verifier.audit_command import audit
 from faas_verifier.command import verify
 from faas_verifier.proof_command import verify_proof
@@ -85,8 +85,7 @@ def guarded(command: Callable[[], object]) -> None:
         report_error(missing, "--json" in sys.argv)
         sys.exit(1)
     except KeyboardInterrupt:
-        console.print("interrupted; everything that was started has been stopped")
-        sys.exit(130)
+        end_interrupted()
 
 
 def _collect_rarely() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from faas_blueprint.errors import MissingPrerequisite
+from faas_verifier.chain import first_endpoint
 
 RpcOption = Annotated[
     str | None,
@@ -49,7 +50,7 @@ class Place:
     @property
     def first_rpc_url(self) -> str:
         """For who asks one endpoint only."""
-        return self.rpc_url.partition(",")[0].strip()
+        return first_endpoint(self.rpc_url)
 
 
 def find_place(

@@ -64,10 +64,8 @@ class Run:
     task: asyncio.Task[None] | None = None
     begun: float | None = None
     """When a machine was first seen to have taken it up, by the monotonic clock."""
-    ending: tuple[ExecutionStatus, str] = (ExecutionStatus.CANCELLED, "the run was cancelled")
-    """What is stored if the task is cancelled."""
-    stopped: bool = False
-    """The task was told to end: it is not told again while it ends its machine."""
+    ending: tuple[ExecutionStatus, str] | None = None
+    """What is stored of a task that was told to end, which is told once: then it ends its machine."""
     storing: bool = False
     """It has ended, one way or another: it is too late to cancel."""
     known: asyncio.Future[ExecutionRecord | None] = field(

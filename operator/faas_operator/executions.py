@@ -29,6 +29,7 @@ from faas_blueprint.errors import (
     TransientError,
 )
 from faas_blueprint.job import Mode
+from faas_blueprint.outcome import Stream
 from faas_blueprint.receipt import receipt_to_json
 from faas_blueprint.terminal import TerminalSize
 from faas_microvm.engine import Engine
@@ -325,8 +326,8 @@ class ExecutionService:
         """A run with both streams, as far as they are. Raises NotFound."""
         run = self._runs.get((account, execution_id))
         record = await self.record(execution_id, account)
-        so_far = Feed() if run is None else run.feed
-        return record, record.written or so_far.said()
+        so_far = Written(Stream(), Stream()) if run is None else run.feed.said()
+        return record, record.written or so_far
 
     def under_way(self, execution_id: str, account: str) -> tuple[Setting, int] | None:
         """Of a run that has begun and is not over: its setting, and how many virtual milliseconds it has
@@ -384,8 +385,8 @@ class ExecutionService:
         """Not at once: a task that is cancelled before its first step would never store its end."""
 
         def stop() -> None:
-            if run.task is not None and not run.storing and not run.stopped:
-                run.stopped, run.ending = True, (status, reason)
+            if run.task is not None and not run.storing and run.ending is None:
+                run.ending = status, reason
                 run.task.cancel()
 
         asyncio.get_running_loop().call_soon(stop)
@@ -396,7 +397,8 @@ class ExecutionService:
             await self._runner.run(run)
         except asyncio.CancelledError:
             run.storing = True
-            await self._runner.end(run, *run.ending, reached_ms=run.feed.virtual_ms or 0)
+            status, reason = run.ending or (ExecutionStatus.CANCELLED, "the run was cancelled")
+            await self._runner.end(run, status, reason, run.feed.virtual_ms or 0)
         except Exception as error:
             run.error, run.storing = error, True
             unexpected = None if isinstance(error, FaaSError) else error

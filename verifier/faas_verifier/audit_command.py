@@ -16,8 +16,8 @@ from faas_blueprint.errors import ChainUnavailable, FaaSError, FatalError, NotFo
 from faas_microvm.home import default_home
 from faas_verifier.audit import Audit, audit_calls, opened_once
 from faas_verifier.blobs import Endpoints
-from faas_verifier.chain import tangle_address
-from faas_verifier.command import Question, answer, first_endpoint
+from faas_verifier.chain import first_endpoint, tangle_address
+from faas_verifier.command import Question, answer
 from faas_verifier.interval_audit import IntervalAudit, IntervalAuditor
 from faas_verifier.posted import finished_calls
 from faas_verifier.published_machine import MachineSource

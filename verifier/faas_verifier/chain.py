@@ -154,6 +154,11 @@ def _of(logs: Sequence[PlacedLog], event: Event) -> list[PlacedLog]:
     return [placed for placed in logs if event.matches(placed.log)]
 
 
+def first_endpoint(rpc: str) -> str:
+    """Of several with commas in between, as operators name them."""
+    return rpc.partition(",")[0].strip()
+
+
 def tangle_address(text: str | None) -> Address:
     """Tangle's address: as given, from a deployment's JSON file, or the devnet's. Raises InvalidRequest."""
     if text is None:

@@ -33,7 +33,7 @@ from faas_blueprint.receipt import Address, address
 from faas_microvm.home import default_home
 from faas_verifier.blobs import Endpoints, blob_source
 from faas_verifier.bundle import load_bundle
-from faas_verifier.chain import tangle_address
+from faas_verifier.chain import first_endpoint, tangle_address
 from faas_verifier.evidence import PostedResult
 from faas_verifier.policy import RERUN, Policy, Requirement, parse_policy
 from faas_verifier.posted import posted_results
@@ -195,7 +195,7 @@ def verify(
     source = context.get_parameter_source("rpc")
     if receipt is not None and source is not None and source.name == "ENVIRONMENT":
         rpc = None
-    rpc = first_endpoint(rpc)
+    rpc = None if rpc is None else first_endpoint(rpc)
     policy = _policy(require, signature_only, rpc, operator)
     question = _question(receipt, rpc, service, call, tangle, operator, tuple(blobs or ()))
     price = _price_question(mode, charged, prices)
@@ -211,11 +211,6 @@ def verify(
         if decisive not in verdicts:
             print_verdict(decisive, console)
     raise typer.Exit(decisive.conclusion.exit_code)
-
-
-def first_endpoint(rpc: str | None) -> str | None:
-    """Of several with commas in between, as operators name them."""
-    return None if rpc is None else rpc.partition(",")[0].strip()
 
 
 def _answered(
