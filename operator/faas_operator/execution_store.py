@@ -229,15 +229,14 @@ class ExecutionStore:
         """Mark the runs that processes have left behind which are dead. Answers how many there were."""
         with Session(self._engine) as session:
             lock(session, "interrupted executions")
-            alive = self._processes.alive(session)
-            left = select(ExecutionRow).where(
-                col(ExecutionRow.status).in_(UNFINISHED),
-                or_(col(ExecutionRow.process).is_(None), col(ExecutionRow.process).not_in(alive)),
-            ).with_for_update()  # fmt: skip
-            rows = session.exec(left).all()
+            unfinished = col(ExecutionRow.status).in_(UNFINISHED)
+            running = set(session.exec(select(ExecutionRow.process).where(unfinished).distinct()))
+            dead = running - self._processes.alive(session)
+            left = or_(col(ExecutionRow.process).is_(None), col(ExecutionRow.process).in_(dead))
+            rows = session.exec(select(ExecutionRow).where(unfinished, left).with_for_update()).all()
             for row in rows:
                 self._fail(session, row, INTERRUPTED)
-            self._processes.forget(session, alive)
+            self._processes.forget_dead(session)
             session.commit()
         return len(rows)
 

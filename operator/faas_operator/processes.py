@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
 from sqlmodel import Session, col, select
 
 from faas_microvm.orphans import process_numbering, process_started
@@ -55,7 +55,7 @@ class Processes:
                 return
             said = time.monotonic()
             with Session(self._engine) as session:
-                row = session.get(ProcessRow, self.own) or ProcessRow(
+                row = session.get(ProcessRow, self.own, with_for_update=True) or ProcessRow(
                     id=self.own, host=self._host, pid=self._pid, started=self._started, seen_at=0.0
                 )
                 row.seen_at = database_time(session)
@@ -64,7 +64,9 @@ class Processes:
             self._said = said
 
     def alive(self, session: Session) -> set[str]:
-        """The ids of the processes that have something in hand and are alive."""
+        """The ids of the processes that have something in hand and are alive. A process says that it is there
+        before it takes anything in hand: what it has is to be read before this is asked.
+        """
         now = database_time(session)
         return {row.id for row in session.exec(select(ProcessRow)) if self._is_alive(row, now)}
 
@@ -76,7 +78,7 @@ class Processes:
         self.beat()
         with Session(self._engine) as session:
             lock(session, f"duty {duty}")
-            row = session.get(DutyRow, duty)
+            row = session.get(DutyRow, duty, with_for_update=True)  # who has it may be leaving
             if row is not None and row.process != self.own and row.process in self.alive(session):
                 return False
             if row is None:
@@ -92,19 +94,18 @@ class Processes:
         if self._said is None:
             return
         with Session(self._engine) as session:
-            for duty in session.exec(select(DutyRow).where(col(DutyRow.process) == self.own)):
-                session.delete(duty)
-            row = session.get(ProcessRow, self.own)
-            if row is not None:
-                session.delete(row)
+            session.execute(delete(DutyRow).where(col(DutyRow.process) == self.own))
+            session.execute(delete(ProcessRow).where(col(ProcessRow.id) == self.own))
             session.commit()
         self._said = None
 
-    def forget(self, session: Session, alive: set[str]) -> None:
+    def forget_dead(self, session: Session) -> None:
         """Drop the rows of the processes that are dead."""
-        for row in session.exec(select(ProcessRow)):
-            if row.id not in alive:
-                session.delete(row)
+        now = database_time(session)
+        for row in session.exec(select(ProcessRow)).all():
+            if not self._is_alive(row, now):
+                as_it_was = (col(ProcessRow.id) == row.id, col(ProcessRow.seen_at) == row.seen_at)
+                session.execute(delete(ProcessRow).where(*as_it_was))
 
     def _is_alive(self, row: ProcessRow, now: float) -> bool:
         if now - row.seen_at > LEASE_SECONDS:

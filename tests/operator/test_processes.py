@@ -123,6 +123,65 @@ def test_a_process_of_this_host_that_died_is_not_waited_for(database):
         assert store.processes.take("duty")
 
 
+class Meanwhile:
+    """What another process does just before or after one looks who is alive, as far as it gets before it has to
+    wait for that one. For what comes between two steps only."""
+
+    def __init__(self, monkeypatch, processes, other_does, *, before):
+        self._alive, self._before = processes.alive, before
+        self._other = threading.Thread(target=other_does)
+        monkeypatch.setattr(processes, "alive", self)
+
+    def __call__(self, session):
+        if self._before:
+            self._does()
+        alive = self._alive(session)
+        if not self._before:
+            self._does()
+        return alive
+
+    def _does(self):
+        if self._other.ident is None:
+            self._other.start()
+            self._other.join(0.5)
+
+    def ends(self):
+        self._other.join(60)
+        assert not self._other.is_alive()
+
+
+def test_a_duty_is_looked_for_while_who_has_it_leaves(stores, monkeypatch):
+    first, second = stores
+    assert first.processes.take("duty")
+    leaving = Meanwhile(monkeypatch, second.processes, first.processes.leave, before=True)
+    second.processes.take("duty")
+    leaving.ends()
+    assert second.processes.take("duty")
+    assert not first.processes.take("duty")
+
+
+def test_who_was_taken_for_dead_leaves_while_another_takes_over(stores, monkeypatch):
+    first, second = stores
+    assert first.processes.take("duty")
+    grow_old(first, LEASE_SECONDS + 5)
+    leaving = Meanwhile(monkeypatch, second.processes, first.processes.leave, before=False)
+    assert second.processes.take("duty")
+    leaving.ends()
+    assert not first.processes.take("duty")
+
+
+def test_a_run_that_begins_while_the_dead_are_looked_for_is_left_alone(stores, monkeypatch):
+    """Its process says for the first time that it is there."""
+    first, second = stores
+    beginning = Meanwhile(
+        monkeypatch, second.processes, lambda: first.executions.begin("exec_1", "alice", JOB), before=False
+    )
+    assert second.executions.end_interrupted() == 0
+    beginning.ends()
+    assert first.executions.get("exec_1", "alice").status is ExecutionStatus.QUEUED
+    assert second.executions.end_interrupted() == 0
+
+
 def both_at_once(stores, work):
     """What becomes of the same in many threads of two processes."""
     ended = []
@@ -199,30 +258,35 @@ async def test_a_node_that_starts_leaves_the_runs_of_the_living_alone(services, 
 
 async def test_one_process_follows_the_chain_and_another_takes_over(node, database):
     """A machine that the first was running on is given up by it, and the job is run by the second."""
+    running = []
+
+    async def until(condition):
+        while not condition():
+            for task in running:
+                if task.done():
+                    task.result()
+            await asyncio.sleep(0.002)
+
     with closing(Store.open(database)) as other:
         second = Operator(
             chain=node.chain, engine=node.engine, signer=node.signer, store=other,
             settings=node.settings, deployment="test",
         )  # fmt: skip
         first = node.operator()
-        running = [asyncio.create_task(first.run())]
+        running.append(asyncio.create_task(first.run()))
         async with asyncio.timeout(60):
             call = node.submit(0)
-            while node.state(call) is not State.FINAL:
-                await asyncio.sleep(0.002)
+            await until(lambda: node.state(call) is State.FINAL)
             running.append(asyncio.create_task(second.run()))
-            while not second.stands_by:
-                await asyncio.sleep(0.002)
+            await until(lambda: second.stands_by)
             late = node.submit(1)
-            while node.state(late) is not State.FINAL:
-                await asyncio.sleep(0.002)
+            await until(lambda: node.state(late) is State.FINAL)
             assert not first.stands_by
             first.stop()
             await running[0]
             node.store.processes.leave()
             last = node.submit(2)
-            while node.state(last) is not State.FINAL:
-                await asyncio.sleep(0.002)
+            await until(lambda: node.state(last) is State.FINAL)
             assert not second.stands_by
             second.stop()
             await running[1]
