@@ -124,8 +124,8 @@ def test_a_process_of_this_host_that_died_is_not_waited_for(database):
 
 
 class Meanwhile:
-    """What another process does just before or after one looks who is alive, as far as it gets before it has to
-    wait for that one. For what comes between two steps only."""
+    """What another process does just before or after one looks who is alive, as far as it gets before it has
+    to wait for that one. For what comes between two steps only."""
 
     def __init__(self, monkeypatch, processes, other_does, *, before):
         self._alive, self._before = processes.alive, before
