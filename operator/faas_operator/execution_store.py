@@ -236,7 +236,7 @@ class ExecutionStore:
                 [number for number, process in running if process not in alive]
             )
             rows = session.exec(select(ExecutionRow).where(unfinished, left).with_for_update()).all()
-            for row in rows:
+            for row in sorted(rows, key=lambda row: row.account):  # as `ledger.keep`: no deadlocks
                 self._fail(session, row, INTERRUPTED)
             self._processes.forget_dead(session)
             session.commit()
