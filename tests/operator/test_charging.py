@@ -377,6 +377,17 @@ def test_with_a_debt_for_storage_nothing_runs(open_store, clock):
     assert refused.value.details["missing"] == (MOST - there) / 1e9
 
 
+def test_what_is_held_is_of_the_same_moment_as_the_balance(open_store):
+    """A run ends as it is looked."""
+    store = open_store()
+    number = store.executions.begin("exec_1", ACCOUNT, JOB)
+    ending = Meanwhile(lambda: finish(store, number)).after(store, "FROM ledger_balance")
+    current = store.usage.current(ACCOUNT)
+    assert (current.balance, current.held) == (CREDIT, MOST)
+    ending.ends()
+    assert store.usage.current(ACCOUNT).held == 0
+
+
 def test_usage_of_a_period_adds_up(open_store, clock):
     store = open_store()
     costs = []
