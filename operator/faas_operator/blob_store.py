@@ -17,7 +17,7 @@ from faas_blueprint.errors import InsufficientResources
 from faas_blueprint.operation import Blob
 from faas_operator.blob_tables import UploadedBlobRow
 from faas_operator.stored_outcomes import keep_blob, read_blob
-from faas_operator.transactions import reading
+from faas_operator.transactions import lock, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,9 @@ class BlobStore:
         expires_at = now + seconds
         with Session(self._engine) as session:
             session.execute(delete(UploadedBlobRow).where(col(UploadedBlobRow.expires_at) <= now))
-            row = session.get(UploadedBlobRow, (digest.hex(), account))
+            session.commit()  # who deletes waits for nobody who waits for what is deleted
+            lock(session, f"uploads of {account}")
+            row = session.get(UploadedBlobRow, (digest.hex(), account), with_for_update=True)
             if row is None:
                 sizes = select(func.sum(UploadedBlobRow.size)).where(UploadedBlobRow.account == account)
                 held = session.exec(sizes).one() or 0

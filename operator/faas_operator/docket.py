@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from faas_operator.chain.interface import Block
 from faas_operator.court_tables import ContestedCallRow
 from faas_operator.cursors import move_cursor, read_cursor
+from faas_operator.transactions import lock
 
 Place = tuple[int, int]
 """Service and call."""
@@ -43,6 +44,7 @@ class Docket:
     def enter(self, places: Iterable[Place], last: Block) -> None:
         """Take in the calls of a range of blocks, and move the cursor to its last block."""
         with Session(self._engine) as session:
+            lock(session, self._cursor)
             for place in set(places):
                 if session.get(ContestedCallRow, (self._deployment, *place)) is None:
                     service_id, call_id = place

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
-from sqlalchemy import Engine, func, or_, update
+from sqlalchemy import Engine, func, update
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import NotFound, RateLimitExceeded
@@ -220,7 +220,7 @@ class ExecutionStore:
     def take_back(self, execution_id: str, account: str) -> None:
         """Fail a run of this process that never began, if there is one."""
         with Session(self._engine) as session:
-            row = _find(session, execution_id, account)
+            row = _find(session, execution_id, account, for_update=True)
             if row is not None and (row.status, row.process) == (ExecutionStatus.QUEUED, self._processes.own):
                 self._fail(session, row, INTERRUPTED)
             session.commit()
@@ -230,11 +230,13 @@ class ExecutionStore:
         with Session(self._engine) as session:
             lock(session, "interrupted executions")
             unfinished = col(ExecutionRow.status).in_(UNFINISHED)
-            running = set(session.exec(select(ExecutionRow.process).where(unfinished).distinct()))
-            dead = running - self._processes.alive(session)
-            left = or_(col(ExecutionRow.process).is_(None), col(ExecutionRow.process).in_(dead))
+            running = session.exec(select(ExecutionRow.number, ExecutionRow.process).where(unfinished)).all()
+            alive = self._processes.alive(session)
+            left = col(ExecutionRow.number).in_(
+                [number for number, process in running if process not in alive]
+            )
             rows = session.exec(select(ExecutionRow).where(unfinished, left).with_for_update()).all()
-            for row in rows:
+            for row in sorted(rows, key=lambda row: row.account):  # as `ledger.keep`: no deadlocks
                 self._fail(session, row, INTERRUPTED)
             self._processes.forget_dead(session)
             session.commit()
@@ -317,8 +319,9 @@ def _require_few(unfinished: int, limit: int | None) -> None:
         )
 
 
-def _find(session: Session, execution_id: str, account: str) -> ExecutionRow | None:
-    return session.exec(select(ExecutionRow).filter_by(id=execution_id, account=account)).one_or_none()
+def _find(session: Session, execution_id: str, account: str, for_update: bool = False) -> ExecutionRow | None:
+    query = select(ExecutionRow).filter_by(id=execution_id, account=account)
+    return session.exec(query.with_for_update() if for_update else query).one_or_none()
 
 
 def _row_of(session: Session, execution_id: str, account: str) -> ExecutionRow:

@@ -11,7 +11,7 @@ number of threads or processes, never take more than there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, func
@@ -119,6 +119,13 @@ def post(within: Transaction, now: float, cause: Cause, *postings: Posting) -> b
         rows = [{"entry": added[0].id, "account": item.account, "amount": item.amount} for item in moved]
         _ADD_POSTING.run_many(within, rows)
     return True
+
+
+def keep(within: Transaction, accounts: Iterable[str]) -> None:
+    """Nobody else changes these ledger accounts in this transaction's time. To be called by one that posts to
+    several customers', before it does: who posts to one of them may have it, and wait for `revenue`."""
+    for account in sorted(accounts):  # in one order everywhere: no deadlocks
+        _change(within, Posting(account, 0))
 
 
 def reverse(session: Session, now: float, original: Cause, cause: Cause) -> bool:

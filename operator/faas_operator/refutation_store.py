@@ -14,6 +14,7 @@ from faas_blueprint.digests import Digest, digest_from_hex, to_hex
 from faas_blueprint.receipt import Address, CallReference
 from faas_operator.court_tables import RefutationRow
 from faas_operator.job_record import call_columns
+from faas_operator.transactions import lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class RefutationStore:
             made_at=self._clock(),
         )
         with Session(self._engine) as session:
+            lock(session, "refutations")
             session.merge(row)
             session.commit()
 

@@ -25,7 +25,7 @@ from faas_operator import payers
 from faas_operator.credit_events import EventState, purse_account
 from faas_operator.ledger import available, balance, held
 from faas_operator.ledger_tables import CreditEventRow, SpendingLimitRow
-from faas_operator.transactions import lock, reading
+from faas_operator.transactions import lock, read_together, reading
 
 _LARGEST_TOTAL = (1 << 128) - 1
 
@@ -77,6 +77,7 @@ class SpendingLimits:
         """What can be fetched now, by the ledger; purses whose logs still wait are left out."""
         place = {"chain_id": self._chain_id, "contract": self._contract}
         with Session(reading(self._engine)) as session:
+            read_together(session)
             rows = session.exec(
                 select(CreditEventRow)
                 .filter_by(**place)

@@ -15,7 +15,7 @@ from sqlmodel import Session, select
 
 from faas_blueprint.prices import storage_cost
 from faas_operator.charging import Terms
-from faas_operator.ledger import REVENUE, Cause, Posting, available, post
+from faas_operator.ledger import REVENUE, Cause, Posting, available, keep, post
 from faas_operator.ledger_tables import StorageSweepRow, StorageUsageRow
 from faas_operator.tables import SnapshotRow
 from faas_operator.transactions import lock
@@ -46,6 +46,8 @@ class StorageSweep:
             if now - start < max(least_seconds, 0.001):
                 return 0
             kept = _kept(session, start, now)
+            if self._terms.charged:
+                keep(session, [available(account) for account in kept])
             for account, byte_seconds in kept.items():
                 self._charge(session, account, byte_seconds, start, now)
             last.swept_at = now

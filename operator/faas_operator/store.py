@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Self, cast
 
 import sqlalchemy
-from sqlalchemy import CursorResult, Engine, case, func, update
+from sqlalchemy import ColumnElement, CursorResult, Engine, case, func, update
 from sqlmodel import Session, col, select
 
 from faas_blueprint.errors import DatabaseUnavailable, FaaSError, NotFound
@@ -248,15 +248,13 @@ class Store:
 
     def jobs_in(self, states: Collection[State]) -> list[JobRecord]:
         """All jobs in these states, oldest first."""
-        return [self.job(number) for number in self.numbers_in(states)]
+        query = select(JobRow).where(_is_in(states)).order_by(col(JobRow.id))
+        with Session(reading(self._engine)) as session:
+            return [record_of(row) for row in session.exec(query)]
 
     def numbers_in(self, states: Collection[State]) -> list[int]:
         """Numbers of the jobs in these states, oldest first."""
-        query = (
-            select(JobRow.id)
-            .where(col(JobRow.state).in_([state.value for state in states]))
-            .order_by(col(JobRow.id))
-        )
+        query = select(JobRow.id).where(_is_in(states)).order_by(col(JobRow.id))
         with Session(reading(self._engine)) as session:
             return [number for number in session.exec(query) if number is not None]
 
@@ -270,11 +268,7 @@ class Store:
             partition_by=(col(JobRow.service_id), col(JobRow.caller)),
             order_by=(in_hand.desc(), has_waited, price.desc(), col(JobRow.id)),
         )
-        waiting = (
-            select(JobRow.id, JobRow.service_id, own.label("own"))
-            .where(col(JobRow.state).in_([state.value for state in states]))
-            .subquery()
-        )
+        waiting = select(JobRow.id, JobRow.service_id, own.label("own")).where(_is_in(states)).subquery()
         within_service = func.row_number().over(
             partition_by=waiting.c.service_id, order_by=(waiting.c.own, waiting.c.id)
         )
@@ -296,7 +290,7 @@ class Store:
             col(JobRow.tangle) == call.tangle,
             col(JobRow.service_id) == call.service_id,
             col(JobRow.call_id) < call.call_id,
-            col(JobRow.state).in_([state.value for state in UNRUN]),
+            _is_in(UNRUN),
         )
         with Session(reading(self._engine)) as session:
             return session.exec(query.limit(1)).first() is not None
@@ -340,6 +334,10 @@ class Store:
         result = cast("CursorResult[object]", session.execute(statement))
         if result.rowcount != 1:
             raise StaleRecord(f"job {record.number} is no longer at revision {record.revision}")
+
+
+def _is_in(states: Collection[State]) -> ColumnElement[bool]:
+    return col(JobRow.state).in_([state.value for state in states])
 
 
 def _row_of_call(session: Session, call: CallReference, for_update: bool = False) -> JobRow | None:

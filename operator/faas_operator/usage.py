@@ -20,7 +20,7 @@ from faas_blueprint.prices import GIB, MONTH_SECONDS, Cost, PriceTable, Use, pri
 from faas_operator.account_tables import AddressRow
 from faas_operator.charging import BY_CHAIN, BY_LEDGER, Charging
 from faas_operator.execution_record import UNFINISHED, ExecutionStatus
-from faas_operator.ledger import available, balance, held
+from faas_operator.ledger import available, held
 from faas_operator.ledger_tables import LedgerBalanceRow, PriceTableRow, StorageUsageRow, UsageRow
 from faas_operator.payers import PAYING_NETWORKS
 from faas_operator.tables import ExecutionRow, SnapshotRow
@@ -158,7 +158,7 @@ class UsageBook:
                 network_cost=network,
                 storage_cost=sum(row.charged for row in storage),
                 on_chain_price=sum(group.compute_cost + group.network_cost for group in chain),
-                balance=_whole_balance(session, account),
+                balance=sum(_amounts(session, account).values()),
             )
             session.commit()
         return summary
@@ -177,9 +177,10 @@ class UsageBook:
         active = select(func.count()).select_from(ExecutionRow).filter_by(account=account)
         with Session(self._engine) as session:
             self._charging.open_account(session, account)
+            amounts = _amounts(session, account)
             found = CurrentUsage(
-                balance=_whole_balance(session, account),
-                held=balance(session, held(account)),
+                balance=sum(amounts.values()),
+                held=amounts.get(held(account), 0),
                 storage_bytes=int(session.exec(select(stored).where(_owned(account))).one()),
                 active_executions=session.exec(active.where(col(ExecutionRow.status).in_(UNFINISHED))).one(),
             )
@@ -232,9 +233,10 @@ def _owned(account: str) -> ColumnElement[bool]:
     return and_(col(SnapshotRow.account) == account, col(SnapshotRow.deleted).is_(False))
 
 
-def _whole_balance(session: Session, account: str) -> int:
+def _amounts(session: Session, account: str) -> dict[str, int]:
+    """What is available and what is held, by ledger account."""
     both = col(LedgerBalanceRow.account).in_((available(account), held(account)))
-    return int(session.exec(select(func.coalesce(func.sum(LedgerBalanceRow.amount), 0)).where(both)).one())
+    return {row.account: row.amount for row in session.exec(select(LedgerBalanceRow).where(both))}
 
 
 def _line(row: UsageRow) -> UsageLine:

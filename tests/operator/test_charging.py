@@ -8,6 +8,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from meanwhile import Meanwhile
 
 from faas_blueprint.digests import sha256
 from faas_blueprint.errors import (
@@ -325,6 +326,43 @@ def test_storage_is_swept_by_size_and_time_once(open_store, clock):
     assert balances(store)[0] == 10**6 - cost - storage_cost(PRICES, size * 3600)
 
 
+def two_accounts_with_a_snapshot_and_a_run(open_store, clock):
+    """And the numbers of their runs; the storage of both was swept an hour ago."""
+    store = open_store()
+    store.storage_sweep.sweep()
+    for account in ("acct_1", "acct_2"):
+        store.snapshots.add(account, Record(1 << 30), SnapshotOrigin(Mode.CHECKPOINTED), {})
+    clock.now += 3600
+    return store, [store.executions.begin(f"exec_{n}", f"acct_{n}", JOB) for n in (2, 1)]
+
+
+def test_a_run_ends_while_storage_is_swept(open_store, clock, monkeypatch):
+    """Of an account whose turn is yet to come: they do not wait for each other."""
+    store, [of_second, _] = two_accounts_with_a_snapshot_and_a_run(open_store, clock)
+    ending = Meanwhile(lambda: store.executions.end(of_second, ExecutionStatus.CANCELLED, "", 9))
+    sweep = store.storage_sweep
+    charge = sweep._charge
+
+    def charge_one_by_one(*arguments):
+        charge(*arguments)
+        ending.begins()
+
+    monkeypatch.setattr(sweep, "_charge", charge_one_by_one)
+    assert sweep.sweep() == 2
+    ending.ends()
+    assert balances(store, "acct_2")[1] == 0
+
+
+def test_storage_is_swept_while_what_the_dead_have_left_is_ended(open_store, clock):
+    store, _ = two_accounts_with_a_snapshot_and_a_run(open_store, clock)
+    with store._engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM process")
+    sweeping = Meanwhile(store.storage_sweep.sweep).after(store, "UPDATE execution")
+    assert store.executions.end_interrupted() == 2
+    assert sweeping.ends() == 2
+    assert [balances(store, f"acct_{n}")[1] for n in (1, 2)] == [0, 0]
+
+
 def test_with_a_debt_for_storage_nothing_runs(open_store, clock):
     store = open_store(starting=MOST)
     store.usage.current(ACCOUNT)
@@ -337,6 +375,17 @@ def test_with_a_debt_for_storage_nothing_runs(open_store, clock):
     with pytest.raises(PaymentRequired) as refused:
         store.executions.begin("exec_1", ACCOUNT, JOB)
     assert refused.value.details["missing"] == (MOST - there) / 1e9
+
+
+def test_what_is_held_is_of_the_same_moment_as_the_balance(open_store):
+    """A run ends as it is looked."""
+    store = open_store()
+    number = store.executions.begin("exec_1", ACCOUNT, JOB)
+    ending = Meanwhile(lambda: finish(store, number)).after(store, "FROM ledger_balance")
+    current = store.usage.current(ACCOUNT)
+    assert (current.balance, current.held) == (CREDIT, MOST)
+    ending.ends()
+    assert store.usage.current(ACCOUNT).held == 0
 
 
 def test_usage_of_a_period_adds_up(open_store, clock):

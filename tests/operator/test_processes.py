@@ -1,4 +1,5 @@
-"""Several processes on one database: who is alive, who does what, and the runs of the others."""
+"""Several processes on one database: who is alive, who does what, the runs of the others, and what two
+do to the same rows at once."""
 
 from __future__ import annotations
 
@@ -9,19 +10,25 @@ import threading
 from contextlib import closing
 
 import pytest
+from meanwhile import Meanwhile
 from sqlalchemy import text
 
+from faas_blueprint.bisection import Point, Report
 from faas_blueprint.digests import sha256
-from faas_blueprint.errors import RateLimitExceeded
+from faas_blueprint.errors import InsufficientResources, RateLimitExceeded
 from faas_blueprint.job import make_job
+from faas_blueprint.receipt import ZERO_ADDRESS, CallReference
+from faas_operator.blob_store import BlobStore
+from faas_operator.chain.interface import Block, SubmittedJob
 from faas_operator.execution_record import Conflict, ExecutionStatus, IdempotencyKey
 from faas_operator.execution_run import RunRequest
 from faas_operator.executions import ExecutionService
-from faas_operator.pipeline import State
+from faas_operator.pipeline import Event, State
 from faas_operator.processes import LEASE_SECONDS, OPERATOR_DUTY
 from faas_operator.service import Operator
 from faas_operator.signer import Signer
 from faas_operator.store import Store
+from faas_operator.usage import Period
 
 JOB = make_job("python", "print(1)")
 KEY = IdempotencyKey("k", sha256(b"request"))
@@ -123,63 +130,139 @@ def test_a_process_of_this_host_that_died_is_not_waited_for(database):
         assert store.processes.take("duty")
 
 
-class Meanwhile:
-    """What another process does just before or after one looks who is alive, as far as it gets before it has
-    to wait for that one. For what comes between two steps only."""
-
-    def __init__(self, monkeypatch, processes, other_does, *, before):
-        self._alive, self._before = processes.alive, before
-        self._other = threading.Thread(target=other_does)
-        monkeypatch.setattr(processes, "alive", self)
-
-    def __call__(self, session):
-        if self._before:
-            self._does()
-        alive = self._alive(session)
-        if not self._before:
-            self._does()
-        return alive
-
-    def _does(self):
-        if self._other.ident is None:
-            self._other.start()
-            self._other.join(0.5)
-
-    def ends(self):
-        self._other.join(60)
-        assert not self._other.is_alive()
-
-
-def test_a_duty_is_looked_for_while_who_has_it_leaves(stores, monkeypatch):
+def test_a_duty_is_looked_for_while_who_has_it_leaves(stores):
     first, second = stores
     assert first.processes.take("duty")
-    leaving = Meanwhile(monkeypatch, second.processes, first.processes.leave, before=True)
+    second.processes.beat()
+    leaving = Meanwhile(first.processes.leave).before(second, "FROM process")
     second.processes.take("duty")
     leaving.ends()
     assert second.processes.take("duty")
     assert not first.processes.take("duty")
 
 
-def test_who_was_taken_for_dead_leaves_while_another_takes_over(stores, monkeypatch):
+def test_who_was_taken_for_dead_leaves_while_another_takes_over(stores):
     first, second = stores
     assert first.processes.take("duty")
     grow_old(first, LEASE_SECONDS + 5)
-    leaving = Meanwhile(monkeypatch, second.processes, first.processes.leave, before=False)
+    second.processes.beat()
+    leaving = Meanwhile(first.processes.leave).after(second, "FROM process")
     assert second.processes.take("duty")
     leaving.ends()
     assert not first.processes.take("duty")
 
 
-def test_a_run_that_begins_while_the_dead_are_looked_for_is_left_alone(stores, monkeypatch):
+def test_a_run_that_begins_while_the_dead_are_looked_for_is_left_alone(stores):
     """Its process says for the first time that it is there."""
     first, second = stores
-    beginning = Meanwhile(
-        monkeypatch, second.processes, lambda: first.executions.begin("exec_1", "alice", JOB), before=False
-    )
+    beginning = Meanwhile(lambda: first.executions.begin("exec_1", "alice", JOB))
+    beginning.after(second, "FROM process")
     assert second.executions.end_interrupted() == 0
     beginning.ends()
     assert first.executions.get("exec_1", "alice").status is ExecutionStatus.QUEUED
     assert second.executions.end_interrupted() == 0
+
+
+def test_nor_is_one_that_begins_as_its_process_is_back(stores):
+    """It was taken for dead, and what it had in hand before is ended."""
+    first, second = stores
+    first.executions.begin("exec_1", "alice", JOB)
+    grow_old(first, LEASE_SECONDS + 5)
+    first.processes._said = None
+    beginning = Meanwhile(lambda: first.executions.begin("exec_2", "alice", JOB))
+    beginning.after(second, "FROM process")
+    assert second.executions.end_interrupted() == 1
+    beginning.ends()
+    assert first.executions.get("exec_1", "alice").status is ExecutionStatus.FAILED
+    assert first.executions.get("exec_2", "alice").status is ExecutionStatus.QUEUED
+
+
+def test_a_run_is_taken_back_while_another_ends_it(stores):
+    """By its process, which was taken for dead while the database was away."""
+    first, second = stores
+    first.executions.begin("exec_1", "alice", JOB)
+    grow_old(first, LEASE_SECONDS + 5)
+    ending = Meanwhile(second.executions.end_interrupted).after(first, "FROM execution")
+    first.executions.take_back("exec_1", "alice")
+    ending.ends()
+    assert first.executions.get("exec_1", "alice").status is ExecutionStatus.FAILED
+    assert first.usage.lines("alice", Period(0, 1e12), 10, 0)[1] == 1
+
+
+def test_a_blob_is_brought_twice_at_once(stores):
+    first, second = stores
+    again = Meanwhile(lambda: second.blobs.upload("alice", b"12345", 8, 60))
+    again.before(first, "INSERT INTO uploaded_blob")
+    first.blobs.upload("alice", b"12345", 8, 60)
+    assert again.ends().sha256 == sha256(b"12345")
+
+
+def test_two_blobs_that_do_not_fit_are_brought_at_once(stores):
+    first, second = stores
+    another = Meanwhile(lambda: second.blobs.upload("alice", b"6789", 8, 60))
+    another.before(first, "INSERT INTO uploaded_blob")
+    first.blobs.upload("alice", b"12345", 8, 60)
+    with pytest.raises(InsufficientResources):
+        another.ends()
+
+
+def test_a_blob_that_is_about_to_expire_is_brought_again(stores):
+    """By the clock of the other it has expired."""
+    first, second = stores
+    BlobStore(first._engine, lambda: 1000.0).upload("alice", b"12345", 8, 60)
+    other = BlobStore(second._engine, lambda: 1061.0)
+    deleting = Meanwhile(lambda: other.upload("bob", b"6789", 8, 60)).before(first, "UPDATE uploaded_blob")
+    BlobStore(first._engine, lambda: 1059.0).upload("alice", b"12345", 8, 60)
+    deleting.ends()
+    assert other.read(sha256(b"12345")) == b"12345"
+
+
+def test_a_blob_is_brought_while_another_deletes_what_has_expired(stores):
+    """By the clock of the other that is more: neither waits for what the other has."""
+    first, second = stores
+    for content in (b"12345", b"older"):
+        BlobStore(first._engine, lambda: 1000.0).upload("alice", content, 100, 60)
+    with first._engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE uploaded_blob SET expires_at = 1 WHERE content = 'older'")
+    other = BlobStore(second._engine, lambda: 1061.0)
+    deleting = Meanwhile(lambda: other.upload("bob", b"6789", 8, 60)).after(first, "DELETE FROM uploaded")
+    BlobStore(first._engine, lambda: 1059.0).upload("alice", b"12345", 100, 60)
+    deleting.ends()
+    assert other.read(sha256(b"12345")) == b"12345"
+
+
+def test_two_take_in_contested_calls_at_once(stores):
+    """The one that was taken for dead had not seen it yet."""
+    first, second = stores
+    block = Block(7, "0x7")
+    other = Meanwhile(lambda: second.docket("d").enter([(1, 5)], block))
+    other.before(first, "INSERT INTO contested_call")
+    first.docket("d").enter([(1, 5)], block)
+    other.ends()
+    assert [call.place for call in second.docket("d").calls()] == [(1, 5)]
+    assert second.docket("d").cursor() == block
+
+
+def test_two_keep_a_refutation_at_once(stores):
+    first, second = stores
+    zero, call = sha256(b"zero"), CallReference(31337, ZERO_ADDRESS, 1, 5)
+    report = Report(call, ZERO_ADDRESS, zero, zero, 3, zero, Point(zero), Point(zero, sha256(b"end")))
+    other = Meanwhile(lambda: second.refutations.keep(report, b"signature"))
+    other.before(first, "INSERT INTO refutation")
+    first.refutations.keep(report, b"signature")
+    other.ends()
+    assert len(second.refutations.of_call(call)) == 1
+
+
+def test_jobs_are_in_the_states_that_are_asked_for(stores):
+    """Also when another process moves them on at the same moment."""
+    first, second = stores
+    call = CallReference(31337, ZERO_ADDRESS, 1, 5)
+    submitted = SubmittedJob(call, 0, ZERO_ADDRESS, b"in", Block(7, "0x7"), "0xtx", None)
+    [record] = first.record_blocks("d", [submitted], Block(7, "0x7"))
+    moving = Meanwhile(lambda: first.apply(record, Event.CONFIRM)).after(second, "FROM job")
+    assert {record.state for record in second.jobs_in({State.SEEN})} <= {State.SEEN}
+    moving.ends()
 
 
 def both_at_once(stores, work):

@@ -21,7 +21,7 @@ from faas_operator.chain.credits import CreditsChain
 from faas_operator.credit_events import Rates
 from faas_operator.deposits import DepositFollower
 from faas_operator.executions import ExecutionService
-from faas_operator.ledger import GRANTS, PROCEEDS, REVENUE, Cause, Posting, available
+from faas_operator.ledger import GRANTS, PROCEEDS, REVENUE, Cause, Posting, available, balance, held
 from faas_operator.settings import Secrets, Settings, hash_api_key
 from faas_operator.settlement import Settlement
 from faas_operator.signer import Signer
@@ -136,6 +136,24 @@ async def test_credits_without_money_behind_them_are_used_first(books):
     books.use(50 * CREDIT)
     assert await books.settlement.settle() == 1
     assert (await books.on_chain())[1] == ETHER // 20
+
+
+async def test_what_is_free_again_while_it_is_looked_what_is_due_was_not_used(books, monkeypatch):
+    """A run that fails just then gives back what was held for it."""
+    await books.deposit()
+    books.limits.add(*books.sign(ETHER))
+    ledger, most = books.store.ledger, 300 * CREDIT
+    ledger.post(Cause("hold", "1"), Posting(OWN, -most), Posting(held(ACCOUNT), most))
+
+    def balance_then_release(session, account):
+        found = balance(session, account)
+        if account == OWN:
+            ledger.post(Cause("release", "1"), Posting(OWN, most), Posting(held(ACCOUNT), -most))
+        return found
+
+    monkeypatch.setattr("faas_operator.spending_limits.balance", balance_then_release)
+    assert books.limits.due() == []
+    assert ledger.balance(OWN) == 1000 * CREDIT
 
 
 async def test_a_notice_leaves_time_to_settle_and_the_refund_is_the_rest(books):
