@@ -195,7 +195,7 @@ class Node:
         self.signer = Signer(b"\x01" * 32)
         self.settings = Settings(
             home=folder,
-            poll_seconds=0.002,
+            poll_seconds=0.01,
             retry_seconds=0.001,
             retry_seconds_at_most=0.01,
             drain_seconds=2,
@@ -236,7 +236,7 @@ class Node:
                 while not condition():
                     if task.done():
                         task.result()
-                    await asyncio.sleep(0.002)
+                    await asyncio.sleep(0.01)
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError, FaaSError):

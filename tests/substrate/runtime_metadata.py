@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
-from scalecodec.type_registry import load_type_registry_preset
+from scalecodec.base import ScaleBytes
+
+from faas_blueprint.tangle.runtime_metadata import RuntimeTypes
 
 _V15 = {
     "types": {
@@ -58,7 +59,7 @@ _PREFIX = b"meta"
 class Runtime:
     """A runtime's types, and its metadata in both versions, encoded."""
 
-    types: RuntimeConfigurationObject
+    types: RuntimeTypes
     metadata: Any
     v14: bytes
     v15: bytes
@@ -76,7 +77,7 @@ def load_runtime(path: Path) -> Runtime:
     """Read the crate's file and make version 14 of it."""
     v15 = path.read_bytes()
     assert v15[:5] == _PREFIX + b"\x0f", "the crate's metadata is not version 15"
-    reading = _types()
+    reading = RuntimeTypes()
     reading.update_type_registry(_V15)
     head = reading.create_scale_object("MetadataV15Head", data=ScaleBytes(v15[5:]))
     values = head.decode(check_remaining=False)  # runtime APIs follow
@@ -88,14 +89,8 @@ def load_runtime(path: Path) -> Runtime:
     values["extrinsic"]["ty"] = extrinsic
     encoded = reading.create_scale_object("MetadataV14").encode(values)
     v14 = _PREFIX + b"\x0e" + bytes(encoded.data)
-    types = _types()
+    types = RuntimeTypes()
     metadata = types.create_scale_object("MetadataVersioned", data=ScaleBytes(v14))
     metadata.decode()
     types.add_portable_registry(metadata)
     return Runtime(types, metadata, v14, v15)
-
-
-def _types() -> RuntimeConfigurationObject:
-    types = RuntimeConfigurationObject(ss58_format=42)
-    types.update_type_registry(load_type_registry_preset("core"))
-    return types

@@ -36,13 +36,43 @@ class RuntimeEvent:
     """Each field's SCALE bytes; lists of Fields have no value, only these."""
 
 
+class RuntimeTypes(RuntimeConfigurationObject):  # type: ignore[misc]
+    """Types by their names. The package makes a class for each value of a type like `Vec<u8>`, most of the
+    time that reading metadata takes; here there is one of each."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Any] = {}
+        super().__init__(ss58_format=SS58_FORMAT)
+        self.update_type_registry(load_type_registry_preset("core"))
+
+    def get_decoder_class(self, type_string: Any) -> Any:
+        """The class of a type; None if there is none."""
+        if not isinstance(type_string, str) or not type_string.endswith((">", ")", "]")):
+            return super().get_decoder_class(type_string)  # it has a class of its own
+        made = self._made.get(type_string)
+        if made is None:
+            made = self._made[type_string] = super().get_decoder_class(type_string)
+        if made is not None:
+            made.runtime_config = self  # some are other runtimes' as well
+        return made
+
+    def update_type_registry(self, type_registry: Any) -> None:
+        """Take in more types."""
+        super().update_type_registry(type_registry)
+        self._made.clear()
+
+    def add_portable_registry(self, metadata: Any, prefix: str = "scale_info") -> None:
+        """Take in those of a runtime."""
+        super().add_portable_registry(metadata, prefix)
+        self._made.clear()  # names are read otherwise from now on
+
+
 class RuntimeMetadata:
-    """Of one spec version. Making one takes seconds; decoding is not safe for threads."""
+    """Of one spec version. Making one takes a moment; decoding is not safe for threads."""
 
     def __init__(self, encoded: bytes) -> None:
         """`encoded` is what `state_getMetadata` answers. Raises FatalError when it cannot be used."""
-        self._types = RuntimeConfigurationObject(ss58_format=SS58_FORMAT)
-        self._types.update_type_registry(load_type_registry_preset("core"))
+        self._types = RuntimeTypes()
         try:
             self._metadata = self._types.create_scale_object("MetadataVersioned", data=ScaleBytes(encoded))
             self._metadata.decode()
