@@ -7,7 +7,7 @@ packages of the extra `substrate`; asking nodes is others' business.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,9 +114,13 @@ class RuntimeMetadata:
         return b"".join(parts)
 
     def storage_value(self, pallet: str, item: str, data: bytes) -> Any:
-        """A value, decoded."""
+        """A value, decoded; a composite without its lists of Fields."""
         kind = self._pallets[pallet].get_storage_function(item).get_value_type_string()
-        return self._types.create_scale_object(kind, data=ScaleBytes(data)).decode()
+        fields = self._definition(kind).get("composite", {}).get("fields", ())
+        if not any(map(_holds_fields, fields)):
+            return self._types.create_scale_object(kind, data=ScaleBytes(data)).decode()
+        values, _ = self._take_fields(ScaleBytes(data), fields)
+        return values
 
     def events(self, data: bytes) -> list[RuntimeEvent]:
         """What `System.Events` holds."""
@@ -130,29 +134,45 @@ class RuntimeMetadata:
         pallet, number = scale.get_next_bytes(2)
         entry = self._by_index[pallet]
         variant = next(item for item in self._variants(entry["event"]["ty"]) if item["index"] == number)
+        values, raw = self._take_fields(scale, variant["fields"])
+        self._take(scale, "Vec<H256>")
+        return RuntimeEvent(extrinsic, entry["name"], variant["name"], values, raw)
+
+    def _take_fields(
+        self, scale: ScaleBytes, fields: Sequence[Mapping[str, Any]]
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Their values, of lists of Fields none, and the bytes of each."""
         values, raw = {}, {}
-        for place, field in enumerate(variant["fields"]):
+        for place, field in enumerate(fields):
             name, start = field["name"] or str(place), scale.offset
-            if "Field<" in (field["typeName"] or ""):  # taken as bytes: they may be many
+            if _holds_fields(field):
                 scale.offset += length_of_fields(bytes(scale.data[start:]))
             else:
                 values[name] = self._take(scale, f"scale_info::{field['type']}")
             raw[name] = bytes(scale.data[start : scale.offset])
-        self._take(scale, "Vec<H256>")
-        return RuntimeEvent(extrinsic, entry["name"], variant["name"], values, raw)
+        return values, raw
 
     def _take(self, scale: ScaleBytes, kind: str) -> Any:
         return self._types.create_scale_object(kind, data=scale).decode(check_remaining=False)
 
     def _variants(self, type_id: int) -> list[dict[str, Any]]:
-        entry = self._metadata.portable_registry["types"][type_id].value
-        variants: list[dict[str, Any]] = entry["type"]["def"]["variant"]["variants"]
+        variants: list[dict[str, Any]] = self._definition(f"scale_info::{type_id}")["variant"]["variants"]
         return variants
+
+    def _definition(self, kind: str) -> dict[str, Any]:
+        entry = self._metadata.portable_registry["types"][int(kind.removeprefix("scale_info::"))].value
+        definition: dict[str, Any] = entry["type"]["def"]
+        return definition
 
 
 def ss58_address(account: bytes) -> str:
     """An account id of 32 bytes as decoded values hold it."""
     return str(ss58_encode(account, SS58_FORMAT))
+
+
+def _holds_fields(field: Mapping[str, Any]) -> bool:
+    """Whether it is a list of Fields: of a payload, one for each byte, so it is not decoded here."""
+    return "Field<" in (field["typeName"] or "")
 
 
 def _twox128(text: str) -> bytes:

@@ -26,7 +26,7 @@ _UNREADABLE = (
 
 @functools.lru_cache(maxsize=2)
 def _read(encoded: bytes) -> RuntimeMetadata:
-    """Reading takes seconds, and connections to one chain read the same."""
+    """Reading takes a moment, and connections to one chain read the same."""
     return RuntimeMetadata(encoded)
 
 
