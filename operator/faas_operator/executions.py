@@ -88,7 +88,7 @@ class ExecutionService:
         self.store = store
         self._executions = store.executions
         self.keeping = SnapshotKeeping(engine, store.snapshots)
-        self.placing = Placing(engine, store.snapshots, self.keeping)
+        self.placing = Placing(engine, store.snapshots, self.keeping, store.processes)
         self._runner = Runner(engine, signer, self._executions, store.promptly, self.placing)
         self._runs: dict[tuple[str, str], Run] = {}
         self.stopping = False

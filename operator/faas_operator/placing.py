@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from faas_blueprint.digests import Digest
@@ -16,23 +17,33 @@ from faas_blueprint.job import Mode
 from faas_microvm.engine import Engine
 from faas_microvm.execution import Execution
 from faas_microvm.modes import Setting
+from faas_microvm.to_its_end import to_its_end
 from faas_operator.execution_record import Placement
+from faas_operator.processes import Processes
 from faas_operator.snapshot_catalog import SnapshotCatalog, SnapshotOrigin
 from faas_operator.snapshot_keeping import SnapshotKeeping, store_branch, store_session
 from faas_operator.until_stored import until_answered
+
+Answer = TypeVar("Answer")
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _OWN_NAME = "sess_"
 """Begins the names of sessions that we name: who gives such a name means one that is there."""
 
+TURN_SECONDS = 0.1
+"""Between two looks whether another process is through with a branch."""
+
 
 class Placing:
-    """Places runs of any account. Runs that move the same branch wait for each other."""
+    """Places runs of any account. Runs that move the same branch wait for each other, in whatever process."""
 
-    def __init__(self, engine: Engine, catalog: SnapshotCatalog, keeping: SnapshotKeeping) -> None:
+    def __init__(
+        self, engine: Engine, catalog: SnapshotCatalog, keeping: SnapshotKeeping, processes: Processes
+    ) -> None:
         self._engine = engine
         self._catalog = catalog
         self._keeping = keeping
+        self._processes = processes
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def check(self, account: str, placement: Placement) -> Placement:
@@ -59,13 +70,24 @@ class Placing:
         elif placement.branch_id is not None:
             name = store_branch(account, placement.branch_id)
             moves = placement.mode.keeps
-            async with self._locks.setdefault(name, asyncio.Lock()) if moves else _unlocked():
+            async with self._turn(name) if moves else nullcontext():
                 branch = await asyncio.to_thread(self._catalog.branch, account, placement.branch_id)
                 head = await self._keeping.measurement(account, branch.head_id)
                 yield Setting(placement.mode, head, name if moves else None, owner=account.encode())
         else:
             start = await self._start(account, placement.snapshot_id)
             yield Setting(placement.mode, start, owner=account.encode())
+
+    @asynccontextmanager
+    async def _turn(self, branch: str) -> AsyncIterator[None]:
+        """Nobody else moves the branch, in this process or another."""
+        async with self._locks.setdefault(branch, asyncio.Lock()):
+            try:
+                while not await _asked(self._processes.take, branch):  # noqa: ASYNC110  # others tell nothing
+                    await asyncio.sleep(TURN_SECONDS)
+                yield
+            finally:
+                await _asked(self._processes.give_back, branch)
 
     async def keep(
         self, account: str, placement: Placement, execution_id: str, execution: Execution
@@ -125,14 +147,14 @@ class Placing:
             await self._engine.library.store.set_branch(store_session(account, session), start)
 
 
+async def _asked(processes: Callable[[str], Answer], branch: str) -> Answer:
+    """Done or not when this ends, however it does: no thread takes a turn that nobody waits for any more."""
+    return await until_answered(lambda: to_its_end(asyncio.to_thread(processes, branch)))
+
+
 def new_session_name() -> str:
     """A name that nobody has."""
     return _OWN_NAME + secrets.token_hex(12)
-
-
-@asynccontextmanager
-async def _unlocked() -> AsyncIterator[None]:
-    yield
 
 
 def _require_fitting(placement: Placement) -> None:

@@ -89,6 +89,14 @@ class Processes:
             session.commit()
         return True
 
+    def give_back(self, duty: str) -> None:
+        """Others may do it from now on."""
+        with Session(self._engine) as session:
+            session.execute(
+                delete(DutyRow).where(col(DutyRow.name) == duty, col(DutyRow.process) == self.own)
+            )
+            session.commit()
+
     def leave(self) -> None:
         """This process has nothing in hand any more: others need not wait to take over."""
         if self._said is None:

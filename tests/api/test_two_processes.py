@@ -77,6 +77,17 @@ def test_what_one_was_asked_for_the_other_knows(postgresql, redis_server):
         ]
         assert counts[1] == counts[0] - 1
 
+        branch = first.post("/branches", json={"snapshot_id": "base"}).json()["branch_id"]
+        counting = {"code": "n = globals().get('n', 0) + 1\nprint(n)", "language": "python"}
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(
+                pool.map(
+                    lambda n: (first, second)[n % 2].post(f"/branches/{branch}/execute", json=counting),
+                    range(4),
+                )
+            )
+        assert sorted(answer.json()["stdout"] for answer in answers) == ["1\n", "2\n", "3\n", "4\n"]
+
         second.post(f"/executions/{left}/cancel")
         left = first.post("/execute", json=ENDLESS).json()["id"]
         until(lambda: second.get(f"/executions/{left}").json()["status"] == "running")

@@ -16,17 +16,18 @@ from sqlalchemy import text
 from faas_blueprint.bisection import Point, Report
 from faas_blueprint.digests import sha256
 from faas_blueprint.errors import InsufficientResources, RateLimitExceeded
-from faas_blueprint.job import make_job
+from faas_blueprint.job import Mode, make_job
 from faas_blueprint.receipt import ZERO_ADDRESS, CallReference
 from faas_operator.blob_store import BlobStore
 from faas_operator.chain.interface import Block, SubmittedJob
-from faas_operator.execution_record import Conflict, ExecutionStatus, IdempotencyKey
+from faas_operator.execution_record import Conflict, ExecutionStatus, IdempotencyKey, Placement
 from faas_operator.execution_run import RunRequest
 from faas_operator.executions import ExecutionService
 from faas_operator.pipeline import Event, State
 from faas_operator.processes import LEASE_SECONDS, OPERATOR_DUTY
 from faas_operator.service import Operator
 from faas_operator.signer import Signer
+from faas_operator.snapshot_catalog import BASE
 from faas_operator.store import Store
 from faas_operator.usage import Period
 
@@ -107,7 +108,7 @@ def test_who_says_nothing_for_long_is_dead(stores):
 
 _DIES = """
 import os, sys
-from faas_blueprint.job import make_job
+from faas_blueprint.job import Mode, make_job
 from faas_operator.store import Store
 store = Store.open(sys.argv[1])
 store.executions.begin("exec_1", "alice", make_job("python", ""))
@@ -330,6 +331,34 @@ async def test_a_run_is_cancelled_and_followed_from_another_process(services):
         assert first.engine.cancelled == 1
         assert [event.status for event in await following] == [ExecutionStatus.CANCELLED]
         assert (await waiting).status is ExecutionStatus.CANCELLED
+
+
+async def test_runs_that_move_a_branch_wait_for_those_of_another_process(services):
+    first, second = services
+    branch = first.store.snapshots.add_branch("alice", BASE, None, {}).id
+    moving = Placement(Mode.BRANCHED, branch_id=branch)
+    order = []
+
+    async def run(service, number):
+        async with service.placing.setting("alice", moving):
+            order.append(number)
+
+    async with asyncio.timeout(60):
+        async with first.placing.setting("alice", moving):
+            waiting = asyncio.create_task(run(second, 1))
+            cancelled = asyncio.create_task(run(second, 2))
+            await asyncio.sleep(0.3)
+            assert order == []
+            cancelled.cancel()
+        await waiting
+        async with second.placing.setting("alice", moving):
+            left = asyncio.create_task(run(first, 3))
+            await asyncio.sleep(0.2)
+            left.cancel()
+            await asyncio.gather(left, cancelled, return_exceptions=True)
+        await run(first, 4)
+        await run(second, 5)
+    assert order == [1, 4, 5]
 
 
 async def test_a_node_that_starts_leaves_the_runs_of_the_living_alone(services, database):
