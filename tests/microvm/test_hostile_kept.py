@@ -309,7 +309,7 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
     # memory
     "more kept than the next job may have": (
         [
-            kept("python", "data = bytearray(300 << 20)"),
+            kept("python", "data = bytearray(100 << 20)"),
             kept("python", "print('data' in dir())", memory_mb=64),
             HELLO,
         ],
@@ -356,7 +356,8 @@ TRAPS: dict[str, tuple[list[Job], str]] = {
         [
             python(
                 "import os\nif os.fork() == 0:\n    data = []\n"
-                "    while True: data.append(bytearray(1 << 20))\nos.wait()"
+                "    while True: data.append(bytearray(1 << 20))\nos.wait()",
+                memory_mb=64,
             ),
             python("import os\nos.kill(os.getpid(), 9)"),
             HELLO,

@@ -31,11 +31,21 @@ def _described(kind: type[ScaleDecoder] | None) -> list[tuple[object, ...]]:
     ]
 
 
-@pytest.mark.parametrize("kind", [RuntimeTypes, sdk.RuntimeTypes])
-def test_types_are_as_the_package_has_them(runtime: Runtime, kind: type[RuntimeConfigurationObject]):
+@pytest.fixture(scope="module")
+def as_alone(runtime: Runtime) -> tuple[RuntimeConfigurationObject, Any]:
+    """What the package alone makes of the metadata."""
     alone = RuntimeConfigurationObject(ss58_format=42)
     alone.update_type_registry(load_type_registry_preset("core"))
-    expected, types = _read(alone, runtime.v14), kind()
+    return alone, _read(alone, runtime.v14)
+
+
+@pytest.mark.parametrize("kind", [RuntimeTypes, sdk.RuntimeTypes])
+def test_types_are_as_the_package_has_them(
+    as_alone: tuple[RuntimeConfigurationObject, Any],
+    runtime: Runtime,
+    kind: type[RuntimeConfigurationObject],
+):
+    (alone, expected), types = as_alone, kind()
     assert _read(types, runtime.v14) == expected
     theirs, ours = alone.type_registry["types"], types.type_registry["types"]
     of_runtime = [name for name in theirs if name.startswith("scale_info::")]
