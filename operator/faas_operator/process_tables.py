@@ -21,7 +21,7 @@ class ProcessRow(SQLModel, table=True):
 
 
 class DutyRow(SQLModel, table=True):
-    """Something that one process does for all."""
+    """Something that one process alone does: for all, or with a branch that its run moves."""
 
     __tablename__ = "duty"
 

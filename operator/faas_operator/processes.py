@@ -71,9 +71,9 @@ class Processes:
         return {row.id for row in session.exec(select(ProcessRow)) if self._is_alive(row, now)}
 
     def take(self, duty: str) -> bool:
-        """Whether this process is the one that does something for all; it is from now on if no other is.
+        """Whether this process is the one that does something; it is from now on if no other is.
 
-        To be asked again before each round, and at least every LEASE_SECONDS.
+        What goes on for ever is to be asked again before each round, and at least every LEASE_SECONDS.
         """
         self.beat()
         with Session(self._engine) as session:
@@ -102,18 +102,23 @@ class Processes:
         if self._said is None:
             return
         with Session(self._engine) as session:
-            session.execute(delete(DutyRow).where(col(DutyRow.process) == self.own))
             session.execute(delete(ProcessRow).where(col(ProcessRow.id) == self.own))
+            session.execute(delete(DutyRow).where(col(DutyRow.process) == self.own))
             session.commit()
         self._said = None
 
     def forget_dead(self, session: Session) -> None:
-        """Drop the rows of the processes that are dead."""
+        """Drop the rows of the processes that are dead, and of what they alone did."""
         now = database_time(session)
-        for row in session.exec(select(ProcessRow)).all():
-            if not self._is_alive(row, now):
-                as_it_was = (col(ProcessRow.id) == row.id, col(ProcessRow.seen_at) == row.seen_at)
-                session.execute(delete(ProcessRow).where(*as_it_was))
+        dead = [row for row in session.exec(select(ProcessRow)) if not self._is_alive(row, now)]
+        for row in dead:
+            as_it_was = (col(ProcessRow.id) == row.id, col(ProcessRow.seen_at) == row.seen_at)
+            session.execute(delete(ProcessRow).where(*as_it_was))
+        left = (
+            col(DutyRow.process).in_([row.id for row in dead]),
+            col(DutyRow.process).not_in(select(ProcessRow.id)),
+        )
+        session.execute(delete(DutyRow).where(*left))
 
     def _is_alive(self, row: ProcessRow, now: float) -> bool:
         if now - row.seen_at > LEASE_SECONDS:

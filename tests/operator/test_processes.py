@@ -128,6 +128,8 @@ def test_a_process_of_this_host_that_died_is_not_waited_for(database):
             assert not store.processes.take("duty")
             dying.communicate(timeout=60)
         assert store.executions.end_interrupted() == 1
+        with store._engine.connect() as connection:
+            assert connection.execute(text("SELECT count(*) FROM duty")).scalar_one() == 0
         assert store.processes.take("duty")
 
 
