@@ -120,12 +120,14 @@ class Answering:
             finally:
                 self.on_machines.discard(record.number)
 
-    async def _run_on_machine(self, record: JobRecord, operation: Operation) -> JobRecord:
+    async def _run_on_machine(
+        self, record: JobRecord, operation: Operation, looks_again: bool = False
+    ) -> JobRecord:
         try:
             contents = await asyncio.to_thread(self._store.blobs.contents, blobs_of(operation))
             execution = await self._engine.perform(operation, contents, keeper_of(record.call))
         except NotFound as error:
-            return await self._miss(record, operation, error)
+            return await self._miss(record, operation, error, looks_again)
         except RequestError as error:
             return await self._fail(record, Event.REJECT, error)
         except InsufficientResources:
@@ -139,12 +141,16 @@ class Answering:
             raise
         return await self._apply(record, Event.FINISH, Change(execution=execution))
 
-    async def _miss(self, record: JobRecord, operation: Operation, error: NotFound) -> JobRecord:
-        """A snapshot is not here. An earlier call of the service that is under way may be making it, or peers
-        have it."""
+    async def _miss(
+        self, record: JobRecord, operation: Operation, error: NotFound, looked_again: bool
+    ) -> JobRecord:
+        """A snapshot is not here. An earlier call of the service that is under way may be making it, one that
+        has ended since it was looked for may have made it, or peers have it."""
         if await asyncio.to_thread(self._store.has_earlier_unrun, record):
             waits = (await self._apply(record, Event.WAIT)).waits
             raise EarlierCallAwaited(f"{error.message}; earlier calls are awaited", waits) from error
+        if not looked_again:
+            return await self._run_on_machine(record, operation, looks_again=True)
         try:
             fetched = await self._snapshots.bring(operation)
         except asyncio.CancelledError:

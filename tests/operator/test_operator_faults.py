@@ -485,6 +485,29 @@ async def test_a_snapshot_that_an_earlier_call_is_making_is_waited_for(node):
     assert made, "it was missed at first"
 
 
+async def test_a_snapshot_that_is_made_while_it_is_looked_for_is_found(node):
+    """The earlier call ends between the engine's look and the question whether there is one."""
+    node.set(parallel_jobs=2)
+    first = node.submit(0, "makes it")
+    node.engine.open.clear()
+    second = node.submit(1, "needs it")
+    perform, missed = node.engine.perform, []
+
+    async def misses(operation, contents, keeper=None):
+        if operation.program.job.code == "needs it" and not missed:
+            missed.append(True)
+            node.engine.open.set()
+            while not node.store.job_of_call(first).executed:
+                await asyncio.sleep(0.002)
+            raise NotFound("there is no snapshot here")
+        return await perform(operation, contents, keeper)
+
+    node.engine.perform = misses
+    await node.live_until_states({first: State.FINAL, second: State.FINAL})
+    assert checked_result(node, second).output.stdout == b"needs it"
+    assert missed == [True]
+
+
 @pytest.mark.slow
 async def test_what_is_awaited_is_run_though_it_pays_less_than_all_that_wait_for_it(node):
     """More jobs than the node takes in hand start on what the first one makes, and pay more than it."""
@@ -504,7 +527,7 @@ async def test_what_is_awaited_is_run_though_it_pays_less_than_all_that_wait_for
 
 
 async def test_a_snapshot_that_nobody_makes_gets_an_error_result(node):
-    node.engine.failures = [NotFound("there is no snapshot here")]
+    node.engine.failures = [NotFound("there is no snapshot here")] * 2  # each time that it is looked for
     call = node.submit(0)
     await node.live_until_states({call: State.FINAL})
     assert checked_result(node, call).output.stderr == b"NOT_FOUND: there is no snapshot here\n"
