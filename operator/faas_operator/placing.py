@@ -147,9 +147,9 @@ class Placing:
             await self._engine.library.store.set_branch(store_session(account, session), start)
 
 
-async def _asked(processes: Callable[[str], Answer], branch: str) -> Answer:
+async def _asked(ask: Callable[[str], Answer], branch: str) -> Answer:
     """Done or not when this ends, however it does: no thread takes a turn that nobody waits for any more."""
-    return await until_answered(lambda: to_its_end(asyncio.to_thread(processes, branch)))
+    return await until_answered(lambda: to_its_end(asyncio.to_thread(ask, branch)))
 
 
 def new_session_name() -> str:

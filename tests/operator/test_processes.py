@@ -108,7 +108,7 @@ def test_who_says_nothing_for_long_is_dead(stores):
 
 _DIES = """
 import os, sys
-from faas_blueprint.job import Mode, make_job
+from faas_blueprint.job import make_job
 from faas_operator.store import Store
 store = Store.open(sys.argv[1])
 store.executions.begin("exec_1", "alice", make_job("python", ""))

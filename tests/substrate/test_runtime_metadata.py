@@ -69,3 +69,6 @@ def test_arguments_are_left_out_of_a_stored_call(runtime: Runtime):
     )
     values = whole.decode()
     assert (values["service_id"], values["job"], len(values)) == (7, 3, 3)
+    for damaged in (stored[:-1], stored + b"\0", stored[:9] + b"\xff" * 5):
+        with pytest.raises(ValueError, match=r"args: |JobCalls ends at byte"):
+            metadata.storage_value("Services", "JobCalls", damaged)

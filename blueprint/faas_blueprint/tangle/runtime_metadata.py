@@ -16,7 +16,7 @@ from scalecodec.base import RuntimeConfigurationObject, ScaleBytes
 from scalecodec.type_registry import load_type_registry_preset
 from scalecodec.utils.ss58 import ss58_encode
 
-from faas_blueprint.errors import FatalError
+from faas_blueprint.errors import FatalError, InvalidRequest
 from faas_blueprint.tangle.fields import length_of_fields
 
 SS58_FORMAT = 42
@@ -119,7 +119,10 @@ class RuntimeMetadata:
         fields = self._definition(kind).get("composite", {}).get("fields", ())
         if not any(map(_holds_fields, fields)):
             return self._types.create_scale_object(kind, data=ScaleBytes(data)).decode()
-        values, _ = self._take_fields(ScaleBytes(data), fields)
+        scale = ScaleBytes(data)
+        values, _ = self._take_fields(scale, fields)
+        if scale.offset != len(data):
+            raise ValueError(f"{pallet}.{item} ends at byte {scale.offset} of {len(data)}")
         return values
 
     def events(self, data: bytes) -> list[RuntimeEvent]:
@@ -146,7 +149,10 @@ class RuntimeMetadata:
         for place, field in enumerate(fields):
             name, start = field["name"] or str(place), scale.offset
             if _holds_fields(field):
-                scale.offset += length_of_fields(bytes(scale.data[start:]))
+                try:
+                    scale.offset += length_of_fields(bytes(scale.data[start:]))
+                except InvalidRequest as error:  # nobody's request: the node's answer
+                    raise ValueError(f"{name}: {error.message}") from error
             else:
                 values[name] = self._take(scale, f"scale_info::{field['type']}")
             raw[name] = bytes(scale.data[start : scale.offset])
